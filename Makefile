@@ -1,0 +1,46 @@
+# make book: the HTML book from nothing.  make test: every test from nothing.  make lab: JupyterLab.  make student: no solutions.
+PYTHON ?= python3
+PROFILE ?= smoke
+ifneq ($(CNNLAB_DATA),)
+export CNNLAB_DATA := $(abspath $(CNNLAB_DATA))
+endif
+VENV := .venv
+ifeq ($(OS),Windows_NT)
+BIN := $(VENV)/Scripts
+else
+BIN := $(VENV)/bin
+endif
+READY := $(VENV)/.ready
+
+.PHONY: book test lab student stamp strip bench clean
+
+book: $(READY)
+	$(BIN)/python -m utils.course book --profile $(PROFILE)
+
+test: $(READY)
+	$(BIN)/python -m utils.course test
+
+lab: $(READY)
+	$(BIN)/python -m jupyter lab labs
+
+student: $(READY)
+	$(BIN)/python -m utils.course student
+
+stamp: $(READY)
+	$(BIN)/python -m utils.course stamp $(if $(URL),--url $(URL)) $(if $(BRANCH),--branch $(BRANCH))
+
+strip: $(READY)
+	$(BIN)/python -m utils.course strip
+
+bench: $(READY)
+	$(BIN)/python tests/benchmarks/bench_training.py
+
+# the environment; made again when a requirement changes
+$(READY): requirements.txt constraints.txt
+	$(PYTHON) -c "import sys; sys.exit(0 if (3, 11) <= sys.version_info < (3, 14) else 'Python 3.11 to 3.13 is needed, this is ' + sys.version.split()[0] + '; try make PYTHON=python3.12')"
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -c constraints.txt
+	@touch $(READY)
+
+clean:
+	rm -rf _build

@@ -1,0 +1,55 @@
+"""``python -m utils.course book | test | student | strip | stamp``: what the Makefile calls."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from utils.course.book import build_book
+from utils.course.notebooks import ROOT, labs, read, strip, write
+from utils.course.profiles import PROFILES
+from utils.course.stamp import stamp_all
+from utils.course.student import write_student_edition
+from utils.course.suite import run_suite
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m utils.course", description="Build and tend the book.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    book = commands.add_parser("book", help="execute the labs and write the HTML book to _build/html")
+    book.add_argument("--profile", choices=PROFILES, default="smoke", help="how long the labs may run (default: smoke)")
+    book.add_argument("--no-strict", dest="strict", action="store_false", help="do not treat warnings as errors")
+    commands.add_parser("test", help="run every test: units, labs, exercises, book, built pages")
+    commands.add_parser("student", help="write the student edition to _build/student")
+    commands.add_parser("strip", help="remove the outputs that do not belong in git from every lab")
+    stamp = commands.add_parser("stamp", help="write the repository's address into every lab")
+    stamp.add_argument("--url", help="new address, also written to _config.yml")
+    stamp.add_argument("--branch", help="new branch, also written to _config.yml")
+    options = parser.parse_args(arguments)
+    try:
+        return _run(options)
+    except (ValueError, RuntimeError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+
+
+def _run(options: argparse.Namespace) -> int:
+    if options.command == "test":
+        return run_suite()
+    if options.command == "book":
+        build_book(options.profile, strict=options.strict)
+    elif options.command == "student":
+        for path in write_student_edition():
+            print(path.relative_to(ROOT))
+    elif options.command == "strip":
+        for path in labs():
+            write(strip(read(path)), path)
+    else:
+        repository = stamp_all(options.url, options.branch)
+        print(f"stamped {repository.url} (branch {repository.branch}) into {len(labs())} labs")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

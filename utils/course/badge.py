@@ -1,0 +1,72 @@
+"""The badge at the top of a lab's page: data, profile, device, versions, running time; and the banner of a fallback.
+
+One display is shown at the start and updated in place, so the top of the page tells the whole truth once the last cell has run.
+"""
+
+from __future__ import annotations
+
+import html
+from dataclasses import dataclass, field
+
+from IPython.display import HTML, DisplayHandle, display
+
+STYLE = (
+    "border:1px solid #8888;border-left:4px solid {bar};border-radius:4px;padding:.5em .8em;margin:.3em 0;"
+    "font-size:.9em;line-height:1.5;background:{background};color:{text}"
+)
+QUIET = {"bar": "#0072B2", "background": "#f4f8fb", "text": "#1b1b1b"}
+LOUD = {"bar": "#D55E00", "background": "#fdf1e7", "text": "#1b1b1b"}
+
+
+@dataclass
+class Badge:
+    """What this page was run with. Every change redraws the one display that ``show`` made."""
+
+    profile: str
+    device: str
+    versions: str
+    datasets: list[str] = field(default_factory=list)
+    fallbacks: list[str] = field(default_factory=list)
+    seconds: float | None = None
+    handle: DisplayHandle | None = None
+
+    def show(self) -> None:
+        """Display the badge; later changes update it where it stands."""
+        self.handle = display(HTML(self.html()), display_id=True)
+
+    def data(self, title: str) -> None:
+        """Add a data set that the page really used."""
+        if title not in self.datasets:
+            self.datasets.append(title)
+        self._redraw()
+
+    def fallback(self, wanted: str, used: str, reason: str) -> None:
+        """Note that ``used`` stands in for ``wanted`` and show a banner that says so, with the reason and the remedies."""
+        self.fallbacks.append(f"{used} instead of {wanted}")
+        self._redraw()
+        text = (
+            f"<strong>Not the real data.</strong> {html.escape(wanted)} was not found, so this page runs on "
+            f"<strong>{html.escape(used)}</strong>. What you see below holds for that data."
+            f"<details><summary>Why, and how to get it</summary><pre style='white-space:pre-wrap'>{html.escape(reason)}</pre></details>"
+        )
+        display(HTML(f'<div role="note" class="cnnlab-banner" style="{STYLE.format(**LOUD)}">{text}</div>'))
+
+    def finish(self, seconds: float) -> None:
+        """Add the running time."""
+        self.seconds = seconds
+        self._redraw()
+
+    def html(self) -> str:
+        """The badge as one HTML block."""
+        data = ", ".join(self.datasets) or "none loaded"
+        if self.fallbacks:
+            data += f" ({'; '.join(self.fallbacks)})"
+        took = "still running" if self.seconds is None else f"{self.seconds:.0f} s after imports"
+        rows = {"Data": data, "Profile": self.profile, "Device": self.device, "Versions": self.versions, "Executed live in": took}
+        cells = " · ".join(f"<strong>{key}:</strong> {html.escape(value)}" for key, value in rows.items())
+        style = STYLE.format(**(LOUD if self.fallbacks else QUIET))
+        return f'<div role="note" class="cnnlab-badge" style="{style}">{cells}</div>'
+
+    def _redraw(self) -> None:
+        if self.handle is not None:
+            self.handle.update(HTML(self.html()))

@@ -1,0 +1,1 @@
+"""Exercise checks: one module per lab, one function per exercise, named as the function the student writes."""

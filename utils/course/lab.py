@@ -1,0 +1,80 @@
+"""The frame around a lab: profile, sizes, device, data with an honest fallback, and the badge that says what was run.
+
+Nothing heavy is imported before ``start_lab`` is called, so that the package can be imported on a host that still lacks torch.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import TYPE_CHECKING
+
+from utils.course.badge import Badge
+from utils.course.profiles import current_profile, sizes
+
+if TYPE_CHECKING:
+    import torch
+
+    from utils.data import Dataset
+
+FALLBACKS = ("digits", "shapes")
+
+
+@dataclass
+class Lab:
+    """One run of one lab. ``sizes`` holds what the profile changes; ``device`` is where tensors live."""
+
+    name: str
+    profile: str
+    sizes: SimpleNamespace
+    device: torch.device
+    badge: Badge
+    started: float = field(default_factory=time.perf_counter)
+
+    def dataset(self, name: str, fallback: str = "shapes", **options) -> Dataset:
+        """``load_dataset(name, **options)``, or the embedded ``fallback`` with a visible banner where ``name`` is not to be had.
+
+        In the smoke profile nothing is downloaded. The badge names what was really used. A corrupt file is not a missing one:
+        it raises.
+        """
+        from utils.data import DatasetNotFound, load_dataset
+
+        if fallback not in FALLBACKS:
+            raise ValueError(f"fallback must be embedded data ({' or '.join(FALLBACKS)}), got {fallback!r}")
+        try:
+            dataset = load_dataset(name, download=self.profile != "smoke", **options)
+        except DatasetNotFound as error:
+            dataset = load_dataset(fallback)
+            self.badge.fallback(name, dataset.provenance.title, reason=str(error))
+        self.badge.data(dataset.provenance.title)
+        return dataset
+
+    def finish(self) -> None:
+        """Complete the badge at the top of the page with the running time."""
+        self.badge.finish(time.perf_counter() - self.started)
+
+
+def start_lab(name: str) -> Lab:
+    """Begin the lab ``name``: read the profile, choose the device, set the figure style and show the badge."""
+    import torch
+
+    from utils.course.plots import use_style
+
+    profile = current_profile()
+    lab_sizes = sizes(name, profile)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    use_style()
+    badge = Badge(profile=profile, device=_describe(device), versions=f"Python {sys.version.split()[0]}, torch {torch.__version__}")
+    badge.show()
+    return Lab(name=name, profile=profile, sizes=lab_sizes, device=device, badge=badge)
+
+
+def _describe(device: torch.device) -> str:
+    import torch
+
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"CPU, {os.cpu_count()} cores"

@@ -1,0 +1,76 @@
+"""One place for the repository's address: ``_config.yml``. From there it is stamped into the labs' badges and set-up cells."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+from nbformat import NotebookNode
+
+from utils.course.notebooks import ROOT, labs, read, write
+
+BADGES = re.compile(r"<!-- badges -->.*?(?:<!-- /badges -->|$)", re.DOTALL)
+REPOSITORY_LINE = re.compile(r'^REPOSITORY = ".*"$', re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Repository:
+    """Where the book's source is published."""
+
+    url: str
+    branch: str
+
+    @property
+    def slug(self) -> str:
+        """``owner/name`` of a GitHub address; ``ValueError`` if the address is not one (Colab and Kaggle open nothing else)."""
+        match = re.fullmatch(r"https://github\.com/([\w.-]+/[\w.-]+?)(?:\.git)?/?", self.url)
+        if not match:
+            raise ValueError(f"repository.url must be https://github.com/OWNER/NAME, got {self.url!r}")
+        return match.group(1)
+
+
+def configured(root: Path = ROOT) -> Repository:
+    """The repository that ``_config.yml`` names."""
+    config = yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8"))
+    return Repository(url=config["repository"]["url"], branch=config["repository"]["branch"])
+
+
+def badges(repository: Repository, lab: str) -> str:
+    """The line of links under a lab's title. Links, not pictures: a badge image would be a request to another host."""
+    page = f"{repository.slug}/blob/{repository.branch}/labs/{lab}"
+    colab = f"https://colab.research.google.com/github/{page}"
+    kaggle = f"https://kaggle.com/kernels/welcome?src=https://github.com/{page}"
+    download = f"https://raw.githubusercontent.com/{repository.slug}/{repository.branch}/labs/{lab}"
+    links = f"[Open in Colab]({colab}) · [Open in Kaggle]({kaggle}) · [Download the notebook]({download})"
+    return f"<!-- badges -->\n{links}\n<!-- /badges -->"
+
+
+def stamp(notebook: NotebookNode, repository: Repository, lab: str) -> NotebookNode:
+    """Fill in place the badges of cell 0 and the address in the set-up cell; ``ValueError`` if either has no place for it."""
+    title, setup = notebook.cells[0], notebook.cells[1]
+    if not BADGES.search(title.source):
+        raise ValueError(f"{lab}: cell 0 has no line '<!-- badges -->'")
+    if not REPOSITORY_LINE.search(setup.source):
+        raise ValueError(f"{lab}: cell 1 has no line 'REPOSITORY = \"…\"'")
+    title.source = BADGES.sub(lambda _: badges(repository, lab), title.source)
+    setup.source = REPOSITORY_LINE.sub(lambda _: f'REPOSITORY = "{repository.url}"', setup.source)
+    return notebook
+
+
+def stamp_all(url: str | None = None, branch: str | None = None, root: Path = ROOT) -> Repository:
+    """Stamp every lab with the repository of ``_config.yml``, after writing ``url`` and ``branch`` into it where given."""
+    config = root / "_config.yml"
+    text = config.read_text(encoding="utf-8")
+    for key, value in (("url", url), ("branch", branch)):
+        if value is not None:
+            text, count = re.subn(rf"(?m)^(\s+{key}:) .*$", rf"\g<1> {value}", text)
+            if count != 1:
+                raise ValueError(f"_config.yml must have one line '{key}:' under repository, found {count}")
+    repository = Repository(**{k: yaml.safe_load(text)["repository"][k] for k in ("url", "branch")})
+    assert repository.slug  # refuse a bad address before anything is written
+    config.write_text(text, encoding="utf-8")
+    for path in labs(root):
+        write(stamp(read(path), repository, path.name), path)
+    return repository

@@ -1,0 +1,47 @@
+"""``make test``: every test there is, one step after the other, with the time of each and what was left out at the end."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from utils.course.notebooks import ROOT
+
+PYTEST = [sys.executable, "-m", "pytest", "-q"]
+CELL_TIMEOUT = 600  # seconds for one cell of a notebook
+STEPS: dict[str, list[str]] = {
+    "unit tests": PYTEST,
+    "labs, every cell": [
+        *PYTEST, "--nbval-lax", "--nbval-current-env", f"--nbval-cell-timeout={CELL_TIMEOUT}", "-m", "", "labs",
+    ],
+    "exercises: solutions pass, stubs fail": [*PYTEST, "-m", "notebooks", "tests/labs"],
+    "book": [sys.executable, "-m", "utils.course", "book", "--profile", "smoke"],
+    "built pages in a browser": [*PYTEST, "-m", "book", "tests/book"],
+}
+
+
+def chromium() -> str | None:
+    """Path of the browser that the page tests drive, or None."""
+    return next((path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None)
+
+
+def run_suite(root: Path = ROOT) -> int:
+    """Run all steps in the smoke profile, even after one has failed; returns 0 if all passed."""
+    environment = {**os.environ, "CNNLAB_PROFILE": "smoke"}
+    rows = []
+    for name, command in STEPS.items():
+        print(f"\n=== {name}", flush=True)
+        began = time.perf_counter()
+        status = subprocess.run(command, cwd=root, env=environment).returncode
+        rows.append((name, status, time.perf_counter() - began))
+    print("\n=== summary")
+    for name, status, seconds in rows:
+        print(f"{'passed' if status == 0 else 'FAILED':7} {seconds:6.0f} s  {name}")
+    print(f"        {sum(row[2] for row in rows):6.0f} s  together")
+    if chromium() is None:
+        print("Chromium was not found: the explorers and the built pages were NOT tested in a browser.")
+    return int(any(status for _, status, _ in rows))
