@@ -19,11 +19,7 @@ SECTION = "# the package behind the labs"  # the part of requirements.txt that a
 
 
 def prepare(root: Path) -> None:
-    """Make a running kernel ready for a lab: ``utils`` is this project's, and nothing that a lab imports is missing.
-
-    Raises ``RuntimeError`` if another package named ``utils`` is in the way or an installation failed.
-    """
-    check_utils_is_ours(root)
+    """Make a running kernel ready for a lab: nothing that a lab imports is missing. ``RuntimeError`` if an installation failed."""
     anchor_data_folder(root)
     needed = missing(requirements(root))
     if needed:
@@ -35,17 +31,6 @@ def anchor_data_folder(root: Path) -> None:
     folder = os.environ.get("CNNLAB_DATA", "")
     if folder:
         os.environ["CNNLAB_DATA"] = str((root / folder).resolve())
-
-
-def check_utils_is_ours(root: Path) -> None:
-    """Raise ``RuntimeError`` if the kernel has imported a ``utils`` package that is not the one under ``root``."""
-    module = sys.modules.get("utils")
-    found = Path(module.__file__).resolve().parent if module and module.__file__ else None
-    if found is not None and found != (root / "utils").resolve():
-        raise RuntimeError(
-            f"This kernel has imported another package named 'utils', from {found}. "
-            "Restart the kernel and run the set-up cell first."
-        )
 
 
 def requirements(root: Path) -> list[str]:

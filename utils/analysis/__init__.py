@@ -1,0 +1,1 @@
+"""Tools that take networks apart: convolution as a matrix, and what each layer costs."""
