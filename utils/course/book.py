@@ -22,6 +22,7 @@ from utils.course.notebooks import ROOT
 from utils.course.profiles import PROFILES
 
 SOURCES = ("utils/**/*.py", "utils/**/*.js", "utils/**/*.css", "book/results/**/*.json")
+JUPYTER_BOOK = "from jupyter_book.cli.main import main; main()"  # it has no `python -m` form
 PACKAGES = ("torch", "torchvision", "numpy", "matplotlib", "scikit-learn")
 
 
@@ -68,14 +69,14 @@ def build_book(profile: str, strict: bool = True, root: Path = ROOT) -> Path:
     # Sphinx looks only at a page's own text to decide whether to read it again; tell it when the ground has moved
     stamp = build / "built_with"
     fresh = not stamp.exists() or stamp.read_text(encoding="utf-8") != key
-    command = [sys.executable, "-m", "jupyter_book", "build", str(root), "--config", str(written)]
+    command = [sys.executable, "-c", JUPYTER_BOOK, "build", str(root), "--config", str(written)]
     command += ["-W", "--keep-going"] if strict else []
     command += ["--all"] if fresh else []
     stamp.unlink(missing_ok=True)
     done = subprocess.run(command, cwd=root, env={**os.environ, "CNNLAB_PROFILE": profile})
-    if done.returncode:
+    page = build / "html" / "index.html"
+    if done.returncode or not page.exists():
         raise RuntimeError("the book was not built: see the messages above; reports of failed pages are in _build/html/reports")
     stamp.write_text(key, encoding="utf-8")
-    page = build / "html" / "index.html"
     print(f"The book ({profile} profile) took {time.perf_counter() - began:.0f} s: open {page}")
     return page

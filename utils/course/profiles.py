@@ -13,8 +13,24 @@ DEFAULT_PROFILE = "quick"
 
 # lab -> name of the size -> its value in (smoke, quick, full)
 SIZES: dict[str, dict[str, tuple]] = {
-    "01_convolution_toeplitz": {},
-    "02_lenet": {},
+    "01_convolution_toeplitz": {
+        "sides": ((8, 16, 32), (8, 16, 32, 64, 128), (8, 16, 32, 64, 128, 256)),  # pictures whose layer is timed
+        "dense_up_to": (32, 32, 64),  # largest side for the dense matrix: at 64 it takes 1 GB
+        "kernel_side": (64, 128, 128),  # picture for the timing over the kernel size
+        "kernels": ((3, 7, 15), (3, 5, 7, 11, 15, 21, 31), (3, 5, 7, 11, 15, 21, 31, 41)),
+        "repeats": (5, 15, 51),  # timings behind each median
+    },
+    "02_lenet": {
+        "digits_images": (1200, 1200, 1200),  # training pictures; the embedded digits have 1,437 with validation
+        "digits_epochs": (6, 20, 60),
+        "garments_images": (1500, 10000, 55000),
+        "garments_epochs": (4, 5, 20),
+        "colour_images": (1500, 10000, 45000),
+        "colour_epochs": (4, 6, 20),
+        "valid_images": (500, 2000, 5000),
+        "seeds": (2, 3, 5),
+        "shift_images": (200, 1000, 5000),  # validation pictures; each is judged at 36 places
+    },
 }
 
 

@@ -1,0 +1,19 @@
+"""Fixtures that tests of several rooms share."""
+
+import pytest
+
+from utils.course.suite import chromium
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """Headless Chromium, driven by Playwright; tests that ask for it are skipped where there is none."""
+    executable = chromium()
+    if executable is None:
+        pytest.skip("Chromium was not found (Debian: apt install chromium)")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        instance = playwright.chromium.launch(executable_path=executable, args=["--no-sandbox"])
+        yield instance
+        instance.close()

@@ -1,0 +1,121 @@
+"""Profiles, badge, fallback, set-up on foreign hosts, and the core of the exercise checks."""
+
+import subprocess
+import sys
+import types
+from pathlib import Path
+
+import pytest
+import torch
+
+from utils.course import Lab, environment, profiles
+from utils.course.badge import Badge
+from utils.course.checks.core import CheckFailed, call, expect_close, expect_equal
+from utils.data import DatasetNotFound
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def make_lab(profile="smoke"):
+    return Lab("02_lenet", profile, types.SimpleNamespace(), torch.device("cpu"), Badge(profile, "CPU", "torch"))
+
+
+def test_profile_comes_from_the_environment(monkeypatch):
+    monkeypatch.delenv("CNNLAB_PROFILE", raising=False)
+    assert profiles.current_profile() == "quick"
+    monkeypatch.setenv("CNNLAB_PROFILE", "Smoke")
+    assert profiles.current_profile() == "smoke"
+    monkeypatch.setenv("CNNLAB_PROFILE", "fast")
+    with pytest.raises(ValueError, match="'fast'; choose one of smoke, quick, full"):
+        profiles.current_profile()
+
+
+def test_sizes_of_an_unknown_lab_are_refused():
+    with pytest.raises(ValueError, match="99_nothing"):
+        profiles.sizes("99_nothing", "smoke")
+
+
+def test_badge_tells_what_was_run_and_escapes_it():
+    badge = Badge("quick", "CPU, 2 cores", "torch <2>")
+    badge.data("CIFAR-10 (JPEG copy)")
+    assert "still running" in badge.html() and "CIFAR-10 (JPEG copy)" in badge.html() and "&lt;2&gt;" in badge.html()
+    badge.finish(12.3)
+    assert "12 s after imports" in badge.html()
+
+
+def test_missing_data_fall_back_with_a_banner_and_a_mark_on_the_badge(monkeypatch, tmp_path, capsys):
+    monkeypatch.setenv("CNNLAB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("CNNLAB_DATA", str(tmp_path))
+    lab = make_lab()
+    dataset = lab.dataset("cifar10", fallback="digits")
+    assert dataset.name == "digits"
+    assert "instead of cifar10" in lab.badge.html()
+    assert "HTML" in capsys.readouterr().out  # the banner was displayed
+
+
+def test_fallback_must_be_embedded_data():
+    with pytest.raises(ValueError, match="'cifar10'"):
+        make_lab().dataset("fashion-mnist", fallback="cifar10")
+
+
+def test_an_unknown_name_is_an_error_not_a_fallback():
+    with pytest.raises(ValueError, match="cifar11"):
+        make_lab().dataset("cifar11")
+
+
+def test_data_not_found_is_its_own_error():
+    assert issubclass(DatasetNotFound, FileNotFoundError)
+
+
+def test_the_frame_imports_without_torch():
+    code = "import sys; import utils.course.environment; assert 'torch' not in sys.modules and 'numpy' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+
+
+def test_only_what_the_host_lacks_is_installed():
+    assert environment.missing(["torch>=2.6", "no-such-distribution-here>=1"]) == ["no-such-distribution-here>=1"]
+    lines = environment.requirements(ROOT)
+    assert any(line.startswith("torch>=") for line in lines) and not any(line.startswith("jupyter") for line in lines)
+    assert any(line.lower().startswith("numpy==") for line in environment.installed())
+
+
+def test_relative_data_folder_is_counted_from_the_project(monkeypatch):
+    monkeypatch.setenv("CNNLAB_DATA", "some/where")
+    environment.anchor_data_folder(ROOT)
+    assert environment.os.environ["CNNLAB_DATA"] == str(ROOT / "some" / "where")
+
+
+def test_check_messages_say_expected_got_and_where_to_look():
+    with pytest.raises(CheckFailed, match=r"size: expected 3, got 4.\nLook at: the floor"):
+        expect_equal(4, 3, what="size", look_at="the floor")
+    with pytest.raises(CheckFailed, match=r"expected shape \(2,\), got \(3,\)"):
+        expect_close(torch.zeros(3), torch.zeros(2), what="y", look_at="the length")
+    with pytest.raises(CheckFailed, match=r"1 of 3 values differ \(first at index 1\)"):
+        expect_close(torch.tensor([0.0, 1.0, 0.0]), torch.zeros(3), what="y", look_at="the middle")
+    with pytest.raises(CheckFailed, match="got list"):
+        expect_close([0.0], torch.zeros(1), what="y", look_at="the type")
+    expect_close(torch.tensor([1.0, 2.0]), torch.tensor([1.0, 2.0]), what="y", look_at="")
+
+
+def test_check_turns_the_students_exceptions_into_sentences():
+    def unwritten(x):
+        raise NotImplementedError
+
+    def broken(x):
+        return x / "a"
+
+    def forgetful(x):
+        x + 1
+
+    with pytest.raises(CheckFailed, match="unwritten is not written yet"):
+        call(unwritten, 1)
+    with pytest.raises(CheckFailed, match="broken.*stopped with TypeError"):
+        call(broken, torch.zeros(2))
+    with pytest.raises(CheckFailed, match="is there a return statement"):
+        call(forgetful, torch.zeros(2))
+
+
+def test_check_hands_over_copies():
+    x = torch.zeros(2)
+    call(lambda t: t.add_(1), x)
+    assert x.tolist() == [0.0, 0.0]

@@ -1,0 +1,68 @@
+"""Running an experiment end to end on embedded data, from the command line's functions to a sound record."""
+
+import pytest
+
+from utils.experiments import record
+from utils.experiments.__main__ import main
+from utils.experiments.catalogue import EXPERIMENTS, find
+from utils.experiments.configuration import Budget, Configuration, Experiment
+from utils.experiments.run import run
+from utils.models import build_model
+
+TINY = Budget(epochs=2, seeds=(0,), train_images=300, test_images=100)
+EXPERIMENT = Experiment(
+    "tiny", "does it run?", "this test", (Configuration("linear", "linear", "digits", {"input_size": 32}, {"lr": 1e-2}),),
+    {"smoke": TINY, "quick": TINY, "full": TINY},
+)
+
+
+@pytest.fixture
+def options(monkeypatch, tmp_path):
+    """Arguments of the configuration above that fit the embedded digits."""
+    monkeypatch.setenv("CNNLAB_CACHE", str(tmp_path / "cache"))
+
+
+def test_a_run_leaves_one_sound_record_and_is_not_repeated(options, tmp_path):
+    (path,) = run(EXPERIMENT, "smoke", results=tmp_path, device="cpu")
+    found = record.read(path)
+    assert found["dataset"]["train"] == 300 and found["result"]["test_images"] == 100
+    assert found["history"]["valid_accuracy"][found["result"]["epoch"]] == found["result"]["valid_accuracy"]
+    assert [p.name for p in path.parent.iterdir()] == [path.name], "the checkpoint is gone"
+    before = path.stat().st_mtime_ns
+    run(EXPERIMENT, "smoke", results=tmp_path, device="cpu")
+    assert path.stat().st_mtime_ns == before
+
+
+def test_the_same_seed_gives_the_same_history(options, tmp_path):
+    first, second = (record.read(run(EXPERIMENT, "smoke", results=tmp_path / name, device="cpu")[0]) for name in "ab")
+    assert first["history"]["train_loss"] == second["history"]["train_loss"]
+    assert first["result"] == second["result"]
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS.values(), ids=EXPERIMENTS.keys())
+def test_every_configuration_of_the_catalogue_can_be_built(experiment):
+    for configuration in experiment.configurations:
+        build_model(configuration.model, num_classes=10, **configuration.model_options)
+
+
+def test_unknown_names_list_the_choices(capsys):
+    with pytest.raises(ValueError, match="unknown experiment 'resnet'.*lenet-cifar10"):
+        find("resnet")
+    assert main(["show", "resnet"]) == 1
+    assert "lenet-cifar10" in capsys.readouterr().err
+
+
+def test_list_show_and_verify_speak(capsys):
+    assert main(["list"]) == 0
+    assert main(["show", "lenet-cifar10"]) == 0
+    assert main(["verify"]) == 0
+    out = capsys.readouterr().out
+    assert "runs recorded" in out and "deviation:" in out and "records are sound" in out
+
+
+def test_verify_names_a_tampered_file(monkeypatch, capsys, options, tmp_path):
+    (path,) = run(EXPERIMENT, "smoke", results=tmp_path, device="cpu")
+    path.write_text(path.read_text().replace('"seed": 0', '"seed": 1'))
+    monkeypatch.setattr(record, "RESULTS", tmp_path)
+    assert main(["verify"]) == 1
+    assert path.name in capsys.readouterr().out

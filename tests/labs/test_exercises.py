@@ -1,0 +1,57 @@
+"""For every exercise of every lab, in a real kernel: the stub fails its check, and the solution passes it."""
+
+import pytest
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+
+from utils.course.notebooks import labs, read, tags
+from utils.course.student import stub
+
+pytestmark = pytest.mark.notebooks
+EXERCISES = [
+    pytest.param(path, number, id=f"{path.stem}-cell{number}")
+    for path in labs()
+    for number, cell in enumerate(read(path).cells)
+    if "solution" in tags(cell)
+]
+
+
+@pytest.fixture(scope="module")
+def kernel():
+    """Returns a function that gives one running kernel per lab, in which the cells an exercise relies on have been run."""
+    clients = {}
+
+    def for_lab(path):
+        if path not in clients:
+            notebook = read(path)
+            client = NotebookClient(notebook, resources={"metadata": {"path": str(path.parent)}}, timeout=300)
+            context = client.setup_kernel()
+            context.__enter__()
+            clients[path] = (client, notebook, context)
+            for number, cell in enumerate(notebook.cells):
+                if tags(cell) & {"setup", "needed"}:
+                    client.execute_cell(cell, number)
+        return clients[path][:2]
+
+    yield for_lab
+    for _, _, context in clients.values():
+        context.__exit__(None, None, None)
+
+
+def run(client, notebook, number, source=None):
+    cell = notebook.cells[number]
+    if source is not None:
+        cell = {**cell, "source": source}
+        cell = type(notebook.cells[number])(cell)
+    return client.execute_cell(cell, number)
+
+
+@pytest.mark.parametrize("path, number", EXERCISES)
+def test_stub_fails_and_solution_passes(kernel, path, number):
+    client, notebook = kernel(path)
+    run(client, notebook, number, stub(notebook.cells[number].source))
+    with pytest.raises(CellExecutionError, match="CheckFailed.*not written yet"):
+        run(client, notebook, number + 1)
+    run(client, notebook, number)
+    passed = run(client, notebook, number + 1)
+    assert any("✓" in output.get("text", "") for output in passed.outputs), "a passed check must say so"

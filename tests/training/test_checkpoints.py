@@ -1,0 +1,273 @@
+"""Checkpoints: whole or not at all, kill -9 and resume to the last bit, and clear refusals."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from utils.data.augment import Compose, Mixup, RandomCrop, RandomFlip
+from utils.data.dataset import Split
+from utils.training import CheckpointError, checkpoints, fit, load_checkpoint, save_checkpoint, schedules
+
+ROOT = Path(__file__).resolve().parents[2]
+
+# one run with everything that has a state: momentum, batch norm, dropout, augmentation, schedule, best weights
+PROGRAM = """
+import json, sys, time
+import torch
+from torch import nn
+from utils.data.augment import Compose, Mixup, RandomCrop, RandomFlip
+from utils.data.dataset import Split
+from utils.training import fit, schedules
+
+checkpoint, result, pause = sys.argv[1], sys.argv[2], float(sys.argv[3])
+torch.set_num_threads(1)
+torch.manual_seed(0)
+g = torch.Generator().manual_seed(1)
+images = torch.randint(0, 256, (120, 3, 8, 8), dtype=torch.uint8, generator=g)
+labels = torch.randint(0, 3, (120,), generator=g)
+split = Split(images, labels, (0.5,) * 3, (0.3,) * 3)
+model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Dropout(0.3), nn.Linear(144, 3))
+history = fit(
+    model, split.subset(80), split.subset(slice(80, None)), epochs=8, batch_size=16, lr=0.01, optimizer="adamw",
+    weight_decay=0.05, schedule=schedules.warmup_cosine(5, 40), augment=Compose([RandomFlip(), RandomCrop(1), Mixup(0.3)]),
+    patience=6, record_steps=True, checkpoint=checkpoint if checkpoint != "none" else None, progress=False,
+    probes=[lambda **_: time.sleep(pause)],
+)
+torch.save(model.state_dict(), result + ".weights")
+with open(result, "w") as file:
+    json.dump(history.as_dict(times=False), file)
+"""
+
+
+def start(checkpoint, result, pause=0.0):
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", PROGRAM, str(checkpoint), str(result), str(pause)]
+    return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+
+
+def epochs_in(path):
+    return len(load_checkpoint(path)["history"]["train_loss"]) if path.exists() else 0
+
+
+def test_kill_and_resume_is_bit_identical(tmp_path):
+    whole, killed = tmp_path / "whole.json", tmp_path / "killed.json"
+    uninterrupted = start("none", whole)
+    checkpoint = tmp_path / "run.pt"
+    process = start(checkpoint, killed, pause=0.05)
+    deadline = time.monotonic() + 120
+    while epochs_in(checkpoint) < 3 and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)  # in the middle of the fourth epoch or later
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL and not killed.exists()
+    assert 3 <= epochs_in(checkpoint) < 8
+
+    resumed = start(checkpoint, killed)
+    for run in (resumed, uninterrupted):
+        _, errors = run.communicate(timeout=120)
+        assert run.returncode == 0, errors
+    assert json.loads(killed.read_text()) == json.loads(whole.read_text())
+    one, other = (torch.load(f"{path}.weights", weights_only=True) for path in (whole, killed))
+    assert one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+    assert [p.name for p in tmp_path.iterdir() if "partial" in p.name] == []
+
+
+def split(n=40, seed=1):
+    g = torch.Generator().manual_seed(seed)
+    images = torch.randint(0, 256, (n, 1, 4, 4), dtype=torch.uint8, generator=g)
+    return Split(images, torch.randint(0, 2, (n,), generator=g), (0.5,), (0.3,))
+
+
+def network(hidden=3):
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Flatten(), nn.Linear(16, hidden), nn.Dropout(0.2), nn.Linear(hidden, 2))
+
+
+def run(path, model=None, train=None, **options):
+    model = model or network()
+    history = fit(
+        model, train or split(), split(seed=2), **{"epochs": 3, "batch_size": 16, "progress": False, "checkpoint": path, **options}
+    )
+    return history, model
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+def test_a_longer_run_goes_on_from_a_shorter_one(tmp_path, optimizer):
+    path = tmp_path / "run.pt"
+    first, _ = run(path, epochs=2, optimizer=optimizer)
+    longer, model = run(path, epochs=5, optimizer=optimizer)
+    whole, other = run(None, epochs=5, optimizer=optimizer)
+    assert longer.as_dict(times=False) == whole.as_dict(times=False)
+    assert longer.seconds[:2] == first.seconds
+    assert all(torch.equal(a, b) for a, b in zip(model.state_dict().values(), other.state_dict().values(), strict=True))
+
+
+def test_a_run_stopped_by_an_exception_goes_on_in_the_same_process(tmp_path):
+    path, model = tmp_path / "run.pt", network()
+
+    def interrupt(*, step, **_):
+        if step == 7:  # in the third epoch of three steps each
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(path, model, epochs=4, probes=[interrupt])
+    assert epochs_in(path) == 2
+    resumed, _ = run(path, model, epochs=4)
+    assert resumed.as_dict(times=False) == run(None, epochs=4)[0].as_dict(times=False)
+
+
+def test_a_finished_run_is_read_back(tmp_path):
+    path = tmp_path / "run.pt"
+    first, model = run(path)
+    again, other = run(path)
+    assert again == first
+    assert all(torch.equal(a, b) for a, b in zip(model.state_dict().values(), other.state_dict().values(), strict=True))
+
+
+def test_an_early_stop_stays_stopped_and_gives_the_best_weights(tmp_path):
+    path = tmp_path / "run.pt"
+    options = {"epochs": 50, "patience": 2, "min_delta": 5.0}
+    first, model = run(path, **options)
+    again, other = run(path, **options)
+    assert first.stopped_early and len(first) == 3 and again == first
+    assert all(torch.equal(a, b) for a, b in zip(model.state_dict().values(), other.state_dict().values(), strict=True))
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"lr": 0.02}, "lr is 0.02 here and 0.001 in the file"),
+        ({"seed": 5}, "seed is 5 here and 0 in the file"),
+        ({"batch_size": 8}, "batch_size is 8 here and 16"),
+        ({"optimizer": "sgd"}, "optimizer is 'sgd' here and 'adam'"),
+        ({"schedule": schedules.halving(2)}, r"schedule is halving\(every=2\) per epoch here and constant\(\) per epoch"),
+        ({"augment": RandomFlip(0.25)}, r"augment is RandomFlip\(p=0.25\) here and None"),
+        ({"precision": "bfloat16"}, "precision is bfloat16 here and float32"),
+        ({"train": split(seed=9)}, "train is"),
+        ({"model": network(hidden=4)}, r"different model: 1.weight is \(4, 16\) torch.float32 here and \(3, 16\)"),
+        ({"model": network().append(nn.Linear(2, 2))}, "4.weight is .* here and absent in the file"),
+        ({"epochs": 2}, "already holds 3 epochs, and epochs=2"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_a_checkpoint_of_another_run_is_refused(tmp_path, change, message):
+    path = tmp_path / "run.pt"
+    run(path)
+    before = path.read_bytes()
+    with pytest.raises(CheckpointError, match=message) as caught:
+        run(path, **change)
+    assert "run.pt" in str(caught.value) and path.read_bytes() == before
+
+
+def cut_short(contents):
+    return contents[: len(contents) // 2]
+
+
+def flip_a_bit(contents):
+    middle = contents.index(b"data/0") + 200  # within the values of the first tensor
+    return contents[:middle] + bytes([contents[middle] ^ 1]) + contents[middle + 1 :]
+
+
+@pytest.mark.parametrize("damage", [cut_short, flip_a_bit, lambda _: b"", lambda _: b"not a checkpoint"])
+def test_a_damaged_checkpoint_is_named(tmp_path, damage):
+    path = tmp_path / "run.pt"
+    run(path)
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(CheckpointError, match="run.pt is damaged or not a checkpoint .*delete it to start the run again"):
+        run(path)
+
+
+def test_files_that_are_something_else_are_named(tmp_path):
+    path = tmp_path / "weights.pt"
+    torch.save(network().state_dict(), path)
+    with pytest.raises(CheckpointError, match="weights.pt is not a checkpoint of format"):
+        run(path)
+    save_checkpoint(path, {"weights": torch.ones(3)})
+    with pytest.raises(CheckpointError, match="weights.pt is not the checkpoint of a training run: 'outline' is missing"):
+        run(path)
+    torch.save({"format": 1, "model": Path("x")}, path)  # would need code to be run on loading
+    with pytest.raises(CheckpointError, match="weights.pt is damaged or not a checkpoint"):
+        run(path)
+    with pytest.raises(FileNotFoundError):
+        load_checkpoint(tmp_path / "absent.pt")
+
+
+def test_a_failed_write_leaves_the_old_checkpoint(tmp_path, monkeypatch):
+    path = tmp_path / "run.pt"
+    save_checkpoint(path, {"value": torch.arange(3)})
+
+    def full(file_descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(CheckpointError, match="run.pt could not be written .*No space left.*unharmed"):
+        save_checkpoint(path, {"value": torch.zeros(3)})
+    assert torch.equal(load_checkpoint(path)["value"], torch.arange(3))
+    assert [p.name for p in tmp_path.iterdir()] == ["run.pt"]
+
+
+def test_a_path_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(CheckpointError, match="no checkpoint can be written to .*run.pt"):
+        run(tmp_path / "file" / "run.pt")
+
+
+def test_what_a_killed_run_left_half_written_is_removed(tmp_path):
+    (tmp_path / "run.pt.partial").write_bytes(b"half")
+    run(tmp_path / "run.pt")
+    assert [p.name for p in tmp_path.iterdir()] == ["run.pt"]
+
+
+def test_missing_folders_are_made(tmp_path):
+    run(tmp_path / "results" / "lenet" / "run.pt")
+    assert epochs_in(tmp_path / "results" / "lenet" / "run.pt") == 3
+
+
+def test_two_runs_with_one_checkpoint_are_kept_apart(tmp_path):
+    path = tmp_path / "run.pt"
+    holder = (
+        "import sys, time\nfrom utils.training.checkpoints import locked\n"
+        "with locked(sys.argv[1]):\n    print('held', flush=True)\n    time.sleep(60)\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    process = subprocess.Popen(
+        [sys.executable, "-c", holder, str(path)], env=environment, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stdout.readline() == "held\n"
+        with pytest.raises(CheckpointError, match="another run is training with the checkpoint .*run.pt"):
+            run(path)
+    finally:
+        process.kill()
+        process.communicate()
+    run(path)  # the lock went with the process
+
+
+def test_the_fingerprint_sees_images_labels_and_normalisation():
+    data = split()
+    other_image = data.images.clone()
+    other_image[0, 0, 0, 0] ^= 1
+    variants = [
+        data,
+        data.with_labels(1 - data.labels),
+        Split(other_image, data.labels, data.mean, data.std),
+        Split(data.images, data.labels, (0.4,), data.std),
+        data.subset(39),
+        None,
+    ]
+    assert len({checkpoints.fingerprint(variant) for variant in variants}) == len(variants)
+
+
+def test_augmentation_and_mixup_are_part_of_the_configuration(tmp_path):
+    path = tmp_path / "run.pt"
+    run(path, augment=Compose([RandomCrop(1), Mixup(0.3)]))
+    with pytest.raises(CheckpointError, match="augment is Compose"):
+        run(path, augment=Compose([RandomCrop(1), Mixup(0.4)]))

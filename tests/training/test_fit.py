@@ -1,0 +1,296 @@
+"""fit: learns, repeats itself to the bit, stops early on validation, records, and refuses what cannot be meant."""
+
+import json
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from utils.data.augment import Compose, Mixup, RandomCrop, RandomFlip
+from utils.data.batches import Batches
+from utils.data.dataset import Split
+from utils.training import Diverged, History, evaluate, fit, losses, measure_settings, schedules
+
+
+def stripes(n=96, seed=0, noise=60):
+    """Horizontal stripes (label 0) or vertical ones (label 1) in noise: 8 × 8 pixels, 3 channels."""
+    g = torch.Generator().manual_seed(seed)
+    labels = torch.randint(0, 2, (n,), generator=g)
+    wave = 90 * (torch.arange(8) % 2).float()
+    pattern = torch.stack([wave[:, None].expand(8, 8), wave[None, :].expand(8, 8)])[labels]
+    images = pattern[:, None] + noise * torch.rand(n, 3, 8, 8, generator=g)
+    return Split(images.to(torch.uint8), labels, (0.3,) * 3, (0.2,) * 3)
+
+
+def network(seed=0, dropout=0.2):
+    torch.manual_seed(seed)
+    return nn.Sequential(
+        nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Dropout(dropout), nn.Linear(36, 2)
+    )
+
+
+def weights(model):
+    return [tensor.clone() for tensor in model.state_dict().values()]
+
+
+def same(a, b):
+    return all(torch.equal(s, t) for s, t in zip(a, b, strict=True))
+
+
+def quick(model, train, valid=None, **options):
+    return fit(model, train, valid, **{"epochs": 2, "batch_size": 16, "progress": False, **options})
+
+
+def test_it_learns():
+    model = network()
+    history = quick(model, stripes(), stripes(seed=1), epochs=6, lr=0.01)
+    assert history.valid_accuracy[-1] > 0.95 and history.valid_loss[-1] < history.valid_loss[0]
+    assert evaluate(model, stripes(seed=2)).accuracy > 0.95
+    assert not model.training
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd"])
+def test_same_seed_same_history_and_weights_to_the_last_bit(optimizer):
+    def run(seed):
+        model = network()
+        augment = Compose([RandomFlip(), RandomCrop(1), Mixup(0.4)])
+        history = quick(
+            model, stripes(), stripes(seed=1), optimizer=optimizer, seed=seed, augment=augment, record_steps=True
+        )
+        return history.as_dict(times=False), weights(model)
+
+    (first, first_weights), (again, again_weights), (other, other_weights) = run(3), run(3), run(4)
+    assert first == again and same(first_weights, again_weights)
+    assert first["train_loss"] != other["train_loss"] and not same(first_weights, other_weights)
+
+
+def test_the_callers_random_state_is_neither_used_nor_changed():
+    def run(global_seed):
+        model = network()
+        torch.manual_seed(global_seed)
+        state = torch.get_rng_state()
+        history = quick(model, stripes())
+        assert torch.equal(torch.get_rng_state(), state)
+        return history.as_dict(times=False)
+
+    assert run(10) == run(11)
+
+
+def test_the_random_state_is_put_back_after_a_divergence():
+    model = network()
+    state = torch.get_rng_state()
+    with pytest.raises(Diverged):
+        quick(model, stripes(), optimizer="sgd", lr=1e38)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_dropout_differs_between_epochs():
+    # one batch, weights that do not move: the loss differs by the dropout alone
+    history = quick(network(dropout=0.5), stripes(), epochs=3, batch_size=96, optimizer="sgd", lr=1e-30)
+    assert len(set(history.train_loss)) == 3
+
+
+@pytest.mark.parametrize("name", ["adam", "adamw", "sgd"])
+def test_optimizers_are_torchs(name):
+    """One step from the same gradient, worked out in float64 from the definitions."""
+    decay, lr = 0.1, 0.01
+    model = nn.Sequential(nn.Flatten(), nn.Linear(192, 2))
+    start = [p.detach().double().clone() for p in model.parameters()]
+    gradients = []
+
+    def probe(*, model, **_):
+        gradients.extend(p.grad.double().clone() for p in model.parameters())
+
+    quick(model, stripes(), epochs=1, batch_size=96, optimizer=name, lr=lr, weight_decay=decay, probes=[probe])
+    for w, g, after in zip(start, gradients, model.parameters(), strict=True):
+        if name == "adamw":
+            expected = w * (1 - lr * decay) - lr * g / (g.abs() + 1e-8)
+        else:
+            g = g + decay * w
+            expected = w - lr * (g / (g.abs() + 1e-8) if name == "adam" else g)
+        assert torch.allclose(after.double(), expected, atol=1e-6)
+
+
+def test_an_optimizer_of_ones_own():
+    made = []
+
+    def make(parameters, lr):
+        made.append(torch.optim.RMSprop(parameters, lr=lr))
+        return made[0]
+
+    history = quick(network(), stripes(), optimizer=make, lr=0.005)
+    assert len(made) == 1 and history.lr == [0.005, 0.005]
+
+
+def test_schedule_per_batch_and_per_epoch():
+    cosine = quick(network(), stripes(), schedule=schedules.cosine(12), lr=0.1, record_steps=True)
+    assert cosine.step_lr == pytest.approx([0.1 * f for f in schedules.curve(schedules.cosine(12), 12)])
+    assert cosine.lr == [cosine.step_lr[0], cosine.step_lr[6]]
+    halving = quick(network(), stripes(), schedule=schedules.halving(1), lr=0.1, record_steps=True)
+    assert halving.step_lr == [0.1] * 6 + [0.05] * 6 and halving.lr == [0.1, 0.05]
+
+
+def test_the_record_is_complete():
+    steps = []
+    history = quick(
+        network(), stripes(), stripes(seed=1), record_steps=True, probes=[lambda *, step, **_: steps.append(step)]
+    )
+    assert steps == list(range(12)) and len(history.step_loss) == len(history.step_lr) == 12
+    for name in ("train_loss", "train_accuracy", "valid_loss", "valid_accuracy", "lr", "seconds", "valid_seconds"):
+        assert len(getattr(history, name)) == len(history) == 2
+    assert history.images_per_second == pytest.approx(2 * 96 / sum(history.seconds))
+    assert history.settings["precision"] == "float32" and history.settings["threads"] == torch.get_num_threads()
+    assert History.from_dict(json.loads(json.dumps(history.as_dict()))) == history
+    plain = quick(network(), stripes())
+    assert plain.step_loss == [] and plain.valid_loss == [] and plain.best_epoch is None
+
+
+def test_the_last_validation_figure_is_that_of_the_model_returned():
+    model, valid = network(), stripes(seed=1)
+    history = quick(model, stripes(), valid)
+    result = evaluate(model, valid)
+    assert (history.valid_loss[-1], history.valid_accuracy[-1]) == pytest.approx((result.loss, result.accuracy))
+
+
+@pytest.mark.parametrize("monitor", ["loss", "accuracy"])
+def test_early_stopping_on_validation_puts_the_best_weights_back(monitor):
+    # few, noisy labels: training goes on improving while validation gets worse
+    train = stripes(24, noise=160)
+    train = train.with_labels(train.labels.flip(0))
+    model, valid = network(dropout=0.0), stripes(64, seed=1)
+    history = quick(model, train, valid, epochs=60, lr=0.02, patience=3, monitor=monitor)
+    figures = history.valid_loss if monitor == "loss" else [-a for a in history.valid_accuracy]
+    assert history.stopped_early and len(history) < 60
+    assert history.best_epoch == figures.index(min(figures)) == len(history) - 1 - 3
+    result = evaluate(model, valid)
+    assert result.loss == pytest.approx(history.valid_loss[history.best_epoch])
+    assert result.loss != pytest.approx(history.valid_loss[-1])
+
+
+def test_min_delta_counts_only_improvements_that_exceed_it():
+    history = quick(network(), stripes(), stripes(seed=1), epochs=20, lr=1e-4, patience=2, min_delta=10.0)
+    assert history.stopped_early and len(history) == 3 and history.best_epoch == 0
+
+
+def test_label_smoothing_is_for_training_only():
+    model = network(dropout=0.0)
+    data = stripes()
+    history = quick(model, data, data, epochs=1, batch_size=96, optimizer="sgd", lr=1e-30, label_smoothing=0.4)
+    x, y = next(iter(Batches(data, 96, shuffle=False)))
+    soft = F.one_hot(y, 2) * 0.6 + 0.4 / 2
+    expected = -(soft * network(dropout=0.0).train()(x).log_softmax(1)).sum(1).mean()
+    assert history.train_loss[0] == pytest.approx(expected.item(), rel=1e-5)
+    assert history.valid_loss[0] == pytest.approx(evaluate(model, data).loss, rel=1e-6)
+    assert history.train_loss[0] != pytest.approx(losses.cross_entropy()(network(dropout=0.0)(x), y).item(), rel=1e-3)
+
+
+def test_a_loss_of_ones_own():
+    def squared(logits, y):
+        return ((logits - F.one_hot(y, 2)) ** 2).sum(1).mean()
+
+    data, model = stripes(), network()
+    history = quick(model, data, data, epochs=6, lr=0.01, loss=squared)
+    assert history.valid_loss[-1] == pytest.approx(evaluate(model, data, loss_function=squared).loss, rel=1e-6)
+    assert history.valid_accuracy[-1] > 0.9
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_every_setting_trains_and_is_recorded(precision, channels_last):
+    model = network()
+    history = quick(model, stripes(), epochs=6, lr=0.01, precision=precision, channels_last=channels_last)
+    assert (history.settings["precision"], history.settings["channels_last"]) == (precision, channels_last)
+    assert history.train_accuracy[-1] > 0.9 and model[0].weight.dtype == torch.float32
+    assert model[0].weight.is_contiguous(memory_format=torch.channels_last) == channels_last
+
+
+def test_measured_settings_are_chosen_once_and_recorded():
+    model = network()
+    before, state = weights(model), torch.get_rng_state()
+    x, y = next(iter(Batches(stripes(), 16)))
+    fastest, seconds = measure_settings(model, x, y, repeats=1, rounds=1)
+    assert same(before, weights(model)) and torch.equal(torch.get_rng_state(), state)
+    assert len(seconds) == 4 and fastest in seconds and seconds[fastest] == min(seconds.values()) > 0
+    assert measure_settings(model, x, y) == (fastest, seconds)
+    history = quick(model, stripes(), precision="measured")
+    assert history.settings["precision"] == fastest.precision
+    assert history.settings["channels_last"] == fastest.channels_last
+
+
+def test_an_own_layout_choice_survives_the_rule():
+    assert quick(network(), stripes(), channels_last=False).settings["channels_last"] is False
+
+
+def test_progress_is_shown_for_runs_that_take_a_while(capsys, monkeypatch):
+    monkeypatch.setattr("utils.training.progress.DELAY", 0.0)
+    quick(network(), stripes(), stripes(seed=1), progress=True)
+    shown = capsys.readouterr().err
+    assert "epoch 2/2" in shown and "valid accuracy" in shown and "12/12" in shown
+    quick(network(), stripes(), progress=False)
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"epochs": 0}, "epochs .* got 0"),
+        ({"epochs": 2.5}, "epochs .* got 2.5"),
+        ({"batch_size": 0}, "batch_size .* got 0"),
+        ({"lr": 0.0}, "lr must be positive, got 0.0"),
+        ({"optimizer": "adagrad"}, "unknown optimizer 'adagrad'; choose one of adam, adamw, sgd"),
+        ({"weight_decay": -1.0}, "weight_decay .* got -1.0"),
+        ({"momentum": 1.5, "optimizer": "sgd"}, "momentum .* got 1.5"),
+        ({"clip_norm": 0.0}, "clip_norm .* got 0.0"),
+        ({"patience": 3}, "patience=3. needs a validation split"),
+        ({"patience": 0, "valid": stripes()}, "patience .* got 0"),
+        ({"min_delta": -0.5}, "min_delta .* got -0.5"),
+        ({"monitor": "test"}, "monitor .* got 'test'"),
+        ({"label_smoothing": 1.5}, "label_smoothing .* got 1.5"),
+        ({"label_smoothing": 0.1, "loss": F.cross_entropy}, "label_smoothing=0.1"),
+        ({"schedule": 0.5}, "schedule .* got 0.5"),
+        ({"precision": "float8"}, "precision .* got 'float8'"),
+        ({"channels_last": "yes"}, "channels_last .* got 'yes'"),
+        ({"seed": -1}, "-1"),
+        ({"batch_size": 97, "drop_last": True}, "97 leaves nothing of 96"),
+    ],
+)
+def test_bad_arguments_are_named(options, message):
+    with pytest.raises(ValueError, match=message):
+        quick(network(), stripes(), **options)
+
+
+def test_data_that_does_not_fit_the_model_is_explained():
+    grey = Split(torch.zeros(8, 1, 8, 8, dtype=torch.uint8), torch.zeros(8, dtype=torch.int64), (0.5,), (0.5,))
+    with pytest.raises(ValueError, match=r"does not take images of \(1, 8, 8\) \(channels, height, width\)"):
+        quick(network(), grey)
+    with pytest.raises(ValueError, match="train and valid differ"):
+        quick(network(), stripes(), grey)
+    with pytest.raises(ValueError, match="the train split is empty"):
+        quick(network(), stripes().subset(slice(0)))
+    with pytest.raises(ValueError, match="the valid split is empty"):
+        quick(network(), stripes(), stripes().subset(slice(0)))
+    wrong = stripes().with_labels(stripes().labels + 1)
+    with pytest.raises(ValueError, match=r"labels of train go from 1 to 2, but Sequential has 2 outputs \(0 to 1\)"):
+        quick(network(), wrong)
+    with pytest.raises(ValueError, match="labels of valid go from 1 to 2"):
+        quick(network(), stripes(), wrong)
+    with pytest.raises(ValueError, match=r"\[B, K\]; for B = 1 it gave \(1, 4, 6, 6\)"):
+        quick(network()[:3], stripes())
+    frozen = network().requires_grad_(False)
+    with pytest.raises(ValueError, match="nothing to train"):
+        quick(frozen, stripes())
+
+
+def test_a_model_with_frozen_layers_trains_the_rest():
+    model = network()
+    model[0].requires_grad_(False)
+    before = model[0].weight.clone()
+    quick(model, stripes())
+    assert torch.equal(model[0].weight, before)
+
+
+def test_divergence_names_step_loss_and_rate():
+    with pytest.raises(Diverged, match=r"step \d+ .*learning rate 1e\+38.*smaller learning rate") as caught:
+        quick(network(), stripes(), optimizer="sgd", lr=1e38)
+    assert caught.value.lr == 1e38 and 0 < caught.value.step < 12

@@ -1,0 +1,19 @@
+"""Explorers: interactive pictures for JupyterLab, Colab and the built book, with no kernel and no network.
+
+A new explorer is one ``<name>.js`` beside this file, which defines ``build(ui, data)`` on top of ``base.js``,
+and one small function that computes its data and returns ``Explorer(name, title, data, summary)``.
+"""
+
+from utils.course.explorers.base import Explorer
+from utils.course.explorers.convolution import KERNELS, convolution_stepper
+from utils.course.explorers.output_size import PRESETS, output_size_calculator
+from utils.course.explorers.toeplitz import toeplitz_builder
+
+__all__ = [
+    "Explorer",
+    "KERNELS",
+    "PRESETS",
+    "convolution_stepper",
+    "output_size_calculator",
+    "toeplitz_builder",
+]

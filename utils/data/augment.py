@@ -1,0 +1,378 @@
+"""Augmentation of a whole batch at once, on the device where the images live.
+
+Every augmentation is a small frozen dataclass with three methods:
+
+``draw(x, generator)``
+    the random parameters for the batch ``x`` (only its shape and device are read), one set per image unless stated otherwise;
+``apply(x, parameters)``
+    the same images with those parameters applied: deterministic, so that a test can repeat it image by image;
+``__call__(x, generator)``
+    both in a row.
+
+Images are uint8 ``[B, C, H, W]`` on the scale 0…255 and stay so; :class:`Mixup` alone works on normalised floats and labels. The
+parameters are drawn on the generator's device (the CPU in :class:`utils.data.batches.Batches`) and then moved, so a batch is
+augmented in the same way on every device. The operations follow ``torchvision.transforms.v2``, which takes one image at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Generator, Tensor
+
+# luma weights of ITU-R BT.601, to the digits that torchvision uses
+LUMA = (0.2989, 0.587, 0.114)
+WHITE = 255.0
+
+
+class Augmentation:
+    """What all augmentations share: calling one draws parameters and applies them."""
+
+    def draw(self, x: Tensor, generator: Generator) -> Any:
+        raise NotImplementedError(f"{type(self).__name__} has no draw method")
+
+    def apply(self, x: Tensor, parameters: Any) -> Tensor:
+        raise NotImplementedError(f"{type(self).__name__} has no apply method")
+
+    def __call__(self, x: Tensor, generator: Generator) -> Tensor:
+        return self.apply(x, self.draw(x, generator))
+
+
+@dataclass(frozen=True)
+class RandomFlip(Augmentation):
+    """Mirror left and right with probability ``p``. Parameters: bool ``[B]``."""
+
+    p: float = 0.5
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.p <= 1.0:
+            raise ValueError(f"p is a probability in [0, 1], got {self.p}")
+
+    def draw(self, x: Tensor, generator: Generator) -> Tensor:
+        return _uniform(len(x), 0.0, 1.0, generator).lt(self.p).to(x.device)
+
+    def apply(self, x: Tensor, parameters: Tensor) -> Tensor:
+        # choosing whole images from "as they are, then mirrored" takes a quarter of the time of torch.where on the pixels
+        both = torch.cat([x, x.flip(3)])
+        return both.index_select(0, torch.arange(len(x), device=x.device) + len(x) * parameters)
+
+
+@dataclass(frozen=True)
+class RandomCrop(Augmentation):
+    """Pad by ``padding`` pixels on each side, then cut out a window of the old size at a random place.
+
+    ``mode`` says what the border is filled with: "reflect" (mirrored at the edge pixel, which is not repeated) or "zeros".
+    Parameters: int64 ``[2, B]``, top and left of the window in the padded image, each in 0…2·padding.
+    """
+
+    padding: int = 4
+    mode: str = "reflect"
+
+    def __post_init__(self) -> None:
+        if self.padding < 0:
+            raise ValueError(f"padding must not be negative, got {self.padding}")
+        if self.mode not in ("reflect", "zeros"):
+            raise ValueError(f"mode is 'reflect' or 'zeros', got {self.mode!r}")
+
+    def draw(self, x: Tensor, generator: Generator) -> Tensor:
+        shape = (2, len(x))
+        return torch.randint(2 * self.padding + 1, shape, generator=generator, device=generator.device).to(x.device)
+
+    def apply(self, x: Tensor, parameters: Tensor) -> Tensor:
+        if self.mode == "reflect" and self.padding >= min(x.shape[2:]):
+            raise ValueError(f"reflection by {self.padding} pixels needs larger images than {tuple(x.shape[2:])}")
+        return _window(x, parameters - self.padding, self.mode)
+
+
+@dataclass(frozen=True)
+class RandomTranslate(Augmentation):
+    """Shift by whole pixels, up to ``fraction`` of the height and of the width either way; what comes in is black.
+
+    Parameters: int64 ``[2, B]``, the shift downwards and to the right.
+    """
+
+    fraction: float
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.fraction <= 1.0:
+            raise ValueError(f"fraction of the image size in [0, 1], got {self.fraction}")
+
+    def draw(self, x: Tensor, generator: Generator) -> Tensor:
+        shifts = [_uniform(len(x), -size * self.fraction, size * self.fraction, generator) for size in x.shape[2:]]
+        return torch.stack(shifts).round().long().to(x.device)
+
+    def apply(self, x: Tensor, parameters: Tensor) -> Tensor:
+        return _window(x, -parameters, "zeros")
+
+
+@dataclass(frozen=True)
+class RandomRotation(Augmentation):
+    """Rotate about the centre by an angle from ±``degrees``; corners that come in are black.
+
+    ``interpolation`` is "nearest" (torchvision's default) or "bilinear". Parameters: degrees, counter-clockwise, float32 ``[B]``.
+    """
+
+    degrees: float
+    interpolation: str = "nearest"
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.degrees <= 180.0:
+            raise ValueError(f"degrees in [0, 180], got {self.degrees}")
+        if self.interpolation not in ("nearest", "bilinear"):
+            raise ValueError(f"interpolation is 'nearest' or 'bilinear', got {self.interpolation!r}")
+
+    def draw(self, x: Tensor, generator: Generator) -> Tensor:
+        return _uniform(len(x), -self.degrees, self.degrees, generator).to(x.device)
+
+    def apply(self, x: Tensor, parameters: Tensor) -> Tensor:
+        H, W = x.shape[2:]
+        angle = torch.deg2rad(parameters)
+        cos, sin, zero = angle.cos(), angle.sin(), torch.zeros_like(angle)
+        # where each output pixel comes from, in grid_sample's coordinates: [-1, 1] from the left edge to the right edge,
+        # so that a rotation of an oblong image needs the ratio of the sides
+        to_source = torch.stack([cos, -sin * H / W, zero, sin * W / H, cos, zero], dim=1).view(-1, 2, 3)
+        grid = F.affine_grid(to_source, list(x.shape), align_corners=False)
+        turned = F.grid_sample(x.float(), grid, mode=self.interpolation, padding_mode="zeros", align_corners=False)
+        return turned.round_().to(x.dtype)
+
+
+@dataclass(frozen=True)
+class Cutout(Augmentation):
+    """Cover a square of ``size`` × ``size`` pixels, centred anywhere in the image and clipped at its border, with ``fill``.
+
+    DeVries and Taylor 2017 (arXiv:1708.04552), who cover *after* normalisation with 0, that is, with the mean colour; ``fill`` is in
+    grey levels 0…255, one number or one per channel: ``tuple(round(255 * m) for m in split.mean)`` gives their variant.
+    Parameters: int64 ``[2, B]``, row and column of the centre; the square spans ``centre - size // 2`` up to ``+ size``.
+    """
+
+    size: int
+    fill: int | tuple[int, ...] = 0
+
+    def __post_init__(self) -> None:
+        if self.size < 1:
+            raise ValueError(f"size of the square must be at least 1 pixel, got {self.size}")
+        levels = self.fill if isinstance(self.fill, tuple) else (self.fill,)
+        if any(not 0 <= level <= WHITE for level in levels):
+            raise ValueError(f"fill is in grey levels 0 to 255, got {self.fill}")
+
+    def draw(self, x: Tensor, generator: Generator) -> Tensor:
+        B, device = len(x), generator.device
+        centres = [torch.randint(size, (B,), generator=generator, device=device) for size in x.shape[2:]]
+        return torch.stack(centres).to(x.device)
+
+    def apply(self, x: Tensor, parameters: Tensor) -> Tensor:
+        H, W = x.shape[2:]
+        top, left = parameters[:, :, None] - self.size // 2
+        rows, columns = torch.arange(H, device=x.device), torch.arange(W, device=x.device)
+        in_rows = (rows >= top) & (rows < top + self.size)  # [B, H]
+        in_columns = (columns >= left) & (columns < left + self.size)  # [B, W]
+        covered = in_rows[:, None, :, None] & in_columns[:, None, None, :]
+        fill = torch.tensor(self.fill, dtype=x.dtype, device=x.device).view(1, -1, 1, 1)
+        return torch.where(covered, fill, x)
+
+
+@dataclass(frozen=True)
+class ColorJitter(Augmentation):
+    """Random brightness, contrast, saturation and hue, in random order.
+
+    Brightness, contrast and saturation factors come from ``[max(0, 1 - s), 1 + s]`` where s is the argument; the hue is turned by a
+    part of the colour circle from ``[-hue, hue]``, hue ≤ 0.5. The factors are drawn per image. The order of the four operations is
+    drawn once per *batch*, where torchvision draws it per image: that keeps each operation one pass over the batch. Results are
+    cut off to whole grey levels after each operation, as torchvision's are.
+    Parameters: the order (list of names) and a dictionary of factors ``[B]``; an operation whose strength is 0 is left out.
+    """
+
+    brightness: float = 0.0
+    contrast: float = 0.0
+    saturation: float = 0.0
+    hue: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("brightness", "contrast", "saturation"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
+        if not 0.0 <= self.hue <= 0.5:
+            raise ValueError(f"hue in [0, 0.5] of the colour circle, got {self.hue}")
+
+    def draw(self, x: Tensor, generator: Generator) -> tuple[list[str], dict[str, Tensor]]:
+        _need_rgb(x)
+        factors = {}
+        for name in ("brightness", "contrast", "saturation"):
+            strength = getattr(self, name)
+            if strength > 0:
+                factors[name] = _uniform(len(x), max(0.0, 1.0 - strength), 1.0 + strength, generator).to(x.device)
+        if self.hue > 0:
+            factors["hue"] = _uniform(len(x), -self.hue, self.hue, generator).to(x.device)
+        names = list(factors)
+        order = torch.randperm(len(names), generator=generator, device=generator.device).tolist()
+        return [names[i] for i in order], factors
+
+    def apply(self, x: Tensor, parameters: tuple[list[str], dict[str, Tensor]]) -> Tensor:
+        _need_rgb(x)
+        operations: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+            "brightness": _adjust_brightness,
+            "contrast": _adjust_contrast,
+            "saturation": _adjust_saturation,
+            "hue": _adjust_hue,
+        }
+        order, factors = parameters
+        pixels = x.float()
+        for name in order:
+            pixels = operations[name](pixels, factors[name].view(-1, 1, 1, 1)).clamp_(0.0, WHITE).floor_()
+        return pixels.to(x.dtype)
+
+
+@dataclass(frozen=True)
+class Mixup:
+    """Blend each example with another one of the batch: Zhang et al. 2018 (arXiv:1710.09412).
+
+    Works on normalised float images ``[B, C, H, W]`` and labels, int64 ``[B]`` or soft ``[B, K]``; both are blended with the same
+    share λ ~ Beta(``alpha``, ``alpha``), drawn once per batch as in the authors' code. Parameters: (λ, partner int64 ``[B]``).
+    """
+
+    alpha: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not self.alpha > 0:
+            raise ValueError(f"alpha must be positive, got {self.alpha}")
+
+    def draw(self, x: Tensor, generator: Generator) -> tuple[float, Tensor]:
+        # torch samples the Beta distribution from the global generator only, so numpy draws it, seeded from ours
+        seed = torch.randint(2**62, (1,), generator=generator, device=generator.device).item()
+        share = float(np.random.default_rng(seed).beta(self.alpha, self.alpha))
+        return share, torch.randperm(len(x), generator=generator, device=generator.device).to(x.device)
+
+    def apply(
+        self, x: Tensor, y: Tensor, parameters: tuple[float, Tensor], num_classes: int | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Blended images and soft labels float32 ``[B, K]``; ``num_classes`` K is needed for labels that are whole numbers."""
+        share, partner = parameters
+        if y.ndim == 1:
+            if num_classes is None:
+                raise ValueError("labels that are whole numbers need num_classes to become soft labels")
+            y = F.one_hot(y, num_classes).float()
+        return torch.lerp(x[partner], x, share), torch.lerp(y[partner], y, share)
+
+    def __call__(
+        self, x: Tensor, y: Tensor, generator: Generator, num_classes: int | None = None
+    ) -> tuple[Tensor, Tensor]:
+        return self.apply(x, y, self.draw(x, generator), num_classes)
+
+
+class Compose(Augmentation):
+    """Several augmentations one after the other. Parameters: a list, one entry per step.
+
+    A :class:`Mixup` may stand at the end only: it acts after normalisation, so it is not among ``steps`` but in ``mixup``, and
+    :class:`utils.data.batches.Batches` applies it there.
+    """
+
+    def __init__(self, steps: Sequence[Augmentation | Mixup | Callable[[Tensor, Generator], Tensor]]) -> None:
+        steps = list(steps)
+        self.mixup = steps.pop() if steps and isinstance(steps[-1], Mixup) else None
+        if any(isinstance(step, Mixup) for step in steps):
+            raise ValueError(f"Mixup acts after normalisation and must be the last step, got {steps}")
+        self.steps = tuple(steps)
+
+    def draw(self, x: Tensor, generator: Generator) -> list[Any]:
+        return [step.draw(x, generator) for step in self.steps]
+
+    def apply(self, x: Tensor, parameters: list[Any]) -> Tensor:
+        for step, step_parameters in zip(self.steps, parameters, strict=True):
+            x = step.apply(x, step_parameters)
+        return x
+
+    def __call__(self, x: Tensor, generator: Generator) -> Tensor:
+        for step in self.steps:
+            x = step(x, generator)
+        return x
+
+    def __repr__(self) -> str:
+        steps = [*self.steps, self.mixup] if self.mixup else list(self.steps)
+        return f"Compose({steps})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Compose) and (self.steps, self.mixup) == (other.steps, other.mixup)
+
+    def __hash__(self) -> int:
+        return hash((self.steps, self.mixup))
+
+
+def _uniform(n: int, low: float, high: float, generator: Generator) -> Tensor:
+    return torch.empty(n, device=generator.device).uniform_(low, high, generator=generator)
+
+
+def _window(x: Tensor, offset: Tensor, mode: str) -> Tensor:
+    """Windows of the size of x whose top left corner lies at ``offset`` [2, B] (rows, columns) of each image.
+
+    Rows and columns outside the image are mirrored ("reflect") or black ("zeros").
+    """
+    H, W = x.shape[2:]
+    rows = torch.arange(H, device=x.device) + offset[0][:, None]  # [B, H]
+    columns = torch.arange(W, device=x.device) + offset[1][:, None]  # [B, W]
+    if mode == "reflect":
+        rows, columns = _reflect(rows, H), _reflect(columns, W)
+        return _take(x, rows, columns)
+    inside = ((rows >= 0) & (rows < H))[:, None, :, None] & ((columns >= 0) & (columns < W))[:, None, None, :]
+    return _take(x, rows.clamp(0, H - 1), columns.clamp(0, W - 1)).mul_(inside)
+
+
+def _reflect(index: Tensor, size: int) -> Tensor:
+    """Mirror indices at the first and the last element: -1 → 1 and size → size - 2."""
+    return (size - 1) - (size - 1 - index.abs()).abs()
+
+
+def _take(x: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """``out[b, c, i, j] = x[b, c, rows[b, i], columns[b, j]]``."""
+    B, C, H, W = x.shape
+    flat = (rows[:, :, None] * W + columns[:, None, :]).view(B, 1, H * W).expand(B, C, H * W)
+    return x.reshape(B, C, H * W).gather(2, flat).view(B, C, H, W)
+
+
+def _need_rgb(x: Tensor) -> None:
+    if x.shape[1] != 3:
+        raise ValueError(f"ColorJitter needs images with 3 channels, got {x.shape[1]}")
+
+
+def _grey(pixels: Tensor) -> Tensor:
+    """Luma [B, 1, H, W] in whole grey levels."""
+    red, green, blue = pixels.split(1, dim=1)
+    return (red * LUMA[0] + green * LUMA[1] + blue * LUMA[2]).floor_()
+
+
+def _adjust_brightness(pixels: Tensor, factor: Tensor) -> Tensor:
+    return pixels * factor
+
+
+def _adjust_contrast(pixels: Tensor, factor: Tensor) -> Tensor:
+    mean = _grey(pixels).mean(dim=(1, 2, 3), keepdim=True)
+    return torch.lerp(mean, pixels, factor)
+
+
+def _adjust_saturation(pixels: Tensor, factor: Tensor) -> Tensor:
+    return torch.lerp(_grey(pixels), pixels, factor)
+
+
+def _adjust_hue(pixels: Tensor, turn: Tensor) -> Tensor:
+    """Turn the hue by a part of the colour circle, keeping HSV's value and saturation."""
+    red, green, blue = pixels.split(1, dim=1)
+    value = torch.maximum(torch.maximum(red, green), blue)
+    chroma = value - torch.minimum(torch.minimum(red, green), blue)
+    # position on the colour circle in sixths: red at 0, green at 2, blue at 4; greys have no hue and no chroma, so any will do
+    per_chroma = 1 / chroma.clamp(min=1)  # grey levels are whole numbers: a chroma below 1 is 0
+    sixths = torch.where(
+        value == red,
+        (green - blue) * per_chroma,
+        torch.where(value == green, (blue - red) * per_chroma + 2, (red - green) * per_chroma + 4),
+    )
+    # a channel loses the whole chroma at the far side of the circle, none within one sixth of its own colour
+    own = torch.tensor([5.0, 3.0, 1.0], device=pixels.device).view(1, 3, 1, 1)
+    distance = own + (sixths + 6 * turn)
+    distance -= 6 * (distance / 6).floor_()  # modulo 6; torch.remainder is several times slower
+    turned = value - chroma * torch.minimum(distance, 4 - distance).clamp_(0.0, 1.0)
+    # torchvision turns HSV on [0, 1] back into grey levels with a factor just under 256, so that 1.0 still becomes 255
+    return turned * (256 - 1e-3) / WHITE

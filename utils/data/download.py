@@ -1,0 +1,216 @@
+"""Fetching files over an unreliable network: several mirrors, resumed where they broke off, checked before they count.
+
+A file grows under ``NAME.MD5.part`` and gets its own name only once its size and MD5 are right. The part is kept between
+mirrors, and between runs, because they all serve the same bytes.
+"""
+
+from __future__ import annotations
+
+import http.client
+import os
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from tqdm.auto import tqdm
+
+from utils.data.cache import FULL, disk_full
+from utils.data.errors import DatasetNotFound
+from utils.data.folders import downloads_folder, make_folder
+from utils.data.hashing import file_digest
+from utils.data.sources import RemoteFile, Source
+
+CHUNK = 1 << 16  # bytes read at a time
+BUSY = (408, 425, 429, 500, 502, 503, 504)  # HTTP answers worth another try after a pause
+AGENT = "convolution-lab (course book; one download per machine)"
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long to bear with a mirror.
+
+    timeout: seconds without a byte before a connection counts as stalled.
+    floor, window: a mirror that gives fewer than ``floor`` bytes a second over ``window`` seconds is left for the next one; when all have
+        been tried, the slow ones are taken as they are.
+    attempts: tries at one mirror after busy answers and broken connections.
+    pause, longest_pause: seconds before the second try, doubled each time; a longer ``Retry-After`` is honoured up to the latter.
+    """
+
+    timeout: float = 10.0
+    floor: float = 200_000
+    window: float = 15.0
+    attempts: int = 3
+    pause: float = 1.0
+    longest_pause: float = 20.0
+    sleep: Callable[[float], None] = field(default=time.sleep, repr=False)
+
+
+class MirrorFailed(Exception):
+    """A mirror is of no use now; the message says why in a few words."""
+
+
+class TooSlow(MirrorFailed):
+    """A mirror works, but below the speed floor."""
+
+
+class TryAgain(MirrorFailed):
+    """Broken off or busy; ``after`` is what the server asked to wait, in seconds."""
+
+    def __init__(self, message: str, after: float = 0.0) -> None:
+        super().__init__(message)
+        self.after = after
+
+
+def fetch(source: Source, folder: Path | None = None, patience: Patience | None = None) -> list[Path]:
+    """Download the files of ``source`` that are not yet in ``folder`` (default: our downloads folder).
+
+    Raises ``DatasetNotFound`` with the reason of each mirror if a file could not be had from any, ``DiskFull``. The lock of the source
+    must be held.
+    """
+    folder = folder or downloads_folder()
+    return [fetch_file(remote, folder, patience or Patience()) for remote in source.files]
+
+
+def fetch_file(remote: RemoteFile, folder: Path, patience: Patience) -> Path:
+    """Download one file to ``folder / remote.path`` unless it is there with the right MD5."""
+    target = folder / remote.path
+    if target.is_file() and file_digest(target, "md5") == remote.md5:
+        return target
+    make_folder(target.parent)
+    part = target.with_name(f"{target.name}.{remote.md5[:8]}.part")
+    reasons: dict[str, str] = {}
+    slow = []
+    for number, url in enumerate(remote.urls):
+        hurry = number + 1 < len(remote.urls)  # with no mirror left, slow is better than nothing
+        if _try_mirror(url, remote, part, patience, hurry, reasons, slow):
+            break
+    else:
+        if not any(_try_mirror(url, remote, part, patience, False, reasons, []) for url in slow):
+            told = "; ".join(f"{host}: {reason}" for host, reason in reasons.items())
+            raise DatasetNotFound(f"{Path(remote.path).name} from no mirror: {told}")
+    os.replace(part, target)
+    return target
+
+
+def _try_mirror(
+    url: str, remote: RemoteFile, part: Path, patience: Patience, hurry: bool, reasons: dict[str, str], slow: list[str]
+) -> bool:
+    """Whether the whole, checked file is in ``part`` now; if not, ``reasons`` tells why."""
+    host = urlsplit(url).netloc
+    for attempt in range(patience.attempts):
+        resumed = part.exists() and part.stat().st_size > 0
+        try:
+            if not _is_whole(part, remote):
+                _transfer(url, remote, part, patience, hurry)
+            if file_digest(part, "md5") == remote.md5:
+                return True
+            part.unlink()
+            if not resumed:  # else the wrong bytes may be another mirror's: once more from the start
+                raise MirrorFailed("the bytes are not those of the original (wrong MD5)")
+            reasons[host] = "wrong MD5 after resuming"
+        except TryAgain as error:
+            reasons[host] = str(error)
+            if attempt + 1 < patience.attempts:
+                wait = max(patience.pause * 2**attempt, error.after)
+                if wait > patience.longest_pause:
+                    return False
+                patience.sleep(wait)
+        except MirrorFailed as error:
+            reasons[host] = str(error)
+            if isinstance(error, TooSlow):
+                slow.append(url)
+            return False
+        except OSError as error:
+            if error.errno in FULL:
+                raise disk_full(part.parent, remote.path, remote.size) from error
+            raise
+    return False
+
+
+def _is_whole(part: Path, remote: RemoteFile) -> bool:
+    return remote.size is not None and part.exists() and part.stat().st_size == remote.size
+
+
+def _transfer(url: str, remote: RemoteFile, part: Path, patience: Patience, hurry: bool) -> None:
+    """Get what is still missing in ``part``. Raises ``MirrorFailed`` or a subclass; what has come so far stays in ``part``."""
+    have = part.stat().st_size if part.exists() else 0
+    if remote.size is not None and have > remote.size:
+        part.unlink()
+        have = 0
+    try:
+        with _open(url, have, patience) as answer:
+            start, total = _extent(answer, have, part)
+            if remote.size is not None and total not in (None, remote.size):
+                raise MirrorFailed(f"offers {total:,} bytes, {remote.size:,} are expected")
+            total = total or remote.size
+            _copy(answer, part, start, total, patience, hurry, remote)
+    except urllib.error.HTTPError as error:
+        raise _refused(error, part) from error
+    except (TimeoutError, http.client.HTTPException, ConnectionError, urllib.error.URLError) as error:
+        raise _broken(error, patience) from error
+    if total is not None and part.stat().st_size < total:
+        raise TryAgain(f"broke off after {part.stat().st_size:,} of {total:,} bytes")
+
+
+def _open(url: str, have: int, patience: Patience):
+    request = urllib.request.Request(url, headers={"User-Agent": AGENT, "Accept-Encoding": "identity"})
+    if have:
+        request.add_header("Range", f"bytes={have}-")
+    return urllib.request.urlopen(request, timeout=patience.timeout)
+
+
+def _extent(answer, have: int, part: Path) -> tuple[int, int | None]:
+    """First byte and total size of what the server sends; a server that ignores the range sends all of it again."""
+    length = answer.headers.get("Content-Length", "")
+    if answer.status == 206:
+        unit, _, rest = answer.headers.get("Content-Range", "").partition(" ")
+        span, _, total = rest.partition("/")
+        if unit != "bytes" or not span.startswith(f"{have}-"):
+            part.unlink(missing_ok=True)
+            raise TryAgain("answered with another part of the file")
+        return have, int(total) if total.isdigit() else None
+    return 0, int(length) if length.isdigit() else None
+
+
+def _copy(
+    answer, part: Path, start: int, total: int | None, patience: Patience, hurry: bool, remote: RemoteFile
+) -> None:
+    began, counted = time.monotonic(), 0
+    with (
+        open(part, "r+b" if start else "wb") as file,
+        tqdm(total=total, initial=start, desc=Path(remote.path).name, unit="B", unit_scale=True, leave=False) as bar,
+    ):
+        file.seek(start)
+        file.truncate()
+        while chunk := answer.read1(CHUNK):
+            file.write(chunk)
+            bar.update(len(chunk))
+            counted += len(chunk)
+            elapsed = time.monotonic() - began
+            if elapsed >= patience.window:
+                if hurry and counted / elapsed < patience.floor:
+                    raise TooSlow(f"only {counted / elapsed / 1000:,.0f} kB/s")
+                began, counted = time.monotonic(), 0
+
+
+def _refused(error: urllib.error.HTTPError, part: Path) -> MirrorFailed:
+    if error.code == 416:  # the part reaches past the end of what is there: start again
+        part.unlink(missing_ok=True)
+        return TryAgain("could not resume (HTTP 416)")
+    if error.code in BUSY:
+        after = error.headers.get("Retry-After", "") if error.headers else ""
+        return TryAgain(f"busy (HTTP {error.code})", float(after) if after.isdigit() else 0.0)
+    return MirrorFailed(f"HTTP {error.code}")
+
+
+def _broken(error: Exception, patience: Patience) -> MirrorFailed:
+    reason = getattr(error, "reason", error)
+    if isinstance(reason, TimeoutError):
+        return MirrorFailed(f"nothing came for {patience.timeout:g} s")
+    if isinstance(reason, ConnectionResetError | http.client.HTTPException | ConnectionAbortedError | BrokenPipeError):
+        return TryAgain(f"connection broken ({type(reason).__name__})")
+    return MirrorFailed(f"not reachable ({getattr(reason, 'strerror', None) or reason})")

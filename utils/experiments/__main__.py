@@ -1,0 +1,84 @@
+"""``python -m utils.experiments list | show ID | run ID | verify``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from utils.experiments import record as records
+from utils.experiments.catalogue import EXPERIMENTS, find
+from utils.experiments.configuration import PROFILES
+from utils.experiments.summary import results
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m utils.experiments", description="Named experiments and their recorded results.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("list", help="the experiments and how many runs of each are recorded")
+    show = commands.add_parser("show", help="settings and recorded results of one experiment")
+    show.add_argument("id")
+    run = commands.add_parser("run", help="run what is not recorded yet, and record it under book/results")
+    run.add_argument("id")
+    run.add_argument("--profile", choices=PROFILES, default="smoke")
+    run.add_argument("--seed", type=int, action="append", help="may be given several times; default: those of the profile")
+    run.add_argument("--device", help="cpu, cuda, cuda:1, …; default: the GPU if there is one")
+    run.add_argument("--again", action="store_true", help="run also what has a record")
+    commands.add_parser("verify", help="check every record: its digest and every figure that can be derived again")
+    options = parser.parse_args(arguments)
+    try:
+        return {"list": _list, "show": _show, "run": _run, "verify": _verify}[options.command](options)
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+
+
+def _list(options: argparse.Namespace) -> int:
+    for experiment in EXPERIMENTS.values():
+        recorded = len(list((records.RESULTS / experiment.id).glob("*.json")))
+        print(f"{experiment.id:24} {recorded:3} runs recorded  {experiment.question}")
+    return 0
+
+
+def _show(options: argparse.Namespace) -> int:
+    experiment = find(options.id)
+    print(f"{experiment.id}: {experiment.question}\nsource: {experiment.source}")
+    for deviation in experiment.deviations:
+        print(f"deviation: {deviation}")
+    for profile, budget in experiment.budgets.items():
+        images = "all" if budget.train_images is None else f"{budget.train_images:,}"
+        print(f"{profile}: {budget.epochs} epochs, seeds {', '.join(map(str, budget.seeds))}, {images} training images")
+    for configuration in experiment.configurations:
+        settings = {**configuration.model_options, **configuration.fit_options}
+        print(f"  {configuration.label}: {configuration.model} on {configuration.dataset}, {settings}")
+    for profile in PROFILES:
+        if list((records.RESULTS / experiment.id).glob(f"*-{profile}.json")):
+            recorded = results(experiment.id, profile)
+            print(f"\n{recorded.describe()}\n{recorded.table().to_string()}")
+    return 0
+
+
+def _run(options: argparse.Namespace) -> int:
+    from utils.experiments.run import run  # brings in torch and the models; the other commands do without
+
+    seeds = tuple(options.seed) if options.seed else None
+    for path in run(find(options.id), options.profile, seeds, options.device, options.again):
+        print(path.relative_to(records.RESULTS.parents[1]))
+    return 0
+
+
+def _verify(options: argparse.Namespace) -> int:
+    paths = sorted(records.RESULTS.glob("*/*.json"))
+    bad = 0
+    for path in paths:
+        try:
+            records.read(path)
+        except ValueError as error:
+            bad += 1
+            print(f"✗ {error}")
+    print(f"{len(paths) - bad} of {len(paths)} records are sound")
+    return int(bad > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

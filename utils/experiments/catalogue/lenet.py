@@ -1,0 +1,31 @@
+"""Lab 2: what a network gains from knowing that pixels have neighbours. Four models, one budget, several seeds."""
+
+from __future__ import annotations
+
+from utils.experiments.configuration import Budget, Configuration, Experiment
+from utils.models import mlp_width
+
+# side in pixels, channels, parameters of the modern LeNet on such images, which the MLP is sized to match
+SHAPES = {"fashion-mnist": (28, 1, 61_706), "cifar10": (32, 3, 62_006)}
+FIT = {"optimizer": "adam", "lr": 1e-3, "batch_size": 128, "precision": "float32"}
+BUDGETS = {
+    "smoke": Budget(epochs=1, seeds=(0,), train_images=2_000, test_images=1_000),
+    "quick": Budget(epochs=3, seeds=(0, 1), train_images=20_000),
+    "full": Budget(epochs=10, seeds=(0, 1, 2)),
+}
+
+
+def lenet_on(dataset: str) -> Experiment:
+    """Linear, MLP, modern LeNet and the LeNet-5 of 1998 on one data set: same batches, optimiser, rate and epochs."""
+    side, channels, parameters = SHAPES[dataset]
+    width = mlp_width(parameters, in_features=side * side * channels)
+    shape = {"in_channels": channels, "input_size": side}
+    models = (("linear", shape), ("mlp", {**shape, "hidden": width}), ("lenet", shape), ("lenet-5", shape))
+    return Experiment(
+        id=f"lenet-{dataset}",
+        question=f"On {dataset}, what does LeNet gain over a linear model and over an MLP with as many parameters?",
+        source="lab 2; models of LeCun et al. 1998, section III",
+        configurations=tuple(Configuration(name, name, dataset, options, FIT) for name, options in models),
+        budgets=BUDGETS,
+        deviations=("Adam at one learning rate for all four models; the paper tunes its own second-order method for each",),
+    )

@@ -1,0 +1,58 @@
+"""What an experiment is: named configurations, each run with several seeds, written down before anything is run."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any, Mapping
+
+PROFILES = ("smoke", "quick", "full")
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What a profile changes: epochs, seeds, and how many training and test images are used (None: all)."""
+
+    epochs: int
+    seeds: tuple[int, ...]
+    train_images: int | None = None
+    test_images: int | None = None
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """One way to train one model. ``label`` names it within its experiment; the rest are arguments of the functions they reach.
+
+    ``model_options`` go to ``build_model``, ``fit_options`` to ``fit`` (lr, optimizer, batch_size, ...).
+    """
+
+    label: str
+    model: str
+    dataset: str
+    model_options: Mapping[str, Any] = field(default_factory=dict)
+    fit_options: Mapping[str, Any] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain dictionaries and values, as they are written into a record."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A question, the configurations that answer it, and the budget of each profile.
+
+    ``source`` says where the claim or the settings come from, ``deviations`` names each difference from it.
+    """
+
+    id: str
+    question: str
+    source: str
+    configurations: tuple[Configuration, ...]
+    budgets: Mapping[str, Budget]
+    deviations: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        labels = [c.label for c in self.configurations]
+        if len(set(labels)) != len(labels):
+            raise ValueError(f"experiment {self.id!r} has two configurations of one label: {labels}")
+        if tuple(self.budgets) != PROFILES:
+            raise ValueError(f"experiment {self.id!r} needs a budget for {', '.join(PROFILES)}, has {', '.join(self.budgets)}")

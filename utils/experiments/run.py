@@ -1,0 +1,113 @@
+"""Running one configuration with one seed, from data to a written record."""
+
+from __future__ import annotations
+
+import datetime
+import platform
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+import torchvision
+
+from utils.analysis.accounting import account
+from utils.data import Dataset, load_dataset
+from utils.experiments import record as records
+from utils.experiments.configuration import Budget, Configuration, Experiment
+from utils.models import build_model
+from utils.training import evaluate, fit
+
+
+def run(
+    experiment: Experiment, profile: str, seeds: tuple[int, ...] | None = None, device: str | None = None, again: bool = False,
+    results: Path | None = None,
+) -> list[Path]:
+    """Run what has no record yet (everything, if ``again``) and return the records' paths. A killed run resumes at its last epoch."""
+    budget = experiment.budgets[profile]
+    written = []
+    for seed in seeds or budget.seeds:
+        for configuration in experiment.configurations:
+            path = records.path_of(experiment.id, configuration.label, seed, profile, results)
+            if again or not path.exists():
+                print(f"{experiment.id} · {configuration.label} · seed {seed} · {profile}", flush=True)
+                records.write(run_one(experiment, configuration, budget, profile, seed, device, path), path)
+            written.append(path)
+    return written
+
+
+def run_one(
+    experiment: Experiment, configuration: Configuration, budget: Budget, profile: str, seed: int, device: str | None, path: Path,
+) -> dict[str, Any]:
+    """Train once, validate after every epoch, read the test split once, and return the record."""
+    started = datetime.datetime.now(datetime.timezone.utc)
+    began = time.perf_counter()
+    dataset = load_dataset(configuration.dataset)
+    train = dataset.train if budget.train_images is None else dataset.train.subset(min(budget.train_images, len(dataset.train)))
+    test = dataset.test if budget.test_images is None else dataset.test.subset(min(budget.test_images, len(dataset.test)))
+    shape = tuple(train.images.shape[1:])
+
+    torch.manual_seed(seed)
+    model = build_model(configuration.model, num_classes=len(dataset.classes), **configuration.model_options)
+    costs = account(model, shape)
+    checkpoint = path.with_suffix(".checkpoint")
+    checkpoint.parent.mkdir(parents=True, exist_ok=True)
+    history = fit(
+        model, train, dataset.valid, epochs=budget.epochs, seed=seed, device=device, checkpoint=checkpoint, **configuration.fit_options
+    )
+    final = evaluate(model, test, device=device)
+    # with a patience the weights are those of the best epoch, without one those of the last
+    epoch = history.best_epoch if "patience" in configuration.fit_options else len(history) - 1
+    checkpoint.unlink(missing_ok=True)
+    return {
+        "format": records.FORMAT,
+        "experiment": experiment.id,
+        "configuration": configuration.as_dict(),
+        "seed": seed,
+        "profile": profile,
+        "history": history.as_dict(),
+        "result": {
+            "epoch": epoch,
+            "valid_loss": history.valid_loss[epoch],
+            "valid_accuracy": history.valid_accuracy[epoch],
+            "test_loss": final.loss,
+            "test_accuracy": final.accuracy,
+            "test_correct": round(final.accuracy * final.n),
+            "test_images": final.n,
+        },
+        "model": {"parameters": costs.total_params, "macs": costs.total_macs},
+        "dataset": _describe_data(dataset, len(train), len(test)),
+        "device": _describe_device(device),
+        "versions": {"python": platform.python_version(), "torch": torch.__version__, "torchvision": torchvision.__version__},
+        "commit": _commit(),
+        "started": started.isoformat(timespec="seconds"),
+        "seconds": round(time.perf_counter() - began, 1),
+    }
+
+
+def _describe_data(dataset: Dataset, train: int, test: int) -> dict[str, Any]:
+    origin = dataset.provenance
+    return {
+        "name": dataset.name, "title": origin.title, "sha256": origin.sha256, "train": train, "valid": len(dataset.valid), "test": test,
+    }
+
+
+def _describe_device(device: str | None) -> str:
+    chosen = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    if chosen.type == "cuda":
+        return torch.cuda.get_device_name(chosen)
+    return f"{chosen.type} ({platform.machine()}, {torch.get_num_threads()} threads)"
+
+
+def _commit() -> str:
+    """The git commit of the code, with ``+`` appended where ``utils/`` differs from it; ``unknown`` outside a checkout."""
+    root = Path(__file__).resolve().parents[2]
+    try:
+        head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=root, capture_output=True, text=True, check=True).stdout.strip()
+        changed = subprocess.run(["git", "status", "--porcelain", "utils"], cwd=root, capture_output=True, text=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError) as error:
+        print(f"no git commit recorded: {error}", file=sys.stderr)
+        return "unknown"
+    return head + ("+" if changed.strip() else "")

@@ -1,0 +1,94 @@
+"""From recorded runs to the figures that a page prints: mean, standard deviation and number of seeds."""
+
+from __future__ import annotations
+
+import statistics
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from utils.experiments import record as records
+
+
+@dataclass(frozen=True)
+class Figure:
+    """Mean and sample standard deviation over ``n`` seeds (``sd`` is None for a single run)."""
+
+    mean: float
+    sd: float | None
+    n: int
+
+    @classmethod
+    def of(cls, values: list[float]) -> Figure:
+        """The figure of these values; ``ValueError`` if there are none."""
+        if not values:
+            raise ValueError("no values to summarise")
+        return cls(statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None, len(values))
+
+    def percent(self) -> str:
+        """As percent with one decimal: ``90.1 ± 0.2 % (n = 3)``."""
+        spread = "" if self.sd is None else f" ± {100 * self.sd:.1f}"
+        return f"{100 * self.mean:.1f}{spread} % (n = {self.n})"
+
+
+@dataclass(frozen=True)
+class Results:
+    """All recorded runs of one experiment in one profile."""
+
+    experiment: str
+    profile: str
+    runs: tuple[dict, ...]
+
+    def labels(self) -> list[str]:
+        """The configurations that have runs, in the order in which the experiment lists them."""
+        return list(dict.fromkeys(run["configuration"]["label"] for run in self.runs))
+
+    def of(self, label: str) -> list[dict]:
+        """The runs of one configuration; ``ValueError`` if there are none."""
+        chosen = [run for run in self.runs if run["configuration"]["label"] == label]
+        if not chosen:
+            raise ValueError(f"no recorded run {label!r} of {self.experiment}; there are {', '.join(self.labels())}")
+        return chosen
+
+    def figure(self, label: str, name: str = "test_accuracy") -> Figure:
+        """Summary of a field of ``result`` over the seeds of one configuration."""
+        return Figure.of([run["result"][name] for run in self.of(label)])
+
+    def table(self) -> pd.DataFrame:
+        """One row per configuration: parameters, multiply-adds, validation and test accuracy over the seeds."""
+        rows = []
+        for label in self.labels():
+            run = self.of(label)[0]
+            rows.append({
+                "model": label,
+                "parameters": f"{run['model']['parameters']:,}",
+                "multiply-adds": f"{run['model']['macs']:,}",
+                "validation accuracy": self.figure(label, "valid_accuracy").percent(),
+                "test accuracy": self.figure(label).percent(),
+            })
+        return pd.DataFrame(rows).set_index("model")
+
+    def describe(self) -> str:
+        """One line on what was run: data, profile, seeds, device, date."""
+        first = self.runs[0]
+        seeds = sorted({run["seed"] for run in self.runs})
+        dates = sorted(run["started"][:10] for run in self.runs)
+        return (
+            f"{self.experiment}: {first['dataset']['title']}, {first['dataset']['train']:,} training images, "
+            f"{len(first['history']['train_loss'])} epochs, seeds {', '.join(map(str, seeds))}, {first['device']}, {dates[-1]}"
+        )
+
+
+def results(experiment: str, profile: str = "full", folder: Path | None = None) -> Results:
+    """The recorded runs of an experiment, each checked on reading; ``FileNotFoundError`` with the command to make them."""
+    from utils.experiments.catalogue import find
+
+    order = [c.label for c in find(experiment).configurations]
+    paths = sorted(((folder or records.RESULTS) / experiment).glob(f"*-{profile}.json"))
+    if not paths:
+        raise FileNotFoundError(
+            f"no recorded {profile} runs of {experiment}; make them with: python -m utils.experiments run {experiment} --profile {profile}"
+        )
+    runs = sorted((records.read(path) for path in paths), key=lambda run: (order.index(run["configuration"]["label"]), run["seed"]))
+    return Results(experiment, profile, tuple(runs))

@@ -1,0 +1,138 @@
+"""Checkpoints: written whole or not at all, read without running code from the file, and only into the run they belong to."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import pickle
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from filelock import FileLock, Timeout
+from torch import nn
+
+from utils.data.dataset import Split
+
+FORMAT = 1
+# images looked at for the fingerprint of a split: enough to tell data sets apart, few enough to cost nothing
+FINGERPRINT_IMAGES = 256
+
+
+class CheckpointError(ValueError):
+    """The checkpoint cannot be used; the message names the file, the reason and the remedy."""
+
+
+def save_checkpoint(path: str | os.PathLike, contents: dict[str, Any]) -> None:
+    """Write ``contents`` (tensors, numbers, strings, lists, dictionaries) so that ``path`` is the old file or the new one, never a part.
+
+    The new file is written beside the old one, brought to the disk and renamed over it. What a killed process left half-written is
+    overwritten by the next one.
+    """
+    path, partial = Path(path), _partial(path)
+    try:
+        with open(partial, "wb") as file:
+            torch.save({"format": FORMAT, **contents}, file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    except (OSError, RuntimeError) as error:  # torch reports a full disk as a RuntimeError
+        partial.unlink(missing_ok=True)
+        raise CheckpointError(
+            f"the checkpoint {path} could not be written ({error}); the file of the epoch before, if any, is unharmed"
+        ) from error
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+
+
+def require_writable(path: str | os.PathLike) -> None:
+    """Make the folder, remove what a killed run left half-written, and fail now rather than after the first epoch."""
+    path, partial = Path(path), _partial(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.touch()
+        partial.unlink()
+    except OSError as error:
+        raise CheckpointError(f"no checkpoint can be written to {path}: {error}; give another path") from error
+
+
+def load_checkpoint(path: str | os.PathLike) -> dict[str, Any]:
+    """The contents of a checkpoint, all tensors on the CPU."""
+    path = Path(path)
+    remedy = "delete it to start the run again from the beginning"
+    try:
+        # torch.load does not look at the checksums inside the file, so flipped bits would pass unnoticed
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+        if damaged is not None:
+            raise zipfile.BadZipFile(f"wrong checksum of {damaged}")
+        contents = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise
+    except pickle.UnpicklingError as error:
+        raise CheckpointError(f"{path} is damaged or not a checkpoint (it holds more than plain data); {remedy}") from error
+    except (OSError, RuntimeError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise CheckpointError(f"{path} is damaged or not a checkpoint ({_first_line(error)}); {remedy}") from error
+    if not isinstance(contents, dict) or contents.get("format") != FORMAT:
+        raise CheckpointError(f"{path} is not a checkpoint of format {FORMAT} of this package; {remedy}")
+    return contents
+
+
+@contextmanager
+def locked(path: str | os.PathLike) -> Iterator[None]:
+    """Keep a second process from training with the same checkpoint. The lock is let go when the process ends, however it ends."""
+    path = Path(path).absolute()
+    digest = hashlib.sha256(str(path).encode()).hexdigest()[:16]
+    lock = FileLock(Path(tempfile.gettempdir()) / f"convolution-lab-checkpoint-{digest}.lock", timeout=0)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise CheckpointError(f"another run is training with the checkpoint {path}; wait for it or give another path") from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def fingerprint(split: Split | None) -> str:
+    """A short digest of a split: its shape, normalisation, labels, and some of its images."""
+    if split is None:
+        return "none"
+    stride = max(1, len(split) // FINGERPRINT_IMAGES)
+    digest = hashlib.sha256(repr((tuple(split.images.shape), split.mean, split.std)).encode())
+    digest.update(split.labels.cpu().numpy().tobytes())
+    digest.update(split.images[::stride].cpu().numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+def outline(model: nn.Module) -> dict[str, str]:
+    """Class of the model, and shape and dtype of each tensor in its state: what has to agree for its weights to fit."""
+    shapes = {name: f"{tuple(t.shape)} {t.dtype}" for name, t in model.state_dict().items()}
+    return {"class": type(model).__qualname__, **shapes}
+
+
+def require_same(path: str | os.PathLike, saved: dict[str, Any], present: dict[str, Any], what: str) -> None:
+    """Raise :class:`CheckpointError` that lists where ``saved`` and ``present`` differ."""
+    names = [*present, *(name for name in saved if name not in present)]
+    different = [
+        f"{name} is {present.get(name, 'absent')} here and {saved.get(name, 'absent')} in the file"
+        for name in names
+        if saved.get(name, "absent") != present.get(name, "absent")
+    ]
+    if different:
+        shown = "; ".join(different[:5]) + (f"; and {len(different) - 5} more" if len(different) > 5 else "")
+        raise CheckpointError(f"{path} belongs to a different {what}: {shown}. Give another path, or delete the file to start again")
+
+
+def _partial(path: str | os.PathLike) -> Path:
+    path = Path(path)
+    return path.with_name(path.name + ".partial")
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]

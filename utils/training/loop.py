@@ -1,0 +1,178 @@
+"""The training loop of every lab and experiment: one pass over the batches, and what it measures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from utils.data.batches import Batches
+from utils.data.dataset import Split
+from utils.training.history import Diverged
+from utils.training.losses import Loss, count_correct
+from utils.training.optimizers import base_learning_rates, set_learning_rates
+from utils.training.precision import Settings
+
+Probe = Callable[..., None]
+
+# how many steps' losses wait on the device before they are read and looked at: reading makes a GPU wait for its queue
+READ_EVERY = 100
+
+
+def train_one_epoch(
+    model: nn.Module,
+    batches: Iterable[tuple[Tensor, Tensor]],
+    optimizer: torch.optim.Optimizer,
+    loss_function: Loss = F.cross_entropy,
+    *,
+    lr_factor: Callable[[int], float] = lambda step: 1.0,
+    base_lrs: Sequence[float] | None = None,
+    first_step: int = 0,
+    clip_norm: float | None = None,
+    probes: Sequence[Probe] = (),
+    settings: Settings | None = None,
+) -> Epoch:
+    """One pass over ``batches`` of (x [B, C, H, W], y), with an optimizer step after each; the model is left in training mode.
+
+    ``loss_function(logits, y)`` returns the mean over the batch. ``lr_factor(step)`` scales the base learning rates (default: the
+    optimizer's present ones); steps count on from ``first_step``. ``clip_norm`` bounds the norm of the whole gradient. Each probe is
+    called as ``probe(model=, step=, loss=, x=, y=)`` when the gradients are there and the weights have not moved yet.
+    Raises :class:`~utils.training.history.Diverged` with the first step whose loss is not finite.
+    """
+    settings = settings or Settings()
+    base_lrs = base_lrs or base_learning_rates(optimizer)
+    record = _Record(first_step)
+    model.train()
+    for step, (x, y) in enumerate(batches, start=first_step):
+        lr = set_learning_rates(optimizer, base_lrs, lr_factor(step))
+        with settings.autocast():
+            logits = model(x)
+        loss = loss_function(logits.float(), y)
+        optimizer.zero_grad()
+        loss.backward()
+        for probe in probes:
+            probe(model=model, step=step, loss=loss.detach(), x=x, y=y)
+        if clip_norm is not None:
+            nn.utils.clip_grad_norm_(model.parameters(), clip_norm)
+        optimizer.step()
+        record.add(loss.detach(), count_correct(logits.detach(), y), len(x), lr)
+    return record.finish()
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """Mean loss and accuracy over the ``n`` examples of one training pass, and loss and learning rate of each of its steps."""
+
+    loss: float
+    accuracy: float
+    n: int
+    step_loss: list[float]
+    step_lr: list[float]
+
+
+class _Record:
+    """Gathers loss and hits of each step on the device and reads them a hundred at a time."""
+
+    def __init__(self, first_step: int) -> None:
+        self.first_step = first_step
+        self.waiting: list[Tensor] = []
+        self.hits: Tensor | int = 0
+        self.losses: list[float] = []
+        self.sizes: list[int] = []
+        self.lrs: list[float] = []
+
+    def add(self, loss: Tensor, correct: Tensor, size: int, lr: float) -> None:
+        self.waiting.append(loss)
+        self.hits = self.hits + correct
+        self.sizes.append(size)
+        self.lrs.append(lr)
+        if len(self.waiting) == READ_EVERY:
+            self.read()
+
+    def read(self) -> None:
+        losses = torch.stack(self.waiting).double()
+        done = len(self.losses)
+        self.losses += losses.tolist()
+        self.waiting.clear()
+        bad = (~torch.isfinite(losses)).nonzero()
+        if len(bad):
+            at = done + int(bad[0])
+            raise Diverged(self.first_step + at, self.losses[at], self.lrs[at])
+
+    def finish(self) -> Epoch:
+        if self.waiting:
+            self.read()
+        if not self.sizes:
+            raise ValueError("there was no batch to train on")
+        n = sum(self.sizes)
+        total = sum(loss * size for loss, size in zip(self.losses, self.sizes, strict=True))
+        return Epoch(total / n, int(self.hits) / n, n, self.losses, self.lrs)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Mean loss and accuracy (a fraction in [0, 1]) over ``n`` examples."""
+
+    loss: float
+    accuracy: float
+    n: int
+
+
+def evaluate(
+    model: nn.Module,
+    split: Split | Batches,
+    batch_size: int = 500,
+    device: str | torch.device | None = None,
+    *,
+    loss_function: Loss = F.cross_entropy,
+    settings: Settings | None = None,
+) -> Evaluation:
+    """Loss and accuracy of the model in evaluation mode; its mode is put back afterwards.
+
+    ``device`` defaults to where the model is. Batches may be given in place of a split, so that its images are moved only once.
+    """
+    total, correct, n = 0.0, 0, 0
+    for logits, y in _outputs(model, split, batch_size, device, settings):
+        total = total + loss_function(logits, y).double() * len(y)
+        correct = correct + count_correct(logits, y)
+        n += len(y)
+    return Evaluation(float(total) / n, int(correct) / n, n)
+
+
+def predict(
+    model: nn.Module,
+    split: Split | Batches,
+    batch_size: int = 500,
+    device: str | torch.device | None = None,
+    *,
+    settings: Settings | None = None,
+) -> Tensor:
+    """The logits, float32 [N, K] on the CPU, in the order of the split; the model runs in evaluation mode."""
+    return torch.cat([logits for logits, _ in _outputs(model, split, batch_size, device, settings)]).cpu()
+
+
+@torch.no_grad()
+def _outputs(
+    model: nn.Module, split: Split | Batches, batch_size: int, device: str | torch.device | None, settings: Settings | None
+):
+    """Pairs of (logits float32 [B, K], y), batch by batch, with the model in evaluation mode."""
+    device = torch.device(device or device_of(model))
+    settings = settings or Settings(str(device))
+    batches = split if isinstance(split, Batches) else Batches(split, batch_size, shuffle=False, device=device)
+    was_training = model.training
+    model.eval()
+    try:
+        for x, y in batches:
+            with settings.autocast():
+                logits = model(x)
+            yield logits.float(), y
+    finally:
+        model.train(was_training)
+
+
+def device_of(model: nn.Module) -> torch.device:
+    """Where the model's first parameter lies; the CPU for a model without parameters."""
+    return next((p.device for p in model.parameters()), torch.device("cpu"))
