@@ -1,14 +1,18 @@
-"""Speed of the training loop: ``python tests/benchmarks/bench_training.py`` from the repository root; not part of the test suite.
+"""Speed of the training loop: ``python tests/benchmarks/bench_training.py`` from the repository root; not
+part of the test suite.
 
 Three things take turns in one run, so that whatever else the machine does falls on all of them alike:
 
-- *plain*: an epoch written in the usual way: PIL images, torchvision transforms, a DataLoader with 2 workers, the optimizer as it
-  comes, ``.item()`` in every step;
-- *fit*: an epoch of ``utils.training.fit`` with its default settings: same data, batch size, model, optimizer and augmentation;
-- *limit*: forward pass, backward pass and optimizer step, over and over on one fixed batch that is ready in memory, with the
-  fastest of all settings on this machine: the model's own compute limit, which no loop around it can exceed.
+- *plain*: an epoch written in the usual way: PIL images, torchvision transforms, a DataLoader with 2 workers,
+  the optimizer as it comes, ``.item()`` in every step;
+- *fit*: an epoch of ``utils.training.fit`` with its default settings: same data, batch size, model, optimizer
+  and augmentation;
+- *limit*: forward pass, backward pass and optimizer step, over and over on one fixed batch that is ready in
+  memory, with the fastest of all settings on this machine: the model's own compute limit, which no loop
+  around it can exceed.
 
-Reported are the medians over the rounds of images per second, of the ratio fit / plain and of the fraction fit / limit.
+Reported are the medians over the rounds of images per second, of the ratio fit / plain and of the fraction
+fit / limit.
 """
 
 from __future__ import annotations
@@ -78,7 +82,8 @@ def small_resnet() -> nn.Module:
     )  # fmt: skip
 
 
-# how to build each model, images per epoch (a few seconds each), and by how much fit has to be faster than the plain loop
+# how to build each model, images per epoch (a few seconds each), and by how much fit has to be faster than
+# the plain loop
 MODELS: dict[str, tuple[Callable[[], nn.Module], int, float]] = {
     "LeNet": (lambda: build_model("lenet", num_classes=CLASSES, in_channels=3, input_size=32), 12_800, 4.0),
     "small CNN": (small_cnn, 5_120, 2.0),
@@ -197,9 +202,15 @@ def main() -> int:
     arguments = parser.parse_args()
     unknown = set(arguments.models) - set(MODELS)
     if unknown or arguments.rounds < 1:
-        parser.error(f"models are {', '.join(MODELS)}, rounds at least 1; got {arguments.models}, {arguments.rounds}")
-    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {platform.processor() or platform.machine()}")
-    print(f"{'model':13} {'plain':>9} {'fit':>9} {'limit':>9} images/s; medians of {arguments.rounds} rounds, batches of {BATCH_SIZE}")
+        parser.error(
+            f"models are {', '.join(MODELS)}, rounds at least 1; got {arguments.models}, {arguments.rounds}"
+        )
+    print(
+        f"torch {torch.__version__}, {torch.get_num_threads()} threads, {platform.processor() or platform.machine()}"
+    )
+    print(
+        f"{'model':13} {'plain':>9} {'fit':>9} {'limit':>9} images/s; medians of {arguments.rounds} rounds, batches of {BATCH_SIZE}"
+    )
     return 0 if all([bench(name, arguments.rounds) for name in arguments.models or MODELS]) else 1
 
 

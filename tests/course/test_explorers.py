@@ -51,7 +51,7 @@ def page_of(*explorers, html="<html lang='en'>", body="<body>"):
 
 @pytest.fixture
 def show(browser):
-    """Returns a function that puts explorers on a page, which may neither report errors nor ask for anything."""
+    """A function that puts explorers on a page, which may neither report errors nor load anything."""
     pages = []
 
     def open_page(*explorers, viewport=DESKTOP, scheme="light", motion="no-preference", **page_options):
@@ -95,6 +95,7 @@ SWEEP = """(host, settings) => {
         const labels = [...root.querySelectorAll('label')];
         const box = labels.find((node) => said(node).startsWith(label)).querySelector('input, select');
         if (box.type === 'checkbox') { if (box.checked !== value) box.click(); return; }
+        if (box.type !== 'checkbox' && (box.selectedOptions?.[0].text ?? box.value) === String(value)) return;
         if (box.type === 'number') { box.value = value; box.dispatchEvent(new Event('input')); return; }
         box.selectedIndex = [...box.options].findIndex((option) => option.text === value);
         box.dispatchEvent(new Event('change'));

@@ -40,7 +40,9 @@ def test_badge_tells_what_was_run_and_escapes_it():
     badge.data("CIFAR-10 (JPEG copy)")
     assert "still running" in badge.html() and "CIFAR-10 (JPEG copy)" in badge.html() and "&lt;2&gt;" in badge.html()
     badge.finish(12.3)
-    assert "12 s after imports" in badge.html()
+    assert "12 s after imports" in badge.html() and "Recorded" not in badge.html()
+    badge.recorded("lenet-cifar10: 3 seeds")
+    assert "Recorded runs:</strong> lenet-cifar10: 3 seeds" in badge.html()
 
 
 def test_missing_data_fall_back_with_a_banner_and_a_mark_on_the_badge(monkeypatch, tmp_path, capsys):

@@ -4,6 +4,7 @@ import nbformat
 import pytest
 
 from utils.course.notebooks import problems, read, strip
+from utils.course.refresh import refresh
 from utils.course.stamp import Repository, stamp, stamp_all
 from utils.course.student import student_edition, stub
 
@@ -48,6 +49,7 @@ def test_a_good_notebook_has_no_problems():
         (lambda n: n.cells[15].metadata.update(tags=["hide-input"]), "not tagged 'solution'"),
         (lambda n: n.cells.pop(16), "not followed by a cell tagged 'check'"),
         (lambda n: n.cells[14].update(source="no hint"), "no hint"),
+        (lambda n: n.cells[2].metadata.update(tags=["needed", "nbval-check-output"]), "refresh"),
         (lambda n: n.cells[2].update(outputs=[v4.new_output("stream", text="x")]), "has outputs"),
     ],
 )
@@ -66,6 +68,15 @@ def test_strip_keeps_outputs_only_where_they_are_checked():
     assert [len(cell.outputs) for cell in notebook.cells] == [1, 0]
     assert {cell.execution_count for cell in notebook.cells} == {None}
     assert "widgets" not in notebook.metadata
+
+
+def test_refresh_keeps_the_checked_outputs_and_no_others(tmp_path):
+    cells = [tagged("print(6 * 7)", "nbval-check-output"), v4.new_code_cell("import os; print(os.environ['CNNLAB_PROFILE'])")]
+    path = tmp_path / "01_test.ipynb"
+    nbformat.write(v4.new_notebook(cells=cells), path)
+    assert refresh(path) == 1
+    renewed = read(path)
+    assert [cell.outputs for cell in renewed.cells] == [[{"output_type": "stream", "name": "stdout", "text": "42\n"}], []]
 
 
 def test_stub_keeps_signature_and_docstring_and_raises():

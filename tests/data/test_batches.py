@@ -35,7 +35,9 @@ def test_values_are_normalised(channels_last):
     assert torch.allclose(x.double(), by_hand(data.images), atol=1e-5)
     assert torch.equal(y, data.labels) and x.dtype == torch.float32
     batch, _ = next(iter(Batches(data, 16, channels_last=channels_last)))
-    assert batch.is_contiguous(memory_format=torch.channels_last if channels_last else torch.contiguous_format)
+    assert batch.is_contiguous(
+        memory_format=torch.channels_last if channels_last else torch.contiguous_format
+    )
 
 
 def test_the_split_is_not_changed():

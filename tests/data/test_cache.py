@@ -148,7 +148,7 @@ def test_full_disk_before_decoding_says_how_much_is_needed(own, archive, monkeyp
     with pytest.raises(DiskFull) as caught:
         load_dataset("cifar10")
     # 120 images of 3,072 bytes with labels of 8
-    assert "The disk is full: CIFAR-10 needs 0.37 MB" in str(caught.value) and "0.1 MB are free" in str(caught.value)
+    assert "The disk is full: CIFAR-10 needs 0.37 MB" in str(caught.value) and "0.10 MB are free" in str(caught.value)
     assert str(own.cache / "decoded") in str(caught.value) and "set CNNLAB_CACHE" in str(caught.value)
     assert "\n" not in str(caught.value) and folders(own) == []
 

@@ -26,7 +26,13 @@ def stripes(n=96, seed=0, noise=60):
 def network(seed=0, dropout=0.2):
     torch.manual_seed(seed)
     return nn.Sequential(
-        nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Dropout(dropout), nn.Linear(36, 2)
+        nn.Conv2d(3, 4, 3),
+        nn.BatchNorm2d(4),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Flatten(),
+        nn.Dropout(dropout),
+        nn.Linear(36, 2),
     )
 
 
@@ -56,7 +62,13 @@ def test_same_seed_same_history_and_weights_to_the_last_bit(optimizer):
         model = network()
         augment = Compose([RandomFlip(), RandomCrop(1), Mixup(0.4)])
         history = quick(
-            model, stripes(), stripes(seed=1), optimizer=optimizer, seed=seed, augment=augment, record_steps=True
+            model,
+            stripes(),
+            stripes(seed=1),
+            optimizer=optimizer,
+            seed=seed,
+            augment=augment,
+            record_steps=True,
         )
         return history.as_dict(times=False), weights(model)
 
@@ -102,7 +114,9 @@ def test_optimizers_are_torchs(name):
     def probe(*, model, **_):
         gradients.extend(p.grad.double().clone() for p in model.parameters())
 
-    quick(model, stripes(), epochs=1, batch_size=96, optimizer=name, lr=lr, weight_decay=decay, probes=[probe])
+    quick(
+        model, stripes(), epochs=1, batch_size=96, optimizer=name, lr=lr, weight_decay=decay, probes=[probe]
+    )
     for w, g, after in zip(start, gradients, model.parameters(), strict=True):
         if name == "adamw":
             expected = w * (1 - lr * decay) - lr * g / (g.abs() + 1e-8)
@@ -134,13 +148,27 @@ def test_schedule_per_batch_and_per_epoch():
 def test_the_record_is_complete():
     steps = []
     history = quick(
-        network(), stripes(), stripes(seed=1), record_steps=True, probes=[lambda *, step, **_: steps.append(step)]
+        network(),
+        stripes(),
+        stripes(seed=1),
+        record_steps=True,
+        probes=[lambda *, step, **_: steps.append(step)],
     )
     assert steps == list(range(12)) and len(history.step_loss) == len(history.step_lr) == 12
-    for name in ("train_loss", "train_accuracy", "valid_loss", "valid_accuracy", "lr", "seconds", "valid_seconds"):
+    for name in (
+        "train_loss",
+        "train_accuracy",
+        "valid_loss",
+        "valid_accuracy",
+        "lr",
+        "seconds",
+        "valid_seconds",
+    ):
         assert len(getattr(history, name)) == len(history) == 2
     assert history.images_per_second == pytest.approx(2 * 96 / sum(history.seconds))
-    assert history.settings["precision"] == "float32" and history.settings["threads"] == torch.get_num_threads()
+    assert (
+        history.settings["precision"] == "float32" and history.settings["threads"] == torch.get_num_threads()
+    )
     assert History.from_dict(json.loads(json.dumps(history.as_dict()))) == history
     plain = quick(network(), stripes())
     assert plain.step_loss == [] and plain.valid_loss == [] and plain.best_epoch is None
@@ -150,7 +178,9 @@ def test_the_last_validation_figure_is_that_of_the_model_returned():
     model, valid = network(), stripes(seed=1)
     history = quick(model, stripes(), valid)
     result = evaluate(model, valid)
-    assert (history.valid_loss[-1], history.valid_accuracy[-1]) == pytest.approx((result.loss, result.accuracy))
+    assert (history.valid_loss[-1], history.valid_accuracy[-1]) == pytest.approx(
+        (result.loss, result.accuracy)
+    )
 
 
 @pytest.mark.parametrize("monitor", ["loss", "accuracy"])
@@ -176,13 +206,17 @@ def test_min_delta_counts_only_improvements_that_exceed_it():
 def test_label_smoothing_is_for_training_only():
     model = network(dropout=0.0)
     data = stripes()
-    history = quick(model, data, data, epochs=1, batch_size=96, optimizer="sgd", lr=1e-30, label_smoothing=0.4)
+    history = quick(
+        model, data, data, epochs=1, batch_size=96, optimizer="sgd", lr=1e-30, label_smoothing=0.4
+    )
     x, y = next(iter(Batches(data, 96, shuffle=False)))
     soft = F.one_hot(y, 2) * 0.6 + 0.4 / 2
     expected = -(soft * network(dropout=0.0).train()(x).log_softmax(1)).sum(1).mean()
     assert history.train_loss[0] == pytest.approx(expected.item(), rel=1e-5)
     assert history.valid_loss[0] == pytest.approx(evaluate(model, data).loss, rel=1e-6)
-    assert history.train_loss[0] != pytest.approx(losses.cross_entropy()(network(dropout=0.0)(x), y).item(), rel=1e-3)
+    assert history.train_loss[0] != pytest.approx(
+        losses.cross_entropy()(network(dropout=0.0)(x), y).item(), rel=1e-3
+    )
 
 
 def test_a_loss_of_ones_own():
@@ -191,7 +225,9 @@ def test_a_loss_of_ones_own():
 
     data, model = stripes(), network()
     history = quick(model, data, data, epochs=6, lr=0.01, loss=squared)
-    assert history.valid_loss[-1] == pytest.approx(evaluate(model, data, loss_function=squared).loss, rel=1e-6)
+    assert history.valid_loss[-1] == pytest.approx(
+        evaluate(model, data, loss_function=squared).loss, rel=1e-6
+    )
     assert history.valid_accuracy[-1] > 0.9
 
 
@@ -261,7 +297,9 @@ def test_bad_arguments_are_named(options, message):
 
 
 def test_data_that_does_not_fit_the_model_is_explained():
-    grey = Split(torch.zeros(8, 1, 8, 8, dtype=torch.uint8), torch.zeros(8, dtype=torch.int64), (0.5,), (0.5,))
+    grey = Split(
+        torch.zeros(8, 1, 8, 8, dtype=torch.uint8), torch.zeros(8, dtype=torch.int64), (0.5,), (0.5,)
+    )
     with pytest.raises(ValueError, match=r"does not take images of \(1, 8, 8\) \(channels, height, width\)"):
         quick(network(), grey)
     with pytest.raises(ValueError, match="train and valid differ"):
@@ -271,7 +309,9 @@ def test_data_that_does_not_fit_the_model_is_explained():
     with pytest.raises(ValueError, match="the valid split is empty"):
         quick(network(), stripes(), stripes().subset(slice(0)))
     wrong = stripes().with_labels(stripes().labels + 1)
-    with pytest.raises(ValueError, match=r"labels of train go from 1 to 2, but Sequential has 2 outputs \(0 to 1\)"):
+    with pytest.raises(
+        ValueError, match=r"labels of train go from 1 to 2, but Sequential has 2 outputs \(0 to 1\)"
+    ):
         quick(network(), wrong)
     with pytest.raises(ValueError, match="labels of valid go from 1 to 2"):
         quick(network(), stripes(), wrong)

@@ -19,12 +19,19 @@ def split(n=50, classes=4, size=6):
 def network(seed=0, classes=4):
     torch.manual_seed(seed)
     return nn.Sequential(
-        nn.Conv2d(1, 3, 3), nn.BatchNorm2d(3), nn.ReLU(), nn.Flatten(), nn.Dropout(0.2), nn.Linear(48, classes)
+        nn.Conv2d(1, 3, 3),
+        nn.BatchNorm2d(3),
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.Dropout(0.2),
+        nn.Linear(48, classes),
     )
 
 
 def same_state(a, b):
-    return all(torch.equal(s, t) for s, t in zip(a.state_dict().values(), b.state_dict().values(), strict=True))
+    return all(
+        torch.equal(s, t) for s, t in zip(a.state_dict().values(), b.state_dict().values(), strict=True)
+    )
 
 
 def test_an_epoch_equals_the_loop_written_out():
@@ -64,7 +71,12 @@ def test_the_learning_rate_is_that_of_the_step_for_every_group():
         seen.append([group["lr"] for group in optimizer.param_groups])
 
     epoch = train_one_epoch(
-        model, Batches(split(), 16), optimizer, lr_factor=lambda step: 1 / (1 + step), first_step=3, probes=[note]
+        model,
+        Batches(split(), 16),
+        optimizer,
+        lr_factor=lambda step: 1 / (1 + step),
+        first_step=3,
+        probes=[note],
     )
     assert epoch.step_lr == pytest.approx([0.1 / 4, 0.1 / 5, 0.1 / 6, 0.1 / 7])
     assert [rates[1] for rates in seen] == pytest.approx([0.02 / 4, 0.02 / 5, 0.02 / 6, 0.02 / 7])
@@ -78,7 +90,9 @@ def test_a_probe_sees_gradients_before_the_step():
         calls.append((step, loss.item(), len(x), len(y), model[0].weight.detach().clone()))
 
     start = model[0].weight.detach().clone()
-    epoch = train_one_epoch(model, Batches(split(), 16), torch.optim.SGD(model.parameters(), lr=0.1), probes=[probe])
+    epoch = train_one_epoch(
+        model, Batches(split(), 16), torch.optim.SGD(model.parameters(), lr=0.1), probes=[probe]
+    )
     assert [call[0] for call in calls] == [0, 1, 2, 3] and [call[2] for call in calls] == [16, 16, 16, 2]
     assert [call[1] for call in calls] == epoch.step_loss
     assert torch.equal(calls[0][4], start) and not torch.equal(calls[1][4], start)
@@ -186,7 +200,11 @@ def test_bfloat16_runs_the_model_in_bfloat16_and_the_loss_in_float32():
 
     settings = Settings(precision="bfloat16", channels_last=True)
     train_one_epoch(
-        spy, Batches(split(), 16, channels_last=True), torch.optim.SGD(model.parameters(), lr=0.1), loss, settings=settings
+        spy,
+        Batches(split(), 16, channels_last=True),
+        torch.optim.SGD(model.parameters(), lr=0.1),
+        loss,
+        settings=settings,
     )
     assert set(seen[::2]) == {torch.bfloat16} and set(seen[1::2]) == {torch.float32}
     assert all(p.dtype == torch.float32 for p in model.parameters())

@@ -42,7 +42,9 @@ def torch_curve(make, steps, lr=1.0):
         ),
         (
             schedules.triangular2(8, low=0.2),
-            lambda o: lr_scheduler.CyclicLR(o, 0.2, 1.0, step_size_up=8, mode="triangular2", cycle_momentum=False),
+            lambda o: lr_scheduler.CyclicLR(
+                o, 0.2, 1.0, step_size_up=8, mode="triangular2", cycle_momentum=False
+            ),
             70,
         ),
     ],
@@ -77,9 +79,13 @@ def test_values_by_hand(schedule, expected):
 @settings(deadline=None, max_examples=60)
 @given(st.integers(0, 20), st.integers(0, 20), st.integers(1, 50), st.floats(0, 1))
 def test_warmup_hold_cosine_rises_holds_and_falls(warmup, hold, fall, floor):
-    factors = curve(schedules.warmup_hold_cosine(warmup, hold, warmup + hold + fall, floor), warmup + hold + fall + 5)
+    factors = curve(
+        schedules.warmup_hold_cosine(warmup, hold, warmup + hold + fall, floor), warmup + hold + fall + 5
+    )
     rise, flat, rest = factors[:warmup], factors[warmup : warmup + hold + 1], factors[warmup + hold :]
-    assert all(0 < a < b for a, b in zip(rise, factors[1 : warmup + 1], strict=True)) and all(a < 1 for a in rise)
+    assert all(0 < a < b for a, b in zip(rise, factors[1 : warmup + 1], strict=True)) and all(
+        a < 1 for a in rise
+    )
     assert flat == [1.0] * (hold + 1)
     assert all(a >= b for a, b in zip(rest, rest[1:], strict=False))
     assert factors[-1] == pytest.approx(floor) and min(rest) == pytest.approx(floor)

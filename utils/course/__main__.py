@@ -1,4 +1,4 @@
-"""``python -m utils.course book | test | student | strip | stamp``: what the Makefile calls."""
+"""``python -m utils.course book | test | student | strip | refresh | stamp``: what the Makefile calls."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import sys
 from utils.course.book import build_book
 from utils.course.notebooks import ROOT, labs, read, strip, write
 from utils.course.profiles import PROFILES
+from utils.course.refresh import refresh
 from utils.course.stamp import stamp_all
 from utils.course.student import write_student_edition
 from utils.course.suite import run_suite
@@ -23,6 +24,8 @@ def main(arguments: list[str] | None = None) -> int:
     commands.add_parser("test", help="run every test: units, labs, exercises, book, built pages")
     commands.add_parser("student", help="write the student edition to _build/student")
     commands.add_parser("strip", help="remove the outputs that do not belong in git from every lab")
+    renew = commands.add_parser("refresh", help="run labs and renew the outputs that stay in git")
+    renew.add_argument("lab", nargs="*", help="such as 02_lenet; default: all")
     stamp = commands.add_parser("stamp", help="write the repository's address into every lab")
     stamp.add_argument("--url", help="new address, also written to _config.yml")
     stamp.add_argument("--branch", help="new branch, also written to _config.yml")
@@ -45,6 +48,14 @@ def _run(options: argparse.Namespace) -> int:
     elif options.command == "strip":
         for path in labs():
             write(strip(read(path)), path)
+    elif options.command == "refresh":
+        names = [path.stem for path in labs()]
+        unknown = [name for name in options.lab if name not in names]
+        if unknown:
+            raise ValueError(f"no lab {', '.join(unknown)}; there are {', '.join(names)}")
+        for path in labs():
+            if path.stem in (options.lab or names):
+                print(f"{path.name}: {refresh(path)} cells whose outputs stay in git")
     else:
         repository = stamp_all(options.url, options.branch)
         print(f"stamped {repository.url} (branch {repository.branch}) into {len(labs())} labs")

@@ -27,6 +27,7 @@ class Badge:
     versions: str
     datasets: list[str] = field(default_factory=list)
     fallbacks: list[str] = field(default_factory=list)
+    recordings: list[str] = field(default_factory=list)
     seconds: float | None = None
     handle: DisplayHandle | None = None
 
@@ -38,6 +39,12 @@ class Badge:
         """Add a data set that the page really used."""
         if title not in self.datasets:
             self.datasets.append(title)
+        self._redraw()
+
+    def recorded(self, description: str) -> None:
+        """Add runs that were not made on this page but recorded before."""
+        if description not in self.recordings:
+            self.recordings.append(description)
         self._redraw()
 
     def fallback(self, wanted: str, used: str, reason: str) -> None:
@@ -63,6 +70,8 @@ class Badge:
             data += f" ({'; '.join(self.fallbacks)})"
         took = "still running" if self.seconds is None else f"{self.seconds:.0f} s after imports"
         rows = {"Data": data, "Profile": self.profile, "Device": self.device, "Versions": self.versions, "Executed live in": took}
+        if self.recordings:
+            rows["Recorded runs"] = "; ".join(self.recordings)
         cells = " · ".join(f"<strong>{key}:</strong> {html.escape(value)}" for key, value in rows.items())
         style = STYLE.format(**(LOUD if self.fallbacks else QUIET))
         return f'<div role="note" class="cnnlab-badge" style="{style}">{cells}</div>'

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import torch
 
     from utils.data import Dataset
+    from utils.experiments import Results
 
 FALLBACKS = ("digits", "shapes")
 
@@ -51,6 +52,14 @@ class Lab:
             self.badge.fallback(name, dataset.provenance.title, reason=str(error))
         self.badge.data(dataset.provenance.title)
         return dataset
+
+    def recorded(self, experiment: str) -> Results:
+        """The recorded full runs of an experiment, each checked on reading; the badge says that the page shows them."""
+        from utils.experiments import results
+
+        found = results(experiment)
+        self.badge.recorded(found.describe())
+        return found
 
     def finish(self) -> None:
         """Complete the badge at the top of the page with the running time."""

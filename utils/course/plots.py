@@ -68,7 +68,7 @@ STYLE = {
 
 
 def use_style() -> None:
-    """Make the book's style the default of matplotlib; in a notebook, figures are drawn at double resolution."""
+    """Make the book's style the default of matplotlib; in a notebook, figures have double resolution."""
     plt.rcParams.update(STYLE)
     try:
         from IPython import get_ipython
@@ -275,9 +275,10 @@ def plot_curves(
     log_y: bool = False,
     legend: bool = True,
 ) -> Figure | Axes:
-    """Lines by label. A curve is [points], or [runs, points]: its mean, and a band of ± one standard deviation.
+    """Lines by label, different in colour and in dashes.
 
-    The standard deviation divides by n − 1. x: the places of the points (default 0, 1, 2 …). Lines differ in colour and in dashes.
+    A curve is [points], or [runs, points]: then its mean, with a band of ± one standard deviation (by n − 1).
+    x: the places of the points (default 0, 1, 2 …).
     """
     if not curves:
         raise ValueError("no curves to plot")

@@ -3,22 +3,24 @@
 Every augmentation is a small frozen dataclass with three methods:
 
 ``draw(x, generator)``
-    the random parameters for the batch ``x`` (only its shape and device are read), one set per image unless stated otherwise;
+    the random parameters for the batch ``x`` (only its shape and device are read), one set per image unless
+    stated otherwise;
 ``apply(x, parameters)``
     the same images with those parameters applied: deterministic, so that a test can repeat it image by image;
 ``__call__(x, generator)``
     both in a row.
 
-Images are uint8 ``[B, C, H, W]`` on the scale 0…255 and stay so; :class:`Mixup` alone works on normalised floats and labels. The
-parameters are drawn on the generator's device (the CPU in :class:`utils.data.batches.Batches`) and then moved, so a batch is
-augmented in the same way on every device. The operations follow ``torchvision.transforms.v2``, which takes one image at a time.
+Images are uint8 ``[B, C, H, W]`` on the scale 0…255 and stay so; :class:`Mixup` alone works on normalised
+floats and labels. The parameters are drawn on the generator's device (the CPU in
+:class:`utils.data.batches.Batches`) and then moved, so a batch is augmented in the same way on every device.
+The operations follow ``torchvision.transforms.v2``, which takes one image at a time.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -43,11 +45,26 @@ class Augmentation:
         return self.apply(x, self.draw(x, generator))
 
 
+class Rearrangement(Augmentation):
+    """An augmentation that moves whole rows and columns: :class:`Compose` merges neighbours of this kind into one pass."""
+
+    # whether something black can come in
+    blackens = True
+
+    def source(self, x: Tensor, parameters: Tensor) -> tuple[Tensor, Tensor]:
+        """The row [B, H] and the column [B, W] that each row and column of the result is taken from; -1 is a black one."""
+        raise NotImplementedError(f"{type(self).__name__} has no source method")
+
+    def apply(self, x: Tensor, parameters: Tensor) -> Tensor:
+        return _take(x, *self.source(x, parameters), self.blackens)
+
+
 @dataclass(frozen=True)
-class RandomFlip(Augmentation):
+class RandomFlip(Rearrangement):
     """Mirror left and right with probability ``p``. Parameters: bool ``[B]``."""
 
     p: float = 0.5
+    blackens: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.p <= 1.0:
@@ -56,18 +73,25 @@ class RandomFlip(Augmentation):
     def draw(self, x: Tensor, generator: Generator) -> Tensor:
         return _uniform(len(x), 0.0, 1.0, generator).lt(self.p).to(x.device)
 
+    def source(self, x: Tensor, parameters: Tensor) -> tuple[Tensor, Tensor]:
+        H, W = x.shape[2:]
+        rows, columns = torch.arange(H, device=x.device), torch.arange(W, device=x.device)
+        return rows.expand(len(x), H), torch.where(parameters[:, None], W - 1 - columns, columns)
+
     def apply(self, x: Tensor, parameters: Tensor) -> Tensor:
-        # choosing whole images from "as they are, then mirrored" takes a quarter of the time of torch.where on the pixels
+        # choosing whole images from "as they are, then mirrored" takes a quarter of the time of torch.where
+        # on the pixels
         both = torch.cat([x, x.flip(3)])
         return both.index_select(0, torch.arange(len(x), device=x.device) + len(x) * parameters)
 
 
 @dataclass(frozen=True)
-class RandomCrop(Augmentation):
+class RandomCrop(Rearrangement):
     """Pad by ``padding`` pixels on each side, then cut out a window of the old size at a random place.
 
-    ``mode`` says what the border is filled with: "reflect" (mirrored at the edge pixel, which is not repeated) or "zeros".
-    Parameters: int64 ``[2, B]``, top and left of the window in the padded image, each in 0…2·padding.
+    ``mode`` says what the border is filled with: "reflect" (mirrored at the edge pixel, which is not
+    repeated) or "zeros". Parameters: int64 ``[2, B]``, top and left of the window in the padded image, each
+    in 0…2·padding.
     """
 
     padding: int = 4
@@ -81,17 +105,26 @@ class RandomCrop(Augmentation):
 
     def draw(self, x: Tensor, generator: Generator) -> Tensor:
         shape = (2, len(x))
-        return torch.randint(2 * self.padding + 1, shape, generator=generator, device=generator.device).to(x.device)
+        return torch.randint(2 * self.padding + 1, shape, generator=generator, device=generator.device).to(
+            x.device
+        )
 
-    def apply(self, x: Tensor, parameters: Tensor) -> Tensor:
+    @property
+    def blackens(self) -> bool:
+        return self.mode == "zeros"
+
+    def source(self, x: Tensor, parameters: Tensor) -> tuple[Tensor, Tensor]:
         if self.mode == "reflect" and self.padding >= min(x.shape[2:]):
-            raise ValueError(f"reflection by {self.padding} pixels needs larger images than {tuple(x.shape[2:])}")
+            raise ValueError(
+                f"reflection by {self.padding} pixels needs larger images than {tuple(x.shape[2:])}"
+            )
         return _window(x, parameters - self.padding, self.mode)
 
 
 @dataclass(frozen=True)
-class RandomTranslate(Augmentation):
-    """Shift by whole pixels, up to ``fraction`` of the height and of the width either way; what comes in is black.
+class RandomTranslate(Rearrangement):
+    """Shift by whole pixels, up to ``fraction`` of the height and of the width either way; what comes in is
+    black.
 
     Parameters: int64 ``[2, B]``, the shift downwards and to the right.
     """
@@ -103,10 +136,12 @@ class RandomTranslate(Augmentation):
             raise ValueError(f"fraction of the image size in [0, 1], got {self.fraction}")
 
     def draw(self, x: Tensor, generator: Generator) -> Tensor:
-        shifts = [_uniform(len(x), -size * self.fraction, size * self.fraction, generator) for size in x.shape[2:]]
+        shifts = [
+            _uniform(len(x), -size * self.fraction, size * self.fraction, generator) for size in x.shape[2:]
+        ]
         return torch.stack(shifts).round().long().to(x.device)
 
-    def apply(self, x: Tensor, parameters: Tensor) -> Tensor:
+    def source(self, x: Tensor, parameters: Tensor) -> tuple[Tensor, Tensor]:
         return _window(x, -parameters, "zeros")
 
 
@@ -114,7 +149,8 @@ class RandomTranslate(Augmentation):
 class RandomRotation(Augmentation):
     """Rotate about the centre by an angle from ±``degrees``; corners that come in are black.
 
-    ``interpolation`` is "nearest" (torchvision's default) or "bilinear". Parameters: degrees, counter-clockwise, float32 ``[B]``.
+    ``interpolation`` is "nearest" (torchvision's default) or "bilinear". Parameters: degrees,
+    counter-clockwise, float32 ``[B]``.
     """
 
     degrees: float
@@ -133,21 +169,25 @@ class RandomRotation(Augmentation):
         H, W = x.shape[2:]
         angle = torch.deg2rad(parameters)
         cos, sin, zero = angle.cos(), angle.sin(), torch.zeros_like(angle)
-        # where each output pixel comes from, in grid_sample's coordinates: [-1, 1] from the left edge to the right edge,
-        # so that a rotation of an oblong image needs the ratio of the sides
+        # where each output pixel comes from, in grid_sample's coordinates: [-1, 1] from the left edge to the
+        # right edge, so that a rotation of an oblong image needs the ratio of the sides
         to_source = torch.stack([cos, -sin * H / W, zero, sin * W / H, cos, zero], dim=1).view(-1, 2, 3)
         grid = F.affine_grid(to_source, list(x.shape), align_corners=False)
-        turned = F.grid_sample(x.float(), grid, mode=self.interpolation, padding_mode="zeros", align_corners=False)
+        turned = F.grid_sample(
+            x.float(), grid, mode=self.interpolation, padding_mode="zeros", align_corners=False
+        )
         return turned.round_().to(x.dtype)
 
 
 @dataclass(frozen=True)
 class Cutout(Augmentation):
-    """Cover a square of ``size`` × ``size`` pixels, centred anywhere in the image and clipped at its border, with ``fill``.
+    """Cover a square of ``size`` × ``size`` pixels, centred anywhere in the image and clipped at its border,
+    with ``fill``.
 
-    DeVries and Taylor 2017 (arXiv:1708.04552), who cover *after* normalisation with 0, that is, with the mean colour; ``fill`` is in
-    grey levels 0…255, one number or one per channel: ``tuple(round(255 * m) for m in split.mean)`` gives their variant.
-    Parameters: int64 ``[2, B]``, row and column of the centre; the square spans ``centre - size // 2`` up to ``+ size``.
+    DeVries and Taylor 2017 (arXiv:1708.04552), who cover *after* normalisation with 0, that is, with the mean
+    colour; ``fill`` is in grey levels 0…255, one number or one per channel: ``tuple(round(255 * m) for m in
+    split.mean)`` gives their variant. Parameters: int64 ``[2, B]``, row and column of the centre; the square
+    spans ``centre - size // 2`` up to ``+ size``.
     """
 
     size: int
@@ -180,11 +220,12 @@ class Cutout(Augmentation):
 class ColorJitter(Augmentation):
     """Random brightness, contrast, saturation and hue, in random order.
 
-    Brightness, contrast and saturation factors come from ``[max(0, 1 - s), 1 + s]`` where s is the argument; the hue is turned by a
-    part of the colour circle from ``[-hue, hue]``, hue ≤ 0.5. The factors are drawn per image. The order of the four operations is
-    drawn once per *batch*, where torchvision draws it per image: that keeps each operation one pass over the batch. Results are
-    cut off to whole grey levels after each operation, as torchvision's are.
-    Parameters: the order (list of names) and a dictionary of factors ``[B]``; an operation whose strength is 0 is left out.
+    Brightness, contrast and saturation factors come from ``[max(0, 1 - s), 1 + s]`` where s is the argument;
+    the hue is turned by a part of the colour circle from ``[-hue, hue]``, hue ≤ 0.5. The factors are drawn
+    per image. The order of the four operations is drawn once per *batch*, where torchvision draws it per
+    image: that keeps each operation one pass over the batch. Results are cut off to whole grey levels after
+    each operation, as torchvision's are. Parameters: the order (list of names) and a dictionary of factors
+    ``[B]``; an operation whose strength is 0 is left out.
     """
 
     brightness: float = 0.0
@@ -205,7 +246,9 @@ class ColorJitter(Augmentation):
         for name in ("brightness", "contrast", "saturation"):
             strength = getattr(self, name)
             if strength > 0:
-                factors[name] = _uniform(len(x), max(0.0, 1.0 - strength), 1.0 + strength, generator).to(x.device)
+                factors[name] = _uniform(len(x), max(0.0, 1.0 - strength), 1.0 + strength, generator).to(
+                    x.device
+                )
         if self.hue > 0:
             factors["hue"] = _uniform(len(x), -self.hue, self.hue, generator).to(x.device)
         names = list(factors)
@@ -231,8 +274,9 @@ class ColorJitter(Augmentation):
 class Mixup:
     """Blend each example with another one of the batch: Zhang et al. 2018 (arXiv:1710.09412).
 
-    Works on normalised float images ``[B, C, H, W]`` and labels, int64 ``[B]`` or soft ``[B, K]``; both are blended with the same
-    share λ ~ Beta(``alpha``, ``alpha``), drawn once per batch as in the authors' code. Parameters: (λ, partner int64 ``[B]``).
+    Works on normalised float images ``[B, C, H, W]`` and labels, int64 ``[B]`` or soft ``[B, K]``; both are
+    blended with the same share λ ~ Beta(``alpha``, ``alpha``), drawn once per batch as in the authors' code.
+    Parameters: (λ, partner int64 ``[B]``).
     """
 
     alpha: float = 1.0
@@ -242,7 +286,8 @@ class Mixup:
             raise ValueError(f"alpha must be positive, got {self.alpha}")
 
     def draw(self, x: Tensor, generator: Generator) -> tuple[float, Tensor]:
-        # torch samples the Beta distribution from the global generator only, so numpy draws it, seeded from ours
+        # torch samples the Beta distribution from the global generator only, so numpy draws it, seeded from
+        # ours
         seed = torch.randint(2**62, (1,), generator=generator, device=generator.device).item()
         share = float(np.random.default_rng(seed).beta(self.alpha, self.alpha))
         return share, torch.randperm(len(x), generator=generator, device=generator.device).to(x.device)
@@ -267,8 +312,8 @@ class Mixup:
 class Compose(Augmentation):
     """Several augmentations one after the other. Parameters: a list, one entry per step.
 
-    A :class:`Mixup` may stand at the end only: it acts after normalisation, so it is not among ``steps`` but in ``mixup``, and
-    :class:`utils.data.batches.Batches` applies it there.
+    A :class:`Mixup` may stand at the end only: it acts after normalisation, so it is not among ``steps`` but
+    in ``mixup``, and :class:`utils.data.batches.Batches` applies it there.
     """
 
     def __init__(self, steps: Sequence[Augmentation | Mixup | Callable[[Tensor, Generator], Tensor]]) -> None:
@@ -282,14 +327,22 @@ class Compose(Augmentation):
         return [step.draw(x, generator) for step in self.steps]
 
     def apply(self, x: Tensor, parameters: list[Any]) -> Tensor:
+        moves = _Moves()
         for step, step_parameters in zip(self.steps, parameters, strict=True):
-            x = step.apply(x, step_parameters)
-        return x
+            if isinstance(step, Rearrangement):
+                moves.add(step, step_parameters)
+            else:
+                x = step.apply(moves.carry_out(x), step_parameters)
+        return moves.carry_out(x)
 
     def __call__(self, x: Tensor, generator: Generator) -> Tensor:
+        moves = _Moves()
         for step in self.steps:
-            x = step(x, generator)
-        return x
+            if isinstance(step, Rearrangement):
+                moves.add(step, step.draw(x, generator))
+            else:
+                x = step(moves.carry_out(x), generator)
+        return moves.carry_out(x)
 
     def __repr__(self) -> str:
         steps = [*self.steps, self.mixup] if self.mixup else list(self.steps)
@@ -306,31 +359,57 @@ def _uniform(n: int, low: float, high: float, generator: Generator) -> Tensor:
     return torch.empty(n, device=generator.device).uniform_(low, high, generator=generator)
 
 
-def _window(x: Tensor, offset: Tensor, mode: str) -> Tensor:
-    """Windows of the size of x whose top left corner lies at ``offset`` [2, B] (rows, columns) of each image.
+class _Moves:
+    """Rearrangements that wait to be carried out together."""
 
-    Rows and columns outside the image are mirrored ("reflect") or black ("zeros").
+    def __init__(self) -> None:
+        self.steps: list[tuple[Rearrangement, Tensor]] = []
+
+    def add(self, step: Rearrangement, parameters: Tensor) -> None:
+        self.steps.append((step, parameters))
+
+    def carry_out(self, x: Tensor) -> Tensor:
+        steps, self.steps = self.steps, []
+        if len(steps) == 1:
+            return steps[0][0].apply(x, steps[0][1])
+        if not steps:
+            return x
+        rows, columns = steps[0][0].source(x, steps[0][1])
+        for step, parameters in steps[1:]:
+            next_rows, next_columns = step.source(x, parameters)
+            rows, columns = _after(rows, next_rows), _after(columns, next_columns)
+        return _take(x, rows, columns, any(step.blackens for step, _ in steps))
+
+
+def _after(first: Tensor, second: Tensor) -> Tensor:
+    """Sources [B, n] of two rearrangements one after the other: what the second one takes from the result of the first."""
+    return torch.where(second < 0, -1, first.gather(1, second.clamp(min=0)))
+
+
+def _window(x: Tensor, offset: Tensor, mode: str) -> tuple[Tensor, Tensor]:
+    """Sources of the windows of the size of x whose top left corner lies at ``offset`` [2, B] (row, column)
+    of each image.
+
+    Rows and columns outside the image are mirrored ("reflect") or -1 ("zeros").
     """
-    H, W = x.shape[2:]
-    rows = torch.arange(H, device=x.device) + offset[0][:, None]  # [B, H]
-    columns = torch.arange(W, device=x.device) + offset[1][:, None]  # [B, W]
-    if mode == "reflect":
-        rows, columns = _reflect(rows, H), _reflect(columns, W)
-        return _take(x, rows, columns)
-    inside = ((rows >= 0) & (rows < H))[:, None, :, None] & ((columns >= 0) & (columns < W))[:, None, None, :]
-    return _take(x, rows.clamp(0, H - 1), columns.clamp(0, W - 1)).mul_(inside)
+    sources = []
+    for size, start in zip(x.shape[2:], offset, strict=True):
+        index = torch.arange(size, device=x.device) + start[:, None]  # [B, size]
+        if mode == "reflect":  # at the first and the last element: -1 becomes 1, and size becomes size - 2
+            sources.append((size - 1) - (size - 1 - index.abs()).abs())
+        else:
+            sources.append(torch.where((index < 0) | (index >= size), -1, index))
+    return sources[0], sources[1]
 
 
-def _reflect(index: Tensor, size: int) -> Tensor:
-    """Mirror indices at the first and the last element: -1 → 1 and size → size - 2."""
-    return (size - 1) - (size - 1 - index.abs()).abs()
-
-
-def _take(x: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-    """``out[b, c, i, j] = x[b, c, rows[b, i], columns[b, j]]``."""
+def _take(x: Tensor, rows: Tensor, columns: Tensor, blackens: bool) -> Tensor:
+    """``out[b, c, i, j] = x[b, c, rows[b, i], columns[b, j]]``, black where the row or the column is -1."""
     B, C, H, W = x.shape
-    flat = (rows[:, :, None] * W + columns[:, None, :]).view(B, 1, H * W).expand(B, C, H * W)
-    return x.reshape(B, C, H * W).gather(2, flat).view(B, C, H, W)
+    flat = (rows.clamp(min=0) * W)[:, :, None] + columns.clamp(min=0)[:, None, :]
+    taken = x.reshape(B, C, H * W).gather(2, flat.view(B, 1, H * W).expand(B, C, H * W)).view(B, C, H, W)
+    if blackens:
+        taken.mul_((rows >= 0)[:, None, :, None] & (columns >= 0)[:, None, None, :])
+    return taken
 
 
 def _need_rgb(x: Tensor) -> None:
@@ -362,7 +441,8 @@ def _adjust_hue(pixels: Tensor, turn: Tensor) -> Tensor:
     red, green, blue = pixels.split(1, dim=1)
     value = torch.maximum(torch.maximum(red, green), blue)
     chroma = value - torch.minimum(torch.minimum(red, green), blue)
-    # position on the colour circle in sixths: red at 0, green at 2, blue at 4; greys have no hue and no chroma, so any will do
+    # position on the colour circle in sixths: red at 0, green at 2, blue at 4; greys have no hue and no
+    # chroma, so any will do
     per_chroma = 1 / chroma.clamp(min=1)  # grey levels are whole numbers: a chroma below 1 is 0
     sixths = torch.where(
         value == red,
@@ -374,5 +454,6 @@ def _adjust_hue(pixels: Tensor, turn: Tensor) -> Tensor:
     distance = own + (sixths + 6 * turn)
     distance -= 6 * (distance / 6).floor_()  # modulo 6; torch.remainder is several times slower
     turned = value - chroma * torch.minimum(distance, 4 - distance).clamp_(0.0, 1.0)
-    # torchvision turns HSV on [0, 1] back into grey levels with a factor just under 256, so that 1.0 still becomes 255
+    # torchvision turns HSV on [0, 1] back into grey levels with a factor just under 256, so that 1.0 still
+    # becomes 255
     return turned * (256 - 1e-3) / WHITE

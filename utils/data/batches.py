@@ -25,15 +25,18 @@ def derive_seed(*key: int) -> int:
 class Batches:
     """Iterates over a split in mini-batches ``(x, y)``.
 
-    ``x`` is ``dtype`` (float32) ``[B, C, H, W]``, normalised with ``split.mean`` and ``split.std``; ``y`` is int64 ``[B]``, or soft
-    float32 ``[B, K]`` after :class:`~utils.data.augment.Mixup`. The last batch is smaller unless ``drop_last``.
+    ``x`` is ``dtype`` (float32) ``[B, C, H, W]``, normalised with ``split.mean`` and ``split.std``; ``y`` is
+    int64 ``[B]``, or soft float32 ``[B, K]`` after :class:`~utils.data.augment.Mixup`. The last batch is
+    smaller unless ``drop_last``.
 
-    ``augment`` is an augmentation of :mod:`utils.data.augment`, or any function of (x uint8 ``[B, C, H, W]``, generator) that returns
-    images of the same dtype. The order and the augmentation are a pure function of (``seed``, epoch): the first pass is epoch 0, each
-    pass moves on by one, and ``set_epoch(e)`` makes the next pass epoch e.
+    ``augment`` is an augmentation of :mod:`utils.data.augment`, or any function of (x uint8 ``[B, C, H, W]``,
+    generator) that returns images of the same dtype. The order and the augmentation are a pure function of
+    (``seed``, epoch): the first pass is epoch 0, each pass moves on by one, and ``set_epoch(e)`` makes the
+    next pass epoch e.
 
-    ``device`` is where the images are kept and the batches made (default: where the split lies); ``channels_last`` gives x that
-    memory layout, in which convolutions are often faster; ``num_classes`` K is used by Mixup (default: largest label + 1).
+    ``device`` is where the images are kept and the batches made (default: where the split lies);
+    ``channels_last`` gives x that memory layout, in which convolutions are often faster; ``num_classes`` K is
+    used by Mixup (default: largest label + 1).
     """
 
     def __init__(
@@ -55,7 +58,9 @@ class Batches:
         if len(split) == 0:
             raise ValueError("the split is empty: there is nothing to iterate over")
         if drop_last and batch_size > len(split):
-            raise ValueError(f"drop_last with batch_size {batch_size} leaves nothing of {len(split)} examples")
+            raise ValueError(
+                f"drop_last with batch_size {batch_size} leaves nothing of {len(split)} examples"
+            )
         device = split.images.device if device is None else torch.device(device)
         self.images, self.labels = split.images.to(device), split.labels.to(device)
         self.batch_size, self.shuffle, self.seed, self.drop_last = batch_size, shuffle, seed, drop_last
@@ -110,11 +115,14 @@ class Batches:
         B, C, H, W = x.shape
         if not self.channels_last or C == 1:
             return x.to(self.dtype, copy=True).mul_(self.scale).add_(self.shift)
-        # plane by plane is faster than a change of layout in one call, and whole rows faster than a factor per channel
+        # plane by plane is faster than a change of layout in one call, and whole rows faster than a factor
+        # per channel
         out = torch.empty(B, H, W, C, dtype=self.dtype, device=x.device)
         for channel in range(C):
             out[..., channel] = x[:, channel]
-        scale, shift = (row.view(1, 1, 1, C).expand(1, 1, W, C).reshape(1, 1, W * C) for row in (self.scale, self.shift))
+        scale, shift = (
+            row.view(1, 1, 1, C).expand(1, 1, W, C).reshape(1, 1, W * C) for row in (self.scale, self.shift)
+        )
         out.view(B, H, W * C).mul_(scale).add_(shift)
         return out.permute(0, 3, 1, 2)
 

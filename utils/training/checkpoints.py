@@ -28,10 +28,11 @@ class CheckpointError(ValueError):
 
 
 def save_checkpoint(path: str | os.PathLike, contents: dict[str, Any]) -> None:
-    """Write ``contents`` (tensors, numbers, strings, lists, dictionaries) so that ``path`` is the old file or the new one, never a part.
+    """Write ``contents`` (tensors, numbers, strings, lists, dictionaries) so that ``path`` is the old file or
+    the new one, never a part.
 
-    The new file is written beside the old one, brought to the disk and renamed over it. What a killed process left half-written is
-    overwritten by the next one.
+    The new file is written beside the old one, brought to the disk and renamed over it. What a killed process
+    left half-written is overwritten by the next one.
     """
     path, partial = Path(path), _partial(path)
     try:
@@ -58,7 +59,9 @@ def require_writable(path: str | os.PathLike) -> None:
         partial.touch()
         partial.unlink()
     except OSError as error:
-        raise CheckpointError(f"no checkpoint can be written to {path}: {error}; give another path") from error
+        raise CheckpointError(
+            f"no checkpoint can be written to {path}: {error}; give another path"
+        ) from error
 
 
 def load_checkpoint(path: str | os.PathLike) -> dict[str, Any]:
@@ -75,9 +78,13 @@ def load_checkpoint(path: str | os.PathLike) -> dict[str, Any]:
     except FileNotFoundError:
         raise
     except pickle.UnpicklingError as error:
-        raise CheckpointError(f"{path} is damaged or not a checkpoint (it holds more than plain data); {remedy}") from error
+        raise CheckpointError(
+            f"{path} is damaged or not a checkpoint (it holds more than plain data); {remedy}"
+        ) from error
     except (OSError, RuntimeError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise CheckpointError(f"{path} is damaged or not a checkpoint ({_first_line(error)}); {remedy}") from error
+        raise CheckpointError(
+            f"{path} is damaged or not a checkpoint ({_first_line(error)}); {remedy}"
+        ) from error
     if not isinstance(contents, dict) or contents.get("format") != FORMAT:
         raise CheckpointError(f"{path} is not a checkpoint of format {FORMAT} of this package; {remedy}")
     return contents
@@ -92,7 +99,9 @@ def locked(path: str | os.PathLike) -> Iterator[None]:
     try:
         lock.acquire()
     except Timeout as error:
-        raise CheckpointError(f"another run is training with the checkpoint {path}; wait for it or give another path") from error
+        raise CheckpointError(
+            f"another run is training with the checkpoint {path}; wait for it or give another path"
+        ) from error
     try:
         yield
     finally:
@@ -126,7 +135,9 @@ def require_same(path: str | os.PathLike, saved: dict[str, Any], present: dict[s
     ]
     if different:
         shown = "; ".join(different[:5]) + (f"; and {len(different) - 5} more" if len(different) > 5 else "")
-        raise CheckpointError(f"{path} belongs to a different {what}: {shown}. Give another path, or delete the file to start again")
+        raise CheckpointError(
+            f"{path} belongs to a different {what}: {shown}. Give another path, or delete the file to start again"
+        )
 
 
 def _partial(path: str | os.PathLike) -> Path:

@@ -20,11 +20,18 @@ from utils.training.history import Diverged, History, best_epoch
 from utils.training.loop import Probe, device_of, evaluate, train_one_epoch
 from utils.training.losses import Loss, cross_entropy
 from utils.training.optimizers import OptimizerChoice, base_learning_rates, build_optimizer
-from utils.training.precision import Settings, choose_settings, deterministic, measure_settings, quiet_generators
+from utils.training.precision import (
+    Settings,
+    choose_settings,
+    deterministic,
+    measure_settings,
+    quiet_generators,
+)
 from utils.training.progress import Progress
 from utils.training.schedules import Schedule, constant
 
-# the stream of random numbers for dropout and the like; 0 and 1 are the order and the augmentation in utils.data.batches
+# the stream of random numbers for dropout and the like; 0 and 1 are the order and the augmentation in
+# utils.data.batches
 DROPOUT = 2
 EVALUATION_BATCH = 500
 MONITORS = ("loss", "accuracy")
@@ -62,33 +69,41 @@ def fit(
 ) -> History:
     """Train ``model`` in place for ``epochs`` passes over ``train`` and return the :class:`History`.
 
-    The same model weights, arguments, device, number of threads and versions give the same history and weights to the last bit.
-    The global random number generators are left as they were. The model is left in evaluation mode, on ``device``.
+    The same model weights, arguments, device, number of threads and versions give the same history and
+    weights to the last bit. The global random number generators are left as they were. The model is left in
+    evaluation mode, on ``device``.
 
     Parameters beyond those that explain themselves:
 
     - ``optimizer``, ``weight_decay``, ``momentum``: see :func:`utils.training.optimizers.build_optimizer`.
     - ``schedule``: a factor on ``lr`` per batch or per epoch, from :mod:`utils.training.schedules`.
     - ``augment``: see :class:`utils.data.batches.Batches`.
-    - ``loss``: a function of (logits, y) that returns the mean over the batch; default: cross entropy with ``label_smoothing``.
-      The validation loss is the same function, but without smoothing.
+    - ``loss``: a function of (logits, y) that returns the mean over the batch; default: cross entropy with
+      ``label_smoothing``. The validation loss is the same function, but without smoothing.
     - ``clip_norm``: upper bound on the norm of the whole gradient.
-    - ``patience``: stop when the validation ``monitor`` ("loss" or "accuracy") has not improved by more than ``min_delta`` for this many
-      epochs, and put back the weights of the best epoch. Without it the model keeps the weights of the last epoch.
-    - ``device``: default where the model is. ``precision``: "float32", "bfloat16", "auto" (a rule that depends on the device alone) or
-      "measured" (the fastest on the first batch, layout included; timed once per process, recorded in ``History.settings``, and taken
-      from the checkpoint on resuming).
-    - ``seed``: order of the examples, augmentation and dropout; not the initial weights, which are the model's own.
-    - ``probes``: see :func:`utils.training.loop.train_one_epoch`. ``record_steps``: keep loss and learning rate of every step.
-    - ``checkpoint``: a file that is written after every epoch. If it is there, the run goes on from it and ends exactly as it would
-      have without the interruption; one that belongs to another configuration or model is refused.
+    - ``patience``: stop when the validation ``monitor`` ("loss" or "accuracy") has not improved by more than
+      ``min_delta`` for this many epochs, and put back the weights of the best epoch. Without it the model
+      keeps the weights of the last epoch.
+    - ``device``: default where the model is. ``precision``: "float32", "bfloat16", "auto" (a rule that
+      depends on the device alone) or "measured" (the fastest on the first batch, layout included; timed once
+      per process, recorded in ``History.settings``, and taken from the checkpoint on resuming).
+    - ``seed``: order of the examples, augmentation and dropout; not the initial weights, which are the
+      model's own.
+    - ``probes``: see :func:`utils.training.loop.train_one_epoch`. ``record_steps``: keep loss and learning
+      rate of every step.
+    - ``checkpoint``: a file that is written after every epoch. If it is there, the run goes on from it and
+      ends exactly as it would have without the interruption; one that belongs to another configuration or
+      model is refused.
 
-    Raises ``ValueError`` for arguments that cannot be meant, ``Diverged`` when the loss becomes infinite or not a number, and
+    Raises ``ValueError`` for arguments that cannot be meant, ``Diverged`` when the loss becomes infinite or
+    not a number, and
     ``CheckpointError`` for a checkpoint that cannot be used.
     """
     _check_numbers(epochs, batch_size, clip_norm, patience, min_delta, monitor, valid)
     if loss is not None and label_smoothing:
-        raise ValueError(f"label_smoothing={label_smoothing} belongs to the default loss; build it into your own loss instead")
+        raise ValueError(
+            f"label_smoothing={label_smoothing} belongs to the default loss; build it into your own loss instead"
+        )
     if schedule is not None and not isinstance(schedule, Schedule):
         raise ValueError(f"schedule must come from utils.training.schedules, got {schedule!r}")
     schedule = schedule or constant()
@@ -231,7 +246,9 @@ def _resume(
         checkpoints.require_same(path, saved["configuration"], configuration, "configuration")
         history = History.from_dict(saved["history"])
         if len(history) > epochs:
-            raise checkpoints.CheckpointError(f"{path} already holds {len(history)} epochs, and epochs={epochs} was asked")
+            raise checkpoints.CheckpointError(
+                f"{path} already holds {len(history)} epochs, and epochs={epochs} was asked"
+            )
         model.load_state_dict(saved["model"])
         optimizer.load_state_dict(saved["optimizer"])
         best_weights = saved["best_weights"]
@@ -243,7 +260,12 @@ def _resume(
 
 
 def _measured_settings(
-    model: nn.Module, train: Split, batch_size: int, device: torch.device, compile: bool, saved: dict[str, Any] | None
+    model: nn.Module,
+    train: Split,
+    batch_size: int,
+    device: torch.device,
+    compile: bool,
+    saved: dict[str, Any] | None,
 ) -> Settings:
     """The settings of the checkpoint where there is one; the fastest on one batch otherwise."""
     if saved is not None:
@@ -296,7 +318,9 @@ def _check_data(
         model.train(was_training)
     if not isinstance(logits, Tensor) or logits.ndim != 2 or len(logits) != 1:
         shape = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
-        raise ValueError(f"{type(model).__name__} must return one row of outputs per image, [B, K]; for B = 1 it gave {shape}")
+        raise ValueError(
+            f"{type(model).__name__} must return one row of outputs per image, [B, K]; for B = 1 it gave {shape}"
+        )
     classes = logits.shape[1]
     if loss is None:
         for name, split in (("train", train), ("valid", valid)):
@@ -316,7 +340,12 @@ def _examples(batches: Batches, n: int) -> int:
 
 def _describe(settings: Settings) -> dict[str, Any]:
     name = torch.cuda.get_device_name(settings.device) if settings.device.startswith("cuda") else "CPU"
-    return {**asdict(settings), "hardware": name, "threads": torch.get_num_threads(), "torch": str(torch.__version__)}
+    return {
+        **asdict(settings),
+        "hardware": name,
+        "threads": torch.get_num_threads(),
+        "torch": str(torch.__version__),
+    }
 
 
 def _name(choice: object) -> str:

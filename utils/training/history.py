@@ -24,12 +24,14 @@ class Diverged(RuntimeError):
 class History:
     """One entry per epoch in each list.
 
-    ``train_loss``, ``train_accuracy``: over the epoch's training batches as they were seen (augmented, in training mode, while the
-    weights changed). ``valid_loss``, ``valid_accuracy``: after the epoch, empty without a validation split. Losses are means over
-    examples; accuracies are fractions in [0, 1]. ``lr``: in effect at the epoch's first step. ``seconds``, ``valid_seconds``: wall time of
-    the training pass and of the validation pass. ``step_loss``, ``step_lr``: one entry per batch, if ``record_steps`` was set.
-    ``best_epoch`` (from 0) has the best monitored validation figure, None without validation; ``stopped_early`` says that patience
-    ran out. ``train_size``: training examples per epoch. ``settings``: device, precision, layout, threads and versions in effect.
+    ``train_loss``, ``train_accuracy``: over the epoch's training batches as they were seen (augmented, in
+    training mode, while the weights changed). ``valid_loss``, ``valid_accuracy``: after the epoch, empty
+    without a validation split. Losses are means over examples; accuracies are fractions in [0, 1]. ``lr``: in
+    effect at the epoch's first step. ``seconds``, ``valid_seconds``: wall time of the training pass and of
+    the validation pass. ``step_loss``, ``step_lr``: one entry per batch, if ``record_steps`` was set.
+    ``best_epoch`` (from 0) has the best monitored validation figure, None without validation;
+    ``stopped_early`` says that patience ran out. ``train_size``: training examples per epoch. ``settings``:
+    device, precision, layout, threads and versions in effect.
     """
 
     train_loss: list[float] = field(default_factory=list)
@@ -65,7 +67,9 @@ class History:
         unknown = set(values) - {f.name for f in fields(cls)}
         if unknown:
             raise ValueError(f"not fields of a history: {sorted(unknown)}")
-        return cls(**{name: list(value) if isinstance(value, list) else value for name, value in values.items()})
+        return cls(
+            **{name: list(value) if isinstance(value, list) else value for name, value in values.items()}
+        )
 
 
 def best_epoch(figures: list[float], larger_is_better: bool, min_delta: float = 0.0) -> int | None:

@@ -18,7 +18,8 @@ from utils.training.precision import Settings
 
 Probe = Callable[..., None]
 
-# how many steps' losses wait on the device before they are read and looked at: reading makes a GPU wait for its queue
+# how many steps' losses wait on the device before they are read and looked at: reading makes a GPU wait for
+# its queue
 READ_EVERY = 100
 
 
@@ -35,12 +36,14 @@ def train_one_epoch(
     probes: Sequence[Probe] = (),
     settings: Settings | None = None,
 ) -> Epoch:
-    """One pass over ``batches`` of (x [B, C, H, W], y), with an optimizer step after each; the model is left in training mode.
+    """One pass over ``batches`` of (x [B, C, H, W], y), with an optimizer step after each; the model is left
+    in training mode.
 
-    ``loss_function(logits, y)`` returns the mean over the batch. ``lr_factor(step)`` scales the base learning rates (default: the
-    optimizer's present ones); steps count on from ``first_step``. ``clip_norm`` bounds the norm of the whole gradient. Each probe is
-    called as ``probe(model=, step=, loss=, x=, y=)`` when the gradients are there and the weights have not moved yet.
-    Raises :class:`~utils.training.history.Diverged` with the first step whose loss is not finite.
+    ``loss_function(logits, y)`` returns the mean over the batch. ``lr_factor(step)`` scales the base learning
+    rates (default: the optimizer's present ones); steps count on from ``first_step``. ``clip_norm`` bounds
+    the norm of the whole gradient. Each probe is called as ``probe(model=, step=, loss=, x=, y=)`` when the
+    gradients are there and the weights have not moved yet. Raises :class:`~utils.training.history.Diverged`
+    with the first step whose loss is not finite.
     """
     settings = settings or Settings()
     base_lrs = base_lrs or base_learning_rates(optimizer)
@@ -132,7 +135,8 @@ def evaluate(
 ) -> Evaluation:
     """Loss and accuracy of the model in evaluation mode; its mode is put back afterwards.
 
-    ``device`` defaults to where the model is. Batches may be given in place of a split, so that its images are moved only once.
+    ``device`` defaults to where the model is. Batches may be given in place of a split, so that its images
+    are moved only once.
     """
     total, correct, n = 0.0, 0, 0
     for logits, y in _outputs(model, split, batch_size, device, settings):
@@ -156,12 +160,18 @@ def predict(
 
 @torch.no_grad()
 def _outputs(
-    model: nn.Module, split: Split | Batches, batch_size: int, device: str | torch.device | None, settings: Settings | None
+    model: nn.Module,
+    split: Split | Batches,
+    batch_size: int,
+    device: str | torch.device | None,
+    settings: Settings | None,
 ):
     """Pairs of (logits float32 [B, K], y), batch by batch, with the model in evaluation mode."""
     device = torch.device(device or device_of(model))
     settings = settings or Settings(str(device))
-    batches = split if isinstance(split, Batches) else Batches(split, batch_size, shuffle=False, device=device)
+    batches = (
+        split if isinstance(split, Batches) else Batches(split, batch_size, shuffle=False, device=device)
+    )
     was_training = model.training
     model.eval()
     try:

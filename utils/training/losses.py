@@ -12,7 +12,8 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 
 
 def cross_entropy(label_smoothing: float = 0.0) -> Loss:
-    """The cross entropy, with each label smoothed to ``1 - s`` + s/K for its class and s/K for the K - 1 others.
+    """The cross entropy, with each label smoothed to ``1 - s`` + s/K for its class and s/K for the K - 1
+    others.
 
     Szegedy et al. 2016 (arXiv:1512.00567). Soft labels, as Mixup makes them, are smoothed in the same way.
     """

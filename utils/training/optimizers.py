@@ -19,9 +19,10 @@ def build_optimizer(
 ) -> torch.optim.Optimizer:
     """An optimizer over the parameters of ``model`` that require a gradient.
 
-    ``optimizer`` is "adam" (``weight_decay`` is an L2 penalty that goes through the moments), "adamw" (``weight_decay`` is decoupled:
-    Loshchilov and Hutter 2019, arXiv:1711.05101), "sgd" (with ``momentum``; 0 for none), or a function of (parameters, lr) that
-    returns a torch optimizer, which then has its own weight decay and momentum.
+    ``optimizer`` is "adam" (``weight_decay`` is an L2 penalty that goes through the moments), "adamw"
+    (``weight_decay`` is decoupled: Loshchilov and Hutter 2019, arXiv:1711.05101), "sgd" (with ``momentum``; 0
+    for none), or a function of (parameters, lr) that returns a torch optimizer, which then has its own weight
+    decay and momentum.
     """
     if not lr > 0:
         raise ValueError(f"lr must be positive, got {lr}")
@@ -31,7 +32,9 @@ def build_optimizer(
         raise ValueError(f"momentum in [0, 1), got {momentum}")
     parameters = [p for p in model.parameters() if p.requires_grad]
     if not parameters:
-        raise ValueError(f"{type(model).__name__} has no parameter that requires a gradient: there is nothing to train")
+        raise ValueError(
+            f"{type(model).__name__} has no parameter that requires a gradient: there is nothing to train"
+        )
     if callable(optimizer):
         return optimizer(parameters, lr)
     fused = all(p.device.type in FUSED_DEVICES and p.is_floating_point() for p in parameters)
@@ -41,7 +44,9 @@ def build_optimizer(
         return torch.optim.AdamW(parameters, lr=lr, weight_decay=weight_decay, fused=fused)
     if optimizer == "sgd":
         return torch.optim.SGD(parameters, lr=lr, momentum=momentum, weight_decay=weight_decay, fused=fused)
-    raise ValueError(f"unknown optimizer {optimizer!r}; choose one of {', '.join(OPTIMIZERS)}, or pass a function of (parameters, lr)")
+    raise ValueError(
+        f"unknown optimizer {optimizer!r}; choose one of {', '.join(OPTIMIZERS)}, or pass a function of (parameters, lr)"
+    )
 
 
 def base_learning_rates(optimizer: torch.optim.Optimizer) -> list[float]:

@@ -13,7 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 PRECISIONS = ("float32", "bfloat16")
-# measured once per model and batch shape in a process; the choice must not flip between two runs in one notebook
+# measured once per model and batch shape in a process; the choice must not flip between two runs in one
+# notebook
 _measured: dict[tuple, tuple[Settings, dict[Settings, float]]] = {}
 
 
@@ -51,12 +52,16 @@ class Settings:
 
 
 def choose_settings(
-    device: str | torch.device, precision: str = "auto", channels_last: bool | str = "auto", compile: bool = False
+    device: str | torch.device,
+    precision: str = "auto",
+    channels_last: bool | str = "auto",
+    compile: bool = False,
 ) -> Settings:
     """Fill in "auto" by a rule that depends on the device alone, so that the same call gives the same bits.
 
-    The rule is what :func:`measure_settings` found for the models of this book: channels last on CPU and GPU; bfloat16 on a GPU that
-    computes in it, float32 elsewhere (on CPUs with AVX-512 bfloat16 instructions, small networks were slower in it).
+    The rule is what :func:`measure_settings` found for the models of this book: channels last on CPU and GPU;
+    bfloat16 on a GPU that computes in it, float32 elsewhere (on CPUs with AVX-512 bfloat16 instructions,
+    small networks were slower in it).
     """
     device = torch.device(device)
     if precision == "auto":
@@ -72,18 +77,22 @@ def choose_settings(
 def measure_settings(
     model: nn.Module, x: Tensor, y: Tensor, *, repeats: int = 5, rounds: int = 3
 ) -> tuple[Settings, dict[Settings, float]]:
-    """The fastest of float32 and bfloat16, channels first and last, for one training step of a copy of the model on this batch.
+    """The fastest of float32 and bfloat16, channels first and last, for one training step of a copy of the
+    model on this batch.
 
-    ``x`` float [B, C, H, W] and ``y`` lie on the device to measure. Returns the fastest settings and the seconds per step of each:
-    the minimum over ``rounds`` alternating rounds of the mean over ``repeats`` steps. The answer is kept for the process, per class,
-    number of parameters and shape of x. Timing decides, so two processes may choose differently: record the choice, and pass it
-    to ``fit(precision=…, channels_last=…)`` where a run has to be repeated to the bit.
+    ``x`` float [B, C, H, W] and ``y`` lie on the device to measure. Returns the fastest settings and the
+    seconds per step of each: the minimum over ``rounds`` alternating rounds of the mean over ``repeats``
+    steps. The answer is kept for the process, per class, number of parameters and shape of x. Timing decides,
+    so two processes may choose differently: record the choice, and pass it to ``fit(precision=…,
+    channels_last=…)`` where a run has to be repeated to the bit.
     """
     parameters = sum(p.numel() for p in model.parameters())
     key = (type(model).__qualname__, parameters, tuple(x.shape), str(x.device))
     if key not in _measured:
         device = str(x.device)
-        candidates = [Settings(device, precision, layout) for precision in PRECISIONS for layout in (False, True)]
+        candidates = [
+            Settings(device, precision, layout) for precision in PRECISIONS for layout in (False, True)
+        ]
         steps = {settings: _one_step(settings, model, x, y) for settings in candidates}
         seconds = dict.fromkeys(candidates, float("inf"))
         with quiet_generators(x.device), deterministic(x.device):
@@ -105,7 +114,9 @@ def _one_step(settings: Settings, model: nn.Module, x: Tensor, y: Tensor):
     twin = settings.prepare(copy.deepcopy(model)).train()
     layout = torch.channels_last if settings.channels_last else torch.contiguous_format
     x = x.contiguous(memory_format=layout)
-    optimizer = torch.optim.SGD(twin.parameters(), lr=0.0)  # a rate of 0: the copy stays where it is, whatever the loss
+    optimizer = torch.optim.SGD(
+        twin.parameters(), lr=0.0
+    )  # a rate of 0: the copy stays where it is, whatever the loss
 
     def step() -> None:
         with settings.autocast():
@@ -140,11 +151,16 @@ def deterministic(device: str | torch.device) -> Iterator[None]:
         return
     cudnn = torch.backends.cudnn
     before = (cudnn.deterministic, cudnn.benchmark)
-    algorithms = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    algorithms = (
+        torch.are_deterministic_algorithms_enabled(),
+        torch.is_deterministic_algorithms_warn_only_enabled(),
+    )
     filling = torch.utils.deterministic.fill_uninitialized_memory
     cudnn.deterministic, cudnn.benchmark = True, False
     torch.use_deterministic_algorithms(True, warn_only=True)
-    torch.utils.deterministic.fill_uninitialized_memory = False  # a safeguard for wrong kernels that costs a pass over memory
+    torch.utils.deterministic.fill_uninitialized_memory = (
+        False  # a safeguard for wrong kernels that costs a pass over memory
+    )
     try:
         yield
     finally:

@@ -35,7 +35,9 @@ class Progress:
 
     def report(self, **figures: float) -> None:
         """Show these figures of the epoch that has just ended."""
-        self.bar.set_postfix_str(", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in figures.items()))
+        self.bar.set_postfix_str(
+            ", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in figures.items())
+        )
 
     def close(self) -> None:
         self.bar.close()

@@ -1,7 +1,8 @@
 """Learning-rate schedules: plain functions of the step that give a factor on the base learning rate.
 
-A schedule counts steps from 0, either in batches or in epochs (``unit``). Each function below has the customary unit as its default;
-lengths such as ``total`` or ``warmup`` are given in that unit. ``curve(schedule, steps)`` lists the factors for a plot.
+A schedule counts steps from 0, either in batches or in epochs (``unit``). Each function below has the
+customary unit as its default; lengths such as ``total`` or ``warmup`` are given in that unit.
+``curve(schedule, steps)`` lists the factors for a plot.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ UNITS = ("batch", "epoch")
 class Schedule:
     """A named function from the step (0, 1, 2, …, counted in ``unit``) to a factor on the base learning rate.
 
-    ``parameters`` are the arguments it was made with; name, unit and parameters identify it in a record or a checkpoint.
+    ``parameters`` are the arguments it was made with; name, unit and parameters identify it in a record or a
+    checkpoint.
     """
 
     name: str
@@ -62,7 +64,9 @@ def milestones(at: tuple[int, ...] | list[int], gamma: float = 0.1, *, unit: str
     if not at or any(t < 1 for t in at) or list(at) != sorted(set(at)):
         raise ValueError(f"milestones must be positive and increasing, got {at}")
     _positive(gamma=gamma)
-    return Schedule("milestones", unit, lambda t: gamma ** sum(t >= m for m in at), {"at": at, "gamma": gamma})
+    return Schedule(
+        "milestones", unit, lambda t: gamma ** sum(t >= m for m in at), {"at": at, "gamma": gamma}
+    )
 
 
 def halving(every: int, *, unit: str = "epoch") -> Schedule:
@@ -78,7 +82,8 @@ def exponential(gamma: float, *, unit: str = "epoch") -> Schedule:
 
 
 def cosine(total: int, floor: float = 0.0, *, unit: str = "batch") -> Schedule:
-    """Half a cosine from 1 at step 0 to ``floor`` at step ``total``, which it keeps from then on; steps per batch by custom.
+    """Half a cosine from 1 at step 0 to ``floor`` at step ``total``, which it keeps from then on; steps per
+    batch by custom.
 
     Loshchilov and Hutter 2017 (arXiv:1608.03983) without restarts; torch's CosineAnnealingLR up to ``total``.
     """
@@ -88,9 +93,11 @@ def cosine(total: int, floor: float = 0.0, *, unit: str = "batch") -> Schedule:
 
 
 def cosine_restarts(period: int, growth: int = 1, floor: float = 0.0, *, unit: str = "batch") -> Schedule:
-    """Cosines from 1 down towards ``floor`` over ``period`` steps, then again from 1; each period is ``growth`` times the last one.
+    """Cosines from 1 down towards ``floor`` over ``period`` steps, then again from 1; each period is
+    ``growth`` times the last one.
 
-    SGDR, Loshchilov and Hutter 2017 (arXiv:1608.03983); steps per batch by custom. As torch's CosineAnnealingWarmRestarts.
+    SGDR, Loshchilov and Hutter 2017 (arXiv:1608.03983); steps per batch by custom. As torch's
+    CosineAnnealingWarmRestarts.
     """
     _positive(period=period, growth=growth)
     _fraction(floor=floor)
@@ -107,15 +114,20 @@ def cosine_restarts(period: int, growth: int = 1, floor: float = 0.0, *, unit: s
 
 
 def warmup_cosine(warmup: int, total: int, floor: float = 0.0, *, unit: str = "batch") -> Schedule:
-    """Linear rise over ``warmup`` steps, then half a cosine to ``floor`` at step ``total``; steps per batch by custom.
+    """Linear rise over ``warmup`` steps, then half a cosine to ``floor`` at step ``total``; steps per batch
+    by custom.
 
-    The rise is (t + 1) / (warmup + 1), so that the first step already learns and step ``warmup`` is the first at the full rate.
+    The rise is (t + 1) / (warmup + 1), so that the first step already learns and step ``warmup`` is the first
+    at the full rate.
     """
     return _warmup_hold_cosine("warmup_cosine", warmup, 0, total, floor, unit)
 
 
-def warmup_hold_cosine(warmup: int, hold: int, total: int, floor: float = 0.0, *, unit: str = "batch") -> Schedule:
-    """Linear rise over ``warmup`` steps, ``hold`` steps at the full rate, then half a cosine to ``floor`` at step ``total``.
+def warmup_hold_cosine(
+    warmup: int, hold: int, total: int, floor: float = 0.0, *, unit: str = "batch"
+) -> Schedule:
+    """Linear rise over ``warmup`` steps, ``hold`` steps at the full rate, then half a cosine to ``floor`` at
+    step ``total``.
 
     Steps per batch by custom. The rise is that of :func:`warmup_cosine`.
     """
@@ -123,10 +135,11 @@ def warmup_hold_cosine(warmup: int, hold: int, total: int, floor: float = 0.0, *
 
 
 def triangular2(half_cycle: int, low: float = 0.1, *, unit: str = "batch") -> Schedule:
-    """Linear from ``low`` up to 1 in ``half_cycle`` steps and back, the height above ``low`` halved after every full cycle.
+    """Linear from ``low`` up to 1 in ``half_cycle`` steps and back, the height above ``low`` halved after
+    every full cycle.
 
-    Smith 2017 (arXiv:1506.01186); torch's CyclicLR in mode "triangular2", with ``low`` = base_lr / max_lr and the base learning rate
-    in the role of max_lr. Steps per batch by custom.
+    Smith 2017 (arXiv:1506.01186); torch's CyclicLR in mode "triangular2", with ``low`` = base_lr / max_lr and
+    the base learning rate in the role of max_lr. Steps per batch by custom.
     """
     _positive(half_cycle=half_cycle)
     _fraction(low=low)
@@ -141,7 +154,9 @@ def triangular2(half_cycle: int, low: float = 0.1, *, unit: str = "batch") -> Sc
 
 def _warmup_hold_cosine(name: str, warmup: int, hold: int, total: int, floor: float, unit: str) -> Schedule:
     if warmup < 0 or hold < 0 or total <= warmup + hold:
-        raise ValueError(f"need 0 <= warmup, 0 <= hold and warmup + hold < total, got {warmup=}, {hold=}, {total=}")
+        raise ValueError(
+            f"need 0 <= warmup, 0 <= hold and warmup + hold < total, got {warmup=}, {hold=}, {total=}"
+        )
     _fraction(floor=floor)
 
     def factor(t: int) -> float:

@@ -1,4 +1,4 @@
-"""What all explorers share: one block of HTML, made of the data, a style sheet and two scripts of this folder."""
+"""What all explorers share: one block of HTML, made of data, a style sheet and two scripts of this folder."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from utils.course.palette import PALETTE
 
 TEMPLATE = """\
 <div id="{id}" class="cnnlab-explorer" data-explorer="{name}" data-lm-suppress-shortcuts="true">
-<p style="border:1px solid #8888;border-radius:6px;padding:.6em .8em"><strong>{title}.</strong> {summary}
-<em>This picture is interactive: it needs a browser with JavaScript, and in Jupyter a trusted notebook.</em></p>
+<p style="border:1px solid #8888;border-radius:6px;padding:.6em .8em">
+<strong>{title}.</strong> {summary}
+<em>This picture is interactive: it needs a browser with JavaScript, in Jupyter a trusted notebook.</em></p>
 </div>
 <script>
 (() => {{

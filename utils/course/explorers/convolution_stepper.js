@@ -316,7 +316,7 @@ function build(ui, data) {
     readout.textContent = `Output ${text}: ${format(value)}`;
     note.textContent = state.flip
       ? "The kernel is turned by 180° before it moves: this is the convolution of the mathematicians."
-      : "The kernel is used as it stands: cross-correlation, which is what torch and most books on deep learning call convolution.";
+      : "The kernel is used as it stands: cross-correlation, which torch and most books on deep learning call convolution.";
     ui.publish({ value });
   }
 

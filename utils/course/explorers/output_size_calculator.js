@@ -1,4 +1,4 @@
-// How long the output of a convolution, a pooling or a transposed convolution is: the formula, and the windows along the line.
+// How long an output is, for convolution, pooling and transposed convolution: the formula, and the windows along the line.
 
 function build(ui, data) {
   const LIMITS = { n: [1, 1024], k: [1, 16], p: [0, 20], s: [1, 16], d: [1, 4], op: [0, 15] };
@@ -188,7 +188,7 @@ function build(ui, data) {
       notes.replaceChildren(
         paragraph(
           s > 1
-            ? `A convolution with the same numbers takes every length from ${least} to ${least + s - 1} to ${n}; the output padding chooses among them.`
+            ? `A convolution with the same numbers takes every length from ${least} to ${least + s - 1} to ${n}; an output padding below the stride chooses among them.`
             : `A convolution with the same numbers takes ${now.size} back to ${n}.`,
         ),
         missed.length
@@ -209,7 +209,8 @@ function build(ui, data) {
     notes.replaceChildren(
       paragraph(
         now.leftover
-          ? `After the last window ${cell(now.leftover)} of the line ${now.leftover > 1 ? "are" : "is"} left over; one more step would need ${s}.${padded ? " It is padding, so nothing of the input is lost there." : ""}`
+          ? `After the last window ${cell(now.leftover)} of the line ${now.leftover > 1 ? "are" : "is"} left over; ` +
+              `one more step would need ${s}.${padded ? " It is padding, so nothing of the input is lost there." : ""}`
           : "The last window ends exactly where the line ends.",
       ),
       paragraph(lost),

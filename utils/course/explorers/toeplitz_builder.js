@@ -1,4 +1,4 @@
-// The matrix of a convolution, for a signal (1-D, with the entries named) and for a small picture (2-D, with the block lines).
+// The matrix of a convolution: for a signal (1-D, entries named) and for a small picture (2-D, with block lines).
 
 function build(ui, data) {
   const COLOURS = [PALETTE.orange, PALETTE.sky, PALETTE.green, PALETTE.purple, PALETTE.yellow];
@@ -509,10 +509,13 @@ function build(ui, data) {
     facts.textContent =
       `${now.rows} × ${now.columns} = ${now.rows * now.columns} entries; ${filled} are not structural zeros, ` +
       `and only ${free} number${free > 1 ? "s" : ""} can be learned (a full connection has ${now.rows * now.columns}). ${kind}`;
+    const padding = now.p
+      ? `Coefficients that meet the padding (dashed${state.mode === "2d" ? " in x" : ""}) drop out of the matrix.`
+      : "Without padding every row holds the whole kernel.";
     meaning.textContent = state.transposed
       ? `Wᵀ takes ${now.m} values back to ${now.n}: the backward pass of the convolution, and the forward pass of a transposed ` +
         "convolution. It has the size of x, not its values: it is not an inverse."
-      : `W takes ${now.n} values to ${now.m}. ${now.p ? `Coefficients that meet the padding (dashed${state.mode === "2d" ? " in x" : ""}) drop out of the matrix.` : "Without padding every row holds the whole kernel."}`;
+      : `W takes ${now.n} values to ${now.m}. ${padding}`;
   }
 
   controls();
