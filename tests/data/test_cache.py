@@ -1,4 +1,6 @@
-"""The decoded cache: opened instead of decoded, never stale, never half-written, shared by processes that start at once."""
+"""The decoded cache: opened instead of decoded, never stale, never half-written, shared by processes that
+start at once.
+"""
 
 import json
 import os
@@ -33,7 +35,11 @@ def decodings(monkeypatch):
 
 
 def folders(own):
-    return sorted(path.name for path in (own.cache / "decoded").iterdir()) if (own.cache / "decoded").exists() else []
+    return (
+        sorted(path.name for path in (own.cache / "decoded").iterdir())
+        if (own.cache / "decoded").exists()
+        else []
+    )
 
 
 def entry(own):
@@ -115,7 +121,8 @@ def damage_labels(folder):
 
 
 @pytest.mark.parametrize(
-    "damage", [damage_cut, damage_missing, damage_empty_meta, damage_other_format, damage_shape, damage_labels]
+    "damage",
+    [damage_cut, damage_missing, damage_empty_meta, damage_other_format, damage_shape, damage_labels],
 )
 def test_damaged_copy_is_noticed_and_made_again(own, archive, decodings, damage):
     whole = load_dataset("cifar10", valid=0)
@@ -148,7 +155,9 @@ def test_full_disk_before_decoding_says_how_much_is_needed(own, archive, monkeyp
     with pytest.raises(DiskFull) as caught:
         load_dataset("cifar10")
     # 120 images of 3,072 bytes with labels of 8
-    assert "The disk is full: CIFAR-10 needs 0.37 MB" in str(caught.value) and "0.10 MB are free" in str(caught.value)
+    assert "The disk is full: CIFAR-10 needs 0.37 MB" in str(caught.value) and "0.10 MB are free" in str(
+        caught.value
+    )
     assert str(own.cache / "decoded") in str(caught.value) and "set CNNLAB_CACHE" in str(caught.value)
     assert "\n" not in str(caught.value) and folders(own) == []
 
@@ -197,7 +206,11 @@ print(len(counted), dataset.train.images.sum().item(), flush=True)
 
 def start(seconds):
     return subprocess.Popen(
-        [sys.executable, "-c", SLOW, str(seconds)], cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", SLOW, str(seconds)],
+        cwd=PROJECT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
 
 

@@ -33,7 +33,9 @@ def test_verify_finds_a_changed_byte(own, tiny, capsys):
     archive = tiny.cifar10_archive(own.data)
     assert main(["verify", "cifar10"]) == 0
     out = capsys.readouterr().out
-    assert "ok       cifar-10-python.tar.gz: sha256" in out and "not byte-identical to the official file" in out
+    assert (
+        "ok       cifar-10-python.tar.gz: sha256" in out and "not byte-identical to the official file" in out
+    )
     assert out.count("ok ") == 5
     (images,) = (own.cache / "decoded").glob("*/train_images.npy")
     content = bytearray(images.read_bytes())
@@ -76,6 +78,12 @@ def test_wrong_use_is_told_without_a_traceback(own, capsys, monkeypatch):
 
 def test_module_can_be_run(own):
     done = subprocess.run(
-        [sys.executable, "-m", "utils.data", "where", "nothing"], cwd=PROJECT, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "utils.data", "where", "nothing"],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        check=False,
     )
-    assert done.returncode == 2 and "Traceback" not in done.stderr and "unknown dataset 'nothing'" in done.stderr
+    assert (
+        done.returncode == 2 and "Traceback" not in done.stderr and "unknown dataset 'nothing'" in done.stderr
+    )

@@ -1,4 +1,6 @@
-"""A server that truncates, corrupts, stalls, is busy or slow: nothing half-loaded gets through, and every reason is told."""
+"""A server that truncates, corrupts, stalls, is busy or slow: nothing half-loaded gets through, and every
+reason is told.
+"""
 
 import dataclasses
 import hashlib
@@ -37,7 +39,9 @@ class Server:
 
         self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.http.handle_error = lambda *arguments: None  # clients that hang up are what is tested here
-        self.thread = threading.Thread(target=self.http.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+        self.thread = threading.Thread(
+            target=self.http.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True
+        )
         self.thread.start()
 
     def url(self, name, behaviour):
@@ -64,7 +68,9 @@ def pauses():
 
 @pytest.fixture
 def patience(pauses):
-    return Patience(timeout=0.3, floor=0, window=60, attempts=3, pause=1, longest_pause=20, sleep=pauses.append)
+    return Patience(
+        timeout=0.3, floor=0, window=60, attempts=3, pause=1, longest_pause=20, sleep=pauses.append
+    )
 
 
 def send(handler, body, *, start=0, total=None, ranges=True, cut=None):
@@ -139,7 +145,10 @@ def test_broken_connection_is_resumed_where_it_broke(server, tmp_path, patience,
 
 
 def test_next_mirror_goes_on_from_what_the_last_one_left(server, tmp_path, patience):
-    urls = server.url("a", lambda h: send(h, CONTENT, cut=0 if h.headers.get("Range") else 120_000)), server.url("b", good)
+    urls = (
+        server.url("a", lambda h: send(h, CONTENT, cut=0 if h.headers.get("Range") else 120_000)),
+        server.url("b", good),
+    )
     assert fetch_file(remote(*urls), tmp_path, patience).read_bytes() == CONTENT
     assert server.requests[-1] == ("/b", "bytes=120000-")
 
@@ -183,7 +192,9 @@ def test_wrong_bytes_are_thrown_away_and_the_next_mirror_asked(server, tmp_path,
 
 
 def test_part_spoilt_by_one_mirror_does_not_condemn_the_next(server, tmp_path, patience):
-    spoils = server.url("a", lambda h: send(h, b"?" * len(CONTENT), cut=0 if h.headers.get("Range") else 5000))
+    spoils = server.url(
+        "a", lambda h: send(h, b"?" * len(CONTENT), cut=0 if h.headers.get("Range") else 5000)
+    )
     assert fetch_file(remote(spoils, server.url("b", good)), tmp_path, patience).read_bytes() == CONTENT
     assert server.requests[-2:] == [("/b", "bytes=5000-"), ("/b", None)]
 
@@ -197,7 +208,10 @@ def test_stalled_connection_is_left_for_the_next_mirror(server, tmp_path, patien
         handler.wfile.flush()
         server.over.wait(10)
 
-    assert fetch_file(remote(server.url("a", stalls), server.url("b", good)), tmp_path, patience).read_bytes() == CONTENT
+    assert (
+        fetch_file(remote(server.url("a", stalls), server.url("b", good)), tmp_path, patience).read_bytes()
+        == CONTENT
+    )
     assert server.requests[-1] == ("/b", "bytes=50000-")
     with pytest.raises(DatasetNotFound, match=r"nothing came for 0\.3 s"):
         fetch_file(remote(server.url("a", stalls), path="other"), tmp_path, patience)
@@ -211,7 +225,10 @@ def test_busy_server_is_asked_again_after_the_time_it_names(server, tmp_path, pa
 
 def test_server_busy_for_too_long_is_left(server, tmp_path, patience, pauses):
     brief = dataclasses.replace(patience, longest_pause=5)
-    assert fetch_file(remote(server.url("a", busy), server.url("b", good)), tmp_path, brief).read_bytes() == CONTENT
+    assert (
+        fetch_file(remote(server.url("a", busy), server.url("b", good)), tmp_path, brief).read_bytes()
+        == CONTENT
+    )
     assert pauses == []
 
 
@@ -276,7 +293,9 @@ def offered(server, monkeypatch, name, archive, behaviour=None):
     """Make the named dataset's only mirror one that serves ``archive``."""
     body = archive.read_bytes()
     url = server.url("archive", behaviour or (lambda handler: send(handler, body)))
-    file = dataclasses.replace(SOURCES[name].files[0], md5=hashlib.md5(body).hexdigest(), size=len(body), urls=(url,))
+    file = dataclasses.replace(
+        SOURCES[name].files[0], md5=hashlib.md5(body).hexdigest(), size=len(body), urls=(url,)
+    )
     monkeypatch.setitem(SOURCES, name, dataclasses.replace(get_source(name), files=(file,)))
 
 
@@ -295,7 +314,13 @@ def test_failed_download_of_a_dataset_names_the_three_remedies(own, tiny, server
     with pytest.raises(DatasetNotFound) as caught:
         load_dataset("cifar10")
     message = str(caught.value)
-    for part in ("HTTP 404", "1. put cifar-10-python.tar.gz", str(own.data), "2. run `python -m utils.data fetch cifar10`", '"digits"'):
+    for part in (
+        "HTTP 404",
+        "1. put cifar-10-python.tar.gz",
+        str(own.data),
+        "2. run `python -m utils.data fetch cifar10`",
+        '"digits"',
+    ):
         assert part in message
     assert left(own.cache) == ["cifar10.lock"]
 

@@ -18,7 +18,9 @@ pytestmark = pytest.mark.usefixtures("own")
 
 
 def arrays(dataset):
-    return {s: (getattr(dataset, s).images.numpy(), getattr(dataset, s).labels.numpy()) for s in ("train", "test")}
+    return {
+        s: (getattr(dataset, s).images.numpy(), getattr(dataset, s).labels.numpy()) for s in ("train", "test")
+    }
 
 
 def test_cifar10_archive_and_folder_hold_the_arrays_that_were_written(own, tiny):
@@ -50,7 +52,9 @@ def test_missing_member_is_named_with_the_remedy(own, tiny, missing):
     members, _ = tiny.cifar10_members()
     del members[missing]
     tiny.write_files(own.data / "cifar-10-batches-py", members)
-    with pytest.raises(CorruptFile, match=rf"cifar-10-batches-py is incomplete: {missing}.*utils\.data fetch cifar10"):
+    with pytest.raises(
+        CorruptFile, match=rf"cifar-10-batches-py is incomplete: {missing}.*utils\.data fetch cifar10"
+    ):
         load_dataset("cifar10")
 
 
@@ -87,7 +91,14 @@ def test_any_bytes_are_a_dictionary_or_a_corrupt_file(content):
 
 
 @pytest.mark.parametrize(
-    "change", [{"labels": [0] * 3}, {"labels": [10] * 20}, {"labels": None}, {"data": np.zeros((20, 3072))}, {"data": 1}]
+    "change",
+    [
+        {"labels": [0] * 3},
+        {"labels": [10] * 20},
+        {"labels": None},
+        {"data": np.zeros((20, 3072))},
+        {"data": 1},
+    ],
 )
 def test_batches_that_make_no_sense_are_refused(own, tiny, change):
     members, _ = tiny.cifar10_members()
@@ -172,7 +183,14 @@ def test_fashion_mnist_with_a_file_missing_or_damaged_names_it(own, tiny):
 def test_idx_header_must_fit_the_content(tiny):
     array = np.arange(24, dtype=np.uint8).reshape(2, 3, 4)
     np.testing.assert_array_equal(parse_idx(tiny.idx(array), "x"), array)
-    for wrong in (b"", b"\0\0\x08", b"\0\0\x0d\x01" + bytes(8), tiny.idx(array)[:-1], tiny.idx(array) + b"1", tiny.idx(array)[:9]):
+    for wrong in (
+        b"",
+        b"\0\0\x08",
+        b"\0\0\x0d\x01" + bytes(8),
+        tiny.idx(array)[:-1],
+        tiny.idx(array) + b"1",
+        tiny.idx(array)[:9],
+    ):
         with pytest.raises(CorruptFile, match="^x "):
             parse_idx(wrong, "x")
 
@@ -181,7 +199,11 @@ def test_idx_header_must_fit_the_content(tiny):
 @pytest.mark.parametrize(("prefix", "test"), [("", "test"), ("wrapped/", "val"), ("./", "test")])
 def test_class_folders_in_every_container_give_the_same_dataset(tiny, tmp_path, kind, prefix, test):
     members = tiny.class_members(prefix=prefix, test=test)
-    extra = {f"{prefix}README.txt": b"hello", f"{prefix}train/ant/.hidden.png": b"", f"{prefix}train/ant/notes.txt": b"-"}
+    extra = {
+        f"{prefix}README.txt": b"hello",
+        f"{prefix}train/ant/.hidden.png": b"",
+        f"{prefix}train/ant/notes.txt": b"-",
+    }
     members = {**members, **extra}
     path = tmp_path / ("tree" if kind == "folder" else f"tree{kind}")
     (tiny.write_files if kind == "folder" else tiny.write_archive)(path, members)
@@ -191,25 +213,44 @@ def test_class_folders_in_every_container_give_the_same_dataset(tiny, tmp_path, 
         assert split.images.shape == (8, 3, 32, 32)
         colours = split.images[:, :, 5, 7]
         assert (colours[:, 0] == 10 * split.labels).all() and (colours[:, 2] == s).all()
-        assert sorted(map(tuple, colours[:, :2].tolist())) == [(10 * c, i) for c in range(2) for i in range(4)]
-    assert sorted(set(dataset.train.labels[:4].tolist())) == [0, 1], "the first pictures are a sample of all classes"
+        assert sorted(map(tuple, colours[:, :2].tolist())) == [
+            (10 * c, i) for c in range(2) for i in range(4)
+        ]
+    assert sorted(set(dataset.train.labels[:4].tolist())) == [0, 1], (
+        "the first pictures are a sample of all classes"
+    )
     assert [tuple(c) for c in dataset.train.images[:, :2, 0, 0].tolist()] == ORDER
 
 
-ORDER = [(10, 1), (10, 2), (0, 0), (0, 2), (0, 1), (10, 0), (0, 3), (10, 3)]  # fixed, so that two machines agree
+ORDER = [
+    (10, 1),
+    (10, 2),
+    (0, 0),
+    (0, 2),
+    (0, 1),
+    (10, 0),
+    (0, 3),
+    (10, 3),
+]  # fixed, so that two machines agree
 
 
 @pytest.mark.parametrize(
     ("members", "message"),
     [
-        ({"train/ant/1.png": None, "train/bee/": b"", "test/ant/1.png": None, "test/bee/1.png": None}, "train/bee has no pictures"),
+        (
+            {"train/ant/1.png": None, "train/bee/": b"", "test/ant/1.png": None, "test/bee/1.png": None},
+            "train/bee has no pictures",
+        ),
         ({"train/ant/1.png": None, "train/bee/1.png": None, "test/ant/1.png": None}, "differ in bee"),
         ({"train/ant/1.png": None}, "found train"),
         ({"ant/1.png": None, "bee/1.png": None}, "must hold the folders train/ and test/"),
         ({"train/1.png": None, "test/1.png": None}, "must lie directly in a class folder"),
         ({"train/ant/deep/1.png": None, "test/ant/1.png": None}, "must lie directly in a class folder"),
         ({"notes.txt": b""}, "must hold the folders"),
-        ({"train/ant/1.png": None, "test/ant/1.png": b"not a picture"}, "the picture 'test/ant/1.png' cannot be decoded"),
+        (
+            {"train/ant/1.png": None, "test/ant/1.png": b"not a picture"},
+            "the picture 'test/ant/1.png' cannot be decoded",
+        ),
     ],
 )
 @pytest.mark.parametrize("kind", ["folder", ".tar.gz", ".zip"])
@@ -240,7 +281,9 @@ def test_pictures_of_different_sizes_need_a_size(tiny, tmp_path):
 @pytest.mark.parametrize("name", ["../out.png", "/out.png", "train/../../out.png", "C:/out.png"])
 @pytest.mark.parametrize("kind", [".tar.gz", ".zip"])
 def test_member_that_leads_outside_is_refused_and_nothing_written(tiny, tmp_path, name, kind):
-    path = tiny.write_archive(tmp_path / "in" / f"evil{kind}", {**tiny.class_members(), name: tiny.picture((0, 0, 0))})
+    path = tiny.write_archive(
+        tmp_path / "in" / f"evil{kind}", {**tiny.class_members(), name: tiny.picture((0, 0, 0))}
+    )
     with pytest.raises(CorruptFile, match=r"evil\.(tar\.gz|zip) is refused.*leads out"):
         load_dataset(f"folder:{path}")
     assert not list(tmp_path.glob("*.png"))

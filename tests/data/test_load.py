@@ -20,7 +20,12 @@ AVAILABLE = [
     for name in ("cifar10", "cifar100", "fashion-mnist", "imagenette")
     if os.environ.get("CNNLAB_DATA") and find_local(get_source(name)) is not None
 ] or ["digits"]
-COUNTS = {"cifar10": (50000, 10000), "cifar100": (50000, 10000), "fashion-mnist": (60000, 10000), "imagenette": (9469, 3925)}
+COUNTS = {
+    "cifar10": (50000, 10000),
+    "cifar100": (50000, 10000),
+    "fashion-mnist": (60000, 10000),
+    "imagenette": (9469, 3925),
+}
 
 
 @pytest.mark.parametrize("name", AVAILABLE)
@@ -39,7 +44,9 @@ def test_data_of_this_machine_have_their_published_numbers(name):
 
 @pytest.mark.parametrize("name", ["cifar", "", "folder:", "CIFAR10", 3])
 def test_unknown_name_lists_the_choices(name):
-    with pytest.raises(ValueError, match="cifar10, cifar100, fashion-mnist, imagenette, digits, shapes or folder:PATH"):
+    with pytest.raises(
+        ValueError, match="cifar10, cifar100, fashion-mnist, imagenette, digits, shapes or folder:PATH"
+    ):
         load_dataset(name)
 
 
@@ -112,7 +119,9 @@ def test_bad_validation_size_is_refused(valid):
 
 
 @given(
-    labels=st.lists(st.integers(0, 4), min_size=1, max_size=200), share=st.floats(0, 0.99), seed=st.integers(0, 2**32)
+    labels=st.lists(st.integers(0, 4), min_size=1, max_size=200),
+    share=st.floats(0, 0.99),
+    seed=st.integers(0, 2**32),
 )
 @settings(deadline=None, max_examples=100)
 def test_carving_is_exact_and_in_proportion(labels, share, seed):
@@ -142,8 +151,13 @@ def test_class_folders_are_found_as_a_copy_of_cifar10(own, tiny, suffix, title, 
         digest = hashlib.sha256(lines.encode()).hexdigest()
     dataset = load_dataset("cifar10", valid=0)
     assert dataset.provenance.title == title and note in dataset.provenance.note
-    assert dataset.provenance.source == (place if place != "." else "data") and dataset.provenance.sha256 == digest
-    assert dataset.classes == tiny.CIFAR10 and str(dataset).startswith(f"{title}: 20 training, 0 validation and 20 test")
+    assert (
+        dataset.provenance.source == (place if place != "." else "data")
+        and dataset.provenance.sha256 == digest
+    )
+    assert dataset.classes == tiny.CIFAR10 and str(dataset).startswith(
+        f"{title}: 20 training, 0 validation and 20 test"
+    )
 
 
 def test_the_original_goes_before_a_copy_and_other_archives_are_left_alone(own, tiny):
@@ -167,7 +181,9 @@ def test_archive_named_like_cifar10_with_other_classes_is_refused(own, tiny):
 def test_imagenette_is_resized_once_and_has_readable_names(own, tiny, archived):
     ids = ["n01440764", "n02102040", "n02979186", "n03000684", "n03028079",
            "n03394916", "n03417042", "n03425413", "n03445777", "n03888257"]  # fmt: skip
-    members = tiny.class_members(ids, per_class=1, prefix="imagenette2-160/", test="val", suffix=".jpg", size=(213, 160))
+    members = tiny.class_members(
+        ids, per_class=1, prefix="imagenette2-160/", test="val", suffix=".jpg", size=(213, 160)
+    )
     if archived:
         tiny.write_archive(own.data / "imagenette2-160.tgz", members)
     else:
@@ -201,7 +217,10 @@ def test_digits_are_scikit_learns():
     dataset = load_dataset("digits", valid=0, size=8)
     assert dataset.train.images.shape == (1437, 1, 8, 8) and dataset.test.images.shape == (360, 1, 8, 8)
     originals = sorted(map(bytes, np.round(load_digits().images * 255 / 16).astype(np.uint8).reshape(-1, 64)))
-    assert sorted(map(bytes, torch.cat([dataset.train.images, dataset.test.images]).flatten(1).numpy())) == originals
+    assert (
+        sorted(map(bytes, torch.cat([dataset.train.images, dataset.test.images]).flatten(1).numpy()))
+        == originals
+    )
     assert load_dataset("digits").train.images.shape[1:] == (1, 32, 32), "32×32 is what LeNet-5 takes"
 
 

@@ -7,26 +7,23 @@ from utils.course.profiles import PROFILES, SIZES
 from utils.course.stamp import configured, stamp
 
 LABS = labs()
+EACH = [pytest.param(path, id=path.stem) for path in LABS]
 SETUP = read(LABS[0]).cells[1].source
 
 
-def lab(path):
-    return pytest.param(path, id=path.stem)
-
-
-@pytest.mark.parametrize("path", map(lab, LABS))
+@pytest.mark.parametrize("path", EACH)
 def test_lab_keeps_the_rules(path):
     assert LAB_NAME.fullmatch(path.name)
     assert problems(read(path), SETUP) == []
 
 
-@pytest.mark.parametrize("path", map(lab, LABS))
+@pytest.mark.parametrize("path", EACH)
 def test_address_is_the_one_of_the_configuration(path):
     notebook = read(path)
     assert stamp(read(path), configured(), path.name) == notebook, "run `make stamp`"
 
 
-@pytest.mark.parametrize("path", map(lab, LABS))
+@pytest.mark.parametrize("path", EACH)
 def test_lab_has_sizes_and_starts_under_its_own_name(path):
     assert path.stem in SIZES
     assert all(len(values) == len(PROFILES) for values in SIZES[path.stem].values())

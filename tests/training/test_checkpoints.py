@@ -19,7 +19,9 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def long_run(checkpoint, pause=0.0):
-    """A run with everything that has a state: moments, batch norm, dropout, augmentation, schedule, best weights."""
+    """A run with everything that has a state: moments, batch norm, dropout, augmentation, schedule, best
+    weights.
+    """
     torch.manual_seed(0)
     g = torch.Generator().manual_seed(1)
     images = torch.randint(0, 256, (120, 3, 8, 8), dtype=torch.uint8, generator=g)
@@ -34,8 +36,9 @@ def long_run(checkpoint, pause=0.0):
     ]
     model = nn.Sequential(*layers)
     history = fit(
-        model, data.subset(80), data.subset(slice(80, None)), epochs=8, batch_size=16, lr=0.01, optimizer="adamw",
-        weight_decay=0.05, schedule=schedules.warmup_cosine(5, 40), patience=6, record_steps=True, progress=False,
+        model, data.subset(80), data.subset(slice(80, None)), epochs=8, batch_size=16, lr=0.01,
+        optimizer="adamw", weight_decay=0.05, schedule=schedules.warmup_cosine(5, 40), patience=6,
+        record_steps=True, progress=False,
         augment=Compose([RandomFlip(), RandomCrop(1), Mixup(0.3)]), checkpoint=checkpoint,
         probes=[lambda **_: time.sleep(pause)],
     )  # fmt: skip

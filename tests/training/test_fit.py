@@ -1,4 +1,6 @@
-"""fit: learns, repeats itself to the bit, stops early on validation, records, and refuses what cannot be meant."""
+"""fit: learns, repeats itself to the bit, stops early on validation, records, and refuses what cannot be
+meant.
+"""
 
 import json
 
@@ -333,4 +335,5 @@ def test_a_model_with_frozen_layers_trains_the_rest():
 def test_divergence_names_step_loss_and_rate():
     with pytest.raises(Diverged, match=r"step \d+ .*learning rate 1e\+38.*smaller learning rate") as caught:
         quick(network(), stripes(), optimizer="sgd", lr=1e38)
+    assert len(caught.value.history) == caught.value.step // 6
     assert caught.value.lr == 1e38 and 0 < caught.value.step < 12

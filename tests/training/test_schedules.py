@@ -93,7 +93,8 @@ def test_warmup_hold_cosine_rises_holds_and_falls(warmup, hold, fall, floor):
 
 def test_customary_units_and_the_choice_of_another():
     per_epoch = [
-        schedules.constant(), schedules.step(3), schedules.milestones([1]), schedules.halving(2), schedules.exponential(0.9),
+        schedules.constant(), schedules.step(3), schedules.milestones([1]), schedules.halving(2),
+        schedules.exponential(0.9),
     ]  # fmt: skip
     per_batch = [
         schedules.cosine(9), schedules.cosine_restarts(9), schedules.warmup_cosine(1, 9),

@@ -1,4 +1,6 @@
-"""Reading folders, tar and zip archives in memory. Nothing is ever extracted, so nothing can be written outside a folder."""
+"""Reading folders, tar and zip archives in memory. Nothing is ever extracted, so nothing can be written
+outside a folder.
+"""
 
 from __future__ import annotations
 
@@ -35,8 +37,8 @@ def stem(path: Path) -> str:
 def check_archive(path: Path) -> None:
     """Read an archive once from end to end and raise ``CorruptFile`` unless all of it is sound.
 
-    Must come before reading a ``.tar.gz``: ``tarfile`` stops before the checksum of the gzip stream, and so reads flipped bytes
-    without complaint.
+    Must come before reading a ``.tar.gz``: ``tarfile`` stops before the checksum of the gzip stream, and so
+    reads flipped bytes without complaint.
     """
     with _explained(path):
         if path.name.lower().endswith(".zip"):
@@ -55,7 +57,8 @@ def check_archive(path: Path) -> None:
 
 
 def list_files(path: Path) -> tuple[list[str], list[str]]:
-    """Names of all files and of all folders in a folder or archive, with forward slashes, sorted; hidden ones left out.
+    """Names of all files and of all folders in a folder or archive, with forward slashes, sorted; hidden ones
+    left out.
 
     Raises ``CorruptFile`` for a name that leads out of the archive.
     """
@@ -71,7 +74,9 @@ def list_files(path: Path) -> tuple[list[str], list[str]]:
         with _explained(path):
             if path.name.lower().endswith(".zip"):
                 with zipfile.ZipFile(path) as archive:
-                    members = [(info.filename, info.is_dir(), not info.is_dir()) for info in archive.infolist()]
+                    members = [
+                        (info.filename, info.is_dir(), not info.is_dir()) for info in archive.infolist()
+                    ]
             else:
                 with tarfile.open(path) as archive:
                     members = [(member.name, member.isdir(), member.isfile()) for member in archive]

@@ -46,13 +46,17 @@ class Augmentation:
 
 
 class Rearrangement(Augmentation):
-    """An augmentation that moves whole rows and columns: :class:`Compose` merges neighbours of this kind into one pass."""
+    """An augmentation that moves whole rows and columns: :class:`Compose` merges neighbours of this kind into
+    one pass.
+    """
 
     # whether something black can come in
     blackens = True
 
     def source(self, x: Tensor, parameters: Tensor) -> tuple[Tensor, Tensor]:
-        """The row [B, H] and the column [B, W] that each row and column of the result is taken from; -1 is a black one."""
+        """The row [B, H] and the column [B, W] that each row and column of the result is taken from; -1 is a
+        black one.
+        """
         raise NotImplementedError(f"{type(self).__name__} has no source method")
 
     def apply(self, x: Tensor, parameters: Tensor) -> Tensor:
@@ -295,7 +299,9 @@ class Mixup:
     def apply(
         self, x: Tensor, y: Tensor, parameters: tuple[float, Tensor], num_classes: int | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Blended images and soft labels float32 ``[B, K]``; ``num_classes`` K is needed for labels that are whole numbers."""
+        """Blended images and soft labels float32 ``[B, K]``; ``num_classes`` K is needed for labels that are
+        whole numbers.
+        """
         share, partner = parameters
         if y.ndim == 1:
             if num_classes is None:
@@ -382,7 +388,9 @@ class _Moves:
 
 
 def _after(first: Tensor, second: Tensor) -> Tensor:
-    """Sources [B, n] of two rearrangements one after the other: what the second one takes from the result of the first."""
+    """Sources [B, n] of two rearrangements one after the other: what the second one takes from the result of
+    the first.
+    """
     return torch.where(second < 0, -1, first.gather(1, second.clamp(min=0)))
 
 

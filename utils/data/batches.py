@@ -16,7 +16,9 @@ ORDER, AUGMENTATION = 0, 1
 
 
 def derive_seed(*key: int) -> int:
-    """A seed of 63 bits that is a pure function of the key, such as (seed, epoch, stream); neighbouring keys are unrelated."""
+    """A seed of 63 bits that is a pure function of the key, such as (seed, epoch, stream); neighbouring keys
+    are unrelated.
+    """
     if any(part < 0 for part in key):
         raise ValueError(f"seeds and epochs must not be negative, got {key}")
     return int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0] >> 1)
@@ -111,7 +113,9 @@ class Batches:
             yield x, y
 
     def normalise(self, x: Tensor) -> Tensor:
-        """uint8 ``[B, C, H, W]`` to the split's zero mean and unit variance, in the batches' dtype and memory layout."""
+        """uint8 ``[B, C, H, W]`` to the split's zero mean and unit variance, in the batches' dtype and memory
+        layout.
+        """
         B, C, H, W = x.shape
         if not self.channels_last or C == 1:
             return x.to(self.dtype, copy=True).mul_(self.scale).add_(self.shift)

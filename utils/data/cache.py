@@ -1,4 +1,5 @@
-"""Decoded datasets on disk: four .npy files and a meta.json in a folder of their own, opened by memory map in milliseconds.
+"""Decoded datasets on disk: four .npy files and a meta.json in a folder of their own, opened by memory map in
+milliseconds.
 
 A folder is written beside its place and renamed into it, so that it is there as a whole or not at all.
 """
@@ -79,7 +80,9 @@ def open_entry(folder: Path) -> Entry:
             raise InvalidEntry(f"{path} cannot be opened: {error}") from error
         known = meta.arrays[name]
         if list(array.shape) != known["shape"] or str(array.dtype) != known["dtype"]:
-            raise InvalidEntry(f"{path} is {array.dtype} {array.shape}, not {known['dtype']} {known['shape']}")
+            raise InvalidEntry(
+                f"{path} is {array.dtype} {array.shape}, not {known['dtype']} {known['shape']}"
+            )
         arrays[name] = array
     for split in ("train", "test"):
         labels = arrays[f"{split}_labels"]
@@ -101,7 +104,9 @@ def read_meta(folder: Path) -> Meta:
                 **{key: tuple(content[key]) for key in ("classes", "mean", "std", "fingerprints")},
             }
         )
-        complete = set(meta.arrays) == set(ARRAYS) and all({"dtype", "shape", "sha256"} <= set(a) for a in meta.arrays.values())
+        complete = set(meta.arrays) == set(ARRAYS) and all(
+            {"dtype", "shape", "sha256"} <= set(a) for a in meta.arrays.values()
+        )
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise InvalidEntry(f"{folder / META} cannot be read: {error}") from error
     if meta.format != FORMAT or not complete:
@@ -145,7 +150,8 @@ def build_entry(
 ) -> Entry:
     """Write a decoded dataset to ``folder`` and open it. The lock of ``name`` must be held.
 
-    Raises ``DiskFull``, ``CorruptFile`` if pictures are missing, and what the decoder raises; nothing is left behind then.
+    Raises ``DiskFull``, ``CorruptFile`` if pictures are missing, and what the decoder raises; nothing is left
+    behind then.
     """
     parent = make_folder(folder.parent)
     remove_leftovers(name)
@@ -154,7 +160,16 @@ def build_entry(
         arrays = _write_arrays(work, decoding)
         mean, std = channel_statistics(np.load(work / "train_images.npy", mmap_mode="r"))
         meta = Meta(
-            FORMAT, name, size, decoding.classes, mean, std, provenance, (fingerprint,), arrays, created=time.time()
+            FORMAT,
+            name,
+            size,
+            decoding.classes,
+            mean,
+            std,
+            provenance,
+            (fingerprint,),
+            arrays,
+            created=time.time(),
         )
         _write_meta(work, meta)
         work.chmod(0o755)  # temporary folders are private; a cache may be shared
@@ -173,7 +188,9 @@ def remove_leftovers(name: str) -> None:
 
 
 def channel_statistics(images: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and (population) standard deviation per channel of uint8 ``[N, C, H, W]``, on the scale [0, 1], from exact sums."""
+    """Mean and (population) standard deviation per channel of uint8 ``[N, C, H, W]``, on the scale [0, 1],
+    from exact sums.
+    """
     channels = images.shape[1]
     counts = np.zeros((channels, 256), np.int64)
     for start in range(0, len(images), STATISTICS_BLOCK):
@@ -189,7 +206,9 @@ def channel_statistics(images: np.ndarray) -> tuple[tuple[float, ...], tuple[flo
 
 @contextlib.contextmanager
 def locked(name: str) -> Iterator[None]:
-    """One process at a time decodes or downloads ``name``; the lock goes with the process that holds it, however that ends."""
+    """One process at a time decodes or downloads ``name``; the lock goes with the process that holds it,
+    however that ends.
+    """
     lock = filelock.FileLock(make_folder(locks_folder()) / f"{slug(name)}.lock")
     try:
         lock.acquire(timeout=QUIET)
@@ -224,7 +243,13 @@ def _write_arrays(work: Path, decoding: Decoding) -> dict[str, dict]:
         with contextlib.ExitStack() as stack:
             writers: dict[str, _ImageFile] = {}
             bar = stack.enter_context(
-                tqdm(total=decoding.total, desc=f"decoding {decoding.title}", unit="image", delay=QUIET, leave=False)
+                tqdm(
+                    total=decoding.total,
+                    desc=f"decoding {decoding.title}",
+                    unit="image",
+                    delay=QUIET,
+                    leave=False,
+                )
             )
             for split, places, images in decoding.blocks:
                 if needed is None:
@@ -250,8 +275,9 @@ def _write_arrays(work: Path, decoding: Decoding) -> dict[str, dict]:
 
 
 class _ImageFile:
-    """An .npy file of images written at any place, by plain writes: a full disk is then an error and not a crash, as it
-    would be through a memory map."""
+    """An .npy file of images written at any place, by plain writes: a full disk is then an error and not a
+    crash, as it would be through a memory map.
+    """
 
     def __init__(self, path: Path, shape: tuple[int, ...]) -> None:
         self.file = open(path, "wb")

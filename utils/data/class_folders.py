@@ -1,4 +1,6 @@
-"""Decoder of class folders: ``train/<class>/picture`` and ``test/<class>/picture``, in a directory or an archive."""
+"""Decoder of class folders: ``train/<class>/picture`` and ``test/<class>/picture``, in a directory or an
+archive.
+"""
 
 from __future__ import annotations
 
@@ -33,12 +35,14 @@ class Tree:
     ignored: tuple[str, ...]  # split folders that are not used
 
 
-def decode_class_folders(path: Path, source: Source, size: int | None, names: dict[str, str] | None = None) -> Decoding:
+def decode_class_folders(
+    path: Path, source: Source, size: int | None, names: dict[str, str] | None = None
+) -> Decoding:
     """Pictures of class folders, RGB; ``size`` None takes them as they are, all of one size.
 
-    ``names`` gives folders their class names (WordNet ids). Pictures are stored in a fixed random order, so that the first n of a
-    split are a fair sample of its classes. Raises ``CorruptFile`` for a damaged archive or picture, ``ValueError`` for a tree that
-    is not one of class folders.
+    ``names`` gives folders their class names (WordNet ids). Pictures are stored in a fixed random order, so
+    that the first n of a split are a fair sample of its classes. Raises ``CorruptFile`` for a damaged archive
+    or picture, ``ValueError`` for a tree that is not one of class folders.
     """
     if not path.is_dir():
         check_archive(path)
@@ -46,10 +50,17 @@ def decode_class_folders(path: Path, source: Source, size: int | None, names: di
     classes = tuple((names or {}).get(folder, folder) for folder in tree.classes)
     if source.classes and set(classes) != set(source.classes):
         odd = sorted(set(classes) ^ set(source.classes))
-        raise ValueError(f"{path} is not a copy of {source.title}: the classes differ in {', '.join(odd[:5])}")
-    order = {split: np.random.default_rng(ORDER_SEED).permutation(len(listed)) for split, listed in tree.names.items()}
+        raise ValueError(
+            f"{path} is not a copy of {source.title}: the classes differ in {', '.join(odd[:5])}"
+        )
+    order = {
+        split: np.random.default_rng(ORDER_SEED).permutation(len(listed))
+        for split, listed in tree.names.items()
+    }
     places = {
-        name: (split, int(place)) for split, listed in tree.names.items() for name, place in zip(listed, order[split], strict=True)
+        name: (split, int(place))
+        for split, listed in tree.names.items()
+        for name, place in zip(listed, order[split], strict=True)
     }
     labels = {split: np.empty_like(values) for split, values in tree.labels.items()}
     for split, values in tree.labels.items():
@@ -64,19 +75,34 @@ def read_tree(path: Path, files: list[str], folders: list[str]) -> Tree:
     tops = {PurePosixPath(name).parts[0] for name in files + folders if len(PurePosixPath(name).parts) > 1}
     depth = 0 if "train" in tops else 1
     wrapper = "" if depth == 0 else _wrapper(path, files)
-    splits = {PurePosixPath(name).parts[depth] for name in files + folders if len(PurePosixPath(name).parts) > depth + 1}
+    splits = {
+        PurePosixPath(name).parts[depth]
+        for name in files + folders
+        if len(PurePosixPath(name).parts) > depth + 1
+    }
     test = next((name for name in TEST_NAMES if name in splits), None)
     if "train" not in splits or test is None:
         found = ", ".join(sorted(splits)[:5]) or "none"
-        raise ValueError(f"{path} must hold the folders train/ and test/ (or val/) with class folders beneath; found {found}")
-    listed = {split: _by_class(path, f"{wrapper}{folder}", files, folders) for split, folder in (("train", "train"), ("test", test))}
+        raise ValueError(
+            f"{path} must hold the folders train/ and test/ (or val/) with class folders beneath; found {found}"
+        )
+    listed = {
+        split: _by_class(path, f"{wrapper}{folder}", files, folders)
+        for split, folder in (("train", "train"), ("test", test))
+    }
     if listed["train"].keys() != listed["test"].keys():
         odd = sorted(listed["train"].keys() ^ listed["test"].keys())
-        raise ValueError(f"{path}: train/ and {test}/ must have the same classes; they differ in {', '.join(odd[:5])}")
+        raise ValueError(
+            f"{path}: train/ and {test}/ must have the same classes; they differ in {', '.join(odd[:5])}"
+        )
     classes = tuple(sorted(listed["train"]))
-    names = {split: [name for label in classes for name in sorted(groups[label])] for split, groups in listed.items()}
+    names = {
+        split: [name for label in classes for name in sorted(groups[label])]
+        for split, groups in listed.items()
+    }
     labels = {
-        split: np.repeat(np.arange(len(classes)), [len(groups[label]) for label in classes]) for split, groups in listed.items()
+        split: np.repeat(np.arange(len(classes)), [len(groups[label]) for label in classes])
+        for split, groups in listed.items()
     }
     ignored = tuple(name for name in TEST_NAMES if name in splits and name != test)
     return Tree(classes, names, labels, ignored)
@@ -85,21 +111,27 @@ def read_tree(path: Path, files: list[str], folders: list[str]) -> Tree:
 def _wrapper(path: Path, files: list[str]) -> str:
     tops = {PurePosixPath(name).parts[0] for name in files if len(PurePosixPath(name).parts) > 3}
     if len(tops) != 1:
-        raise ValueError(f"{path} must hold the folders train/ and test/ (or val/) with class folders of pictures beneath")
+        raise ValueError(
+            f"{path} must hold the folders train/ and test/ (or val/) with class folders of pictures beneath"
+        )
     return tops.pop() + "/"
 
 
 def _by_class(path: Path, split: str, files: list[str], folders: list[str]) -> dict[str, list[str]]:
     prefix = split + "/"
     groups: dict[str, list[str]] = {
-        name.removeprefix(prefix): [] for name in folders if name.startswith(prefix) and name.count("/") == prefix.count("/")
+        name.removeprefix(prefix): []
+        for name in folders
+        if name.startswith(prefix) and name.count("/") == prefix.count("/")
     }
     for name in files:
         if not name.startswith(prefix):
             continue
         parts = name.removeprefix(prefix).split("/")
         if len(parts) != 2:
-            raise ValueError(f"{path}: the picture {name!r} must lie directly in a class folder, {prefix}CLASS/")
+            raise ValueError(
+                f"{path}: the picture {name!r} must lie directly in a class folder, {prefix}CLASS/"
+            )
         groups.setdefault(parts[0], []).append(name)
     empty = sorted(label for label, names in groups.items() if not names)
     if empty:
@@ -110,14 +142,20 @@ def _by_class(path: Path, split: str, files: list[str], folders: list[str]) -> d
 
 
 def _describe(tree: Tree, source: Source, original: bool) -> tuple[str, str]:
-    """Title and note: a copy of a named dataset says in which format, and whether that format keeps the pixels."""
+    """Title and note: a copy of a named dataset says in which format, and whether that format keeps the
+    pixels.
+    """
     notes = [f"{name}/ is not used" for name in tree.ignored]
     title = source.title
     if source.classes and not original:
-        suffixes = Counter(PurePosixPath(name).suffix.lower() for names in tree.names.values() for name in names)
+        suffixes = Counter(
+            PurePosixPath(name).suffix.lower() for names in tree.names.values() for name in names
+        )
         if set(suffixes) <= {".jpg", ".jpeg"}:
             title += " (JPEG copy)"
-            notes.append("lossy: compressed anew as JPEG, so accuracies come out a little lower than on the original pixels")
+            notes.append(
+                "lossy: compressed anew as JPEG, so accuracies come out a little lower than on the original pixels"
+            )
         elif set(suffixes) <= {".png", ".bmp", ".ppm"}:
             title += " (PNG copy)" if set(suffixes) == {".png"} else " (copy)"
             notes.append("lossless picture files, in an order other than the original's")
@@ -157,7 +195,9 @@ def _blocks(path: Path, places: dict[str, tuple[str, int]], size: int | None) ->
         raise CorruptFile(f"{path} is incomplete: {seen} of {len(places)} pictures could be read")
 
 
-def _decode_batch(path: Path, batch: list[tuple[str, bytes]], size: int | None) -> list[tuple[str, np.ndarray]]:
+def _decode_batch(
+    path: Path, batch: list[tuple[str, bytes]], size: int | None
+) -> list[tuple[str, np.ndarray]]:
     decoded = []
     for name, content in batch:
         try:

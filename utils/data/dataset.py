@@ -12,9 +12,10 @@ from torch import Tensor
 class Provenance:
     """Where the images came from.
 
-    ``title`` is the name to print beside a result ("CIFAR-10 (JPEG copy)"), ``source`` the file, address or generator that was
-    read, ``sha256`` the digest of that source (of the decoded arrays where there is no file), ``license`` its terms, ``note`` a
-    sentence on how the copy differs from the original, empty if it does not.
+    ``title`` is the name to print beside a result ("CIFAR-10 (JPEG copy)"), ``source`` the file, address or
+    generator that was read, ``sha256`` the digest of that source (of the decoded arrays where there is no
+    file), ``license`` its terms, ``note`` a sentence on how the copy differs from the original, empty if it
+    does not.
     """
 
     title: str
@@ -26,7 +27,9 @@ class Provenance:
 
 @dataclass(frozen=True)
 class Split:
-    """Images uint8 ``[N, C, H, W]`` with labels int64 ``[N]``; ``mean`` and ``std`` per channel on the scale [0, 1]."""
+    """Images uint8 ``[N, C, H, W]`` with labels int64 ``[N]``; ``mean`` and ``std`` per channel on the scale
+    [0, 1].
+    """
 
     images: Tensor
     labels: Tensor
@@ -35,7 +38,9 @@ class Split:
 
     def __post_init__(self) -> None:
         if self.images.dtype != torch.uint8 or self.images.ndim != 4:
-            raise ValueError(f"images must be uint8 [N, C, H, W], got {self.images.dtype} {tuple(self.images.shape)}")
+            raise ValueError(
+                f"images must be uint8 [N, C, H, W], got {self.images.dtype} {tuple(self.images.shape)}"
+            )
         if self.labels.dtype != torch.int64 or self.labels.shape != self.images.shape[:1]:
             raise ValueError(
                 f"labels must be int64 [{len(self.images)}], got {self.labels.dtype} {tuple(self.labels.shape)}"
@@ -48,7 +53,9 @@ class Split:
         return len(self.images)
 
     def subset(self, which: int | slice | Tensor) -> Split:
-        """The first ``which`` examples, or those at the given indices; mean and std stay those of the whole split."""
+        """The first ``which`` examples, or those at the given indices; mean and std stay those of the whole
+        split.
+        """
         if isinstance(which, int):
             if not 0 < which <= len(self):
                 raise ValueError(f"a subset of {which} examples was asked of a split of {len(self)}")
@@ -64,8 +71,8 @@ class Split:
 class Dataset:
     """Training, validation and test split, class names, channel statistics and provenance.
 
-    ``mean`` and ``std`` are computed from the whole training split before the validation part is carved out. The test split is for
-    one reading at the end; selection happens on ``valid``.
+    ``mean`` and ``std`` are computed from the whole training split before the validation part is carved out.
+    The test split is for one reading at the end; selection happens on ``valid``.
     """
 
     name: str

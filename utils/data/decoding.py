@@ -1,4 +1,6 @@
-"""What a decoder hands over: labels and names at once, pictures block by block, so that large sets need little memory."""
+"""What a decoder hands over: labels and names at once, pictures block by block, so that large sets need
+little memory.
+"""
 
 from __future__ import annotations
 
@@ -14,9 +16,9 @@ Block = tuple[str, np.ndarray, np.ndarray]
 class Decoding:
     """A dataset on its way from its files into arrays.
 
-    ``labels`` has one int64 array ``[N]`` for "train" and one for "test". ``blocks`` yields ``(split, places, images)``: ``images`` uint8
-    ``[B, C, H, W]`` belong to the ``places`` (int64 ``[B]``) of that split; every place comes exactly once. ``title`` and ``note``
-    go into the provenance.
+    ``labels`` has one int64 array ``[N]`` for "train" and one for "test". ``blocks`` yields ``(split, places,
+    images)``: ``images`` uint8 ``[B, C, H, W]`` belong to the ``places`` (int64 ``[B]``) of that split; every
+    place comes exactly once. ``title`` and ``note`` go into the provenance.
     """
 
     classes: tuple[str, ...]

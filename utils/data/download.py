@@ -1,7 +1,8 @@
-"""Fetching files over an unreliable network: several mirrors, resumed where they broke off, checked before they count.
+"""Fetching files over an unreliable network: several mirrors, resumed where they broke off, checked before
+they count.
 
-A file grows under ``NAME.MD5.part`` and gets its own name only once its size and MD5 are right. The part is kept between
-mirrors, and between runs, because they all serve the same bytes.
+A file grows under ``NAME.MD5.part`` and gets its own name only once its size and MD5 are right. The part is
+kept between mirrors, and between runs, because they all serve the same bytes.
 """
 
 from __future__ import annotations
@@ -34,10 +35,12 @@ class Patience:
     """How long to bear with a mirror.
 
     timeout: seconds without a byte before a connection counts as stalled.
-    floor, window: a mirror that gives fewer than ``floor`` bytes a second over ``window`` seconds is left for the next one; when all have
+    floor, window: a mirror that gives fewer than ``floor`` bytes a second over ``window`` seconds is left for
+        the next one; when all have
         been tried, the slow ones are taken as they are.
     attempts: tries at one mirror after busy answers and broken connections.
-    pause, longest_pause: seconds before the second try, doubled each time; a longer ``Retry-After`` is honoured up to the latter.
+    pause, longest_pause: seconds before the second try, doubled each time; a longer ``Retry-After`` is
+        honoured up to the latter.
     """
 
     timeout: float = 10.0
@@ -68,8 +71,8 @@ class TryAgain(MirrorFailed):
 def fetch(source: Source, folder: Path | None = None, patience: Patience | None = None) -> list[Path]:
     """Download the files of ``source`` that are not yet in ``folder`` (default: our downloads folder).
 
-    Raises ``DatasetNotFound`` with the reason of each mirror if a file could not be had from any, ``DiskFull``. The lock of the source
-    must be held.
+    Raises ``DatasetNotFound`` with the reason of each mirror if a file could not be had from any,
+    ``DiskFull``. The lock of the source must be held.
     """
     folder = folder or downloads_folder()
     return [fetch_file(remote, folder, patience or Patience()) for remote in source.files]
@@ -97,7 +100,13 @@ def fetch_file(remote: RemoteFile, folder: Path, patience: Patience) -> Path:
 
 
 def _try_mirror(
-    url: str, remote: RemoteFile, part: Path, patience: Patience, hurry: bool, reasons: dict[str, str], slow: list[str]
+    url: str,
+    remote: RemoteFile,
+    part: Path,
+    patience: Patience,
+    hurry: bool,
+    reasons: dict[str, str],
+    slow: list[str],
 ) -> bool:
     """Whether the whole, checked file is in ``part`` now; if not, ``reasons`` tells why."""
     host = urlsplit(url).netloc
@@ -136,7 +145,9 @@ def _is_whole(part: Path, remote: RemoteFile) -> bool:
 
 
 def _transfer(url: str, remote: RemoteFile, part: Path, patience: Patience, hurry: bool) -> None:
-    """Get what is still missing in ``part``. Raises ``MirrorFailed`` or a subclass; what has come so far stays in ``part``."""
+    """Get what is still missing in ``part``. Raises ``MirrorFailed`` or a subclass; what has come so far
+    stays in ``part``.
+    """
     have = part.stat().st_size if part.exists() else 0
     if remote.size is not None and have > remote.size:
         part.unlink()
@@ -164,7 +175,9 @@ def _open(url: str, have: int, patience: Patience):
 
 
 def _extent(answer, have: int, part: Path) -> tuple[int, int | None]:
-    """First byte and total size of what the server sends; a server that ignores the range sends all of it again."""
+    """First byte and total size of what the server sends; a server that ignores the range sends all of it
+    again.
+    """
     length = answer.headers.get("Content-Length", "")
     if answer.status == 206:
         unit, _, rest = answer.headers.get("Content-Range", "").partition(" ")
@@ -182,7 +195,9 @@ def _copy(
     began, counted = time.monotonic(), 0
     with (
         open(part, "r+b" if start else "wb") as file,
-        tqdm(total=total, initial=start, desc=Path(remote.path).name, unit="B", unit_scale=True, leave=False) as bar,
+        tqdm(
+            total=total, initial=start, desc=Path(remote.path).name, unit="B", unit_scale=True, leave=False
+        ) as bar,
     ):
         file.seek(start)
         file.truncate()
@@ -211,6 +226,8 @@ def _broken(error: Exception, patience: Patience) -> MirrorFailed:
     reason = getattr(error, "reason", error)
     if isinstance(reason, TimeoutError):
         return MirrorFailed(f"nothing came for {patience.timeout:g} s")
-    if isinstance(reason, ConnectionResetError | http.client.HTTPException | ConnectionAbortedError | BrokenPipeError):
+    if isinstance(
+        reason, ConnectionResetError | http.client.HTTPException | ConnectionAbortedError | BrokenPipeError
+    ):
         return TryAgain(f"connection broken ({type(reason).__name__})")
     return MirrorFailed(f"not reachable ({getattr(reason, 'strerror', None) or reason})")

@@ -33,8 +33,8 @@ class Arrays:
 def load_digits(source: Source, size: int | None) -> Arrays:
     """1,437 training and 360 test digits, grey, ``[N, 1, size, size]``; 32 by default, which LeNet-5 takes.
 
-    The originals are 8×8 counts from 0 to 16, scaled here to 0–255; 8 gives them as they are, other sizes bilinear enlargements. The
-    test split is a fixed random fifth, equal for every seed.
+    The originals are 8×8 counts from 0 to 16, scaled here to 0–255; 8 gives them as they are, other sizes
+    bilinear enlargements. The test split is a fixed random fifth, equal for every seed.
     """
     from sklearn.datasets import load_digits as originals
 
@@ -46,15 +46,25 @@ def load_digits(source: Source, size: int | None) -> Arrays:
     test, train = order[:DIGITS_TEST], order[DIGITS_TEST:]
     note = f"8×8 pixels enlarged to {images.shape[-1]}×{images.shape[-1]}" if images.shape[-1] != 8 else ""
     arrays = (images[train], labels[train], images[test], labels[test])
-    return Arrays(*arrays, Provenance(source.title, "sklearn.datasets.load_digits", digest(*arrays), source.license, note))
+    return Arrays(
+        *arrays,
+        Provenance(source.title, "sklearn.datasets.load_digits", digest(*arrays), source.license, note),
+    )
 
 
 def load_shapes(source: Source, n_train: int | None, n_test: int | None) -> Arrays:
-    """``n_train`` training (default 10,000) and ``n_test`` test (2,000) shapes, ``[N, 3, 32, 32]``, from fixed, different seeds."""
-    counts = {"train": SHAPES_TRAIN if n_train is None else n_train, "test": SHAPES_TEST if n_test is None else n_test}
+    """``n_train`` training (default 10,000) and ``n_test`` test (2,000) shapes, ``[N, 3, 32, 32]``, from
+    fixed, different seeds.
+    """
+    counts = {
+        "train": SHAPES_TRAIN if n_train is None else n_train,
+        "test": SHAPES_TEST if n_test is None else n_test,
+    }
     made = {split: make_shapes(n, SHAPES_SEEDS[split]) for split, n in counts.items()}
     arrays = (*made["train"], *made["test"])
-    return Arrays(*arrays, Provenance(source.title, "utils.data.shapes.make_shapes", digest(*arrays), source.license))
+    return Arrays(
+        *arrays, Provenance(source.title, "utils.data.shapes.make_shapes", digest(*arrays), source.license)
+    )
 
 
 def digest(*arrays: np.ndarray) -> str:

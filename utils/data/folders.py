@@ -16,8 +16,9 @@ APPLICATION = "convolution-lab"
 def data_root(root: str | Path | None = None) -> Path | None:
     """The folder of files that the user brought: ``root``, else ``CNNLAB_DATA``, else None.
 
-    A relative path is counted from the working folder and, where there is no such folder, from the project. Raises
-    ``ValueError`` if it is not a folder: a path that was given and is wrong must not look like "no data".
+    A relative path is counted from the working folder and, where there is no such folder, from the project.
+    Raises ``ValueError`` if it is not a folder: a path that was given and is wrong must not look like "no
+    data".
     """
     given = root if root is not None else os.environ.get("CNNLAB_DATA", "").strip() or None
     if given is None:
@@ -28,7 +29,9 @@ def data_root(root: str | Path | None = None) -> Path | None:
             return candidate.resolve()
     what = "the argument root" if root is not None else "the environment variable CNNLAB_DATA"
     problem = "is not a folder" if path.exists() else "does not exist"
-    raise ValueError(f"{what} is {str(given)!r}, which {problem}; correct it, or unset it to do without your own files")
+    raise ValueError(
+        f"{what} is {str(given)!r}, which {problem}; correct it, or unset it to do without your own files"
+    )
 
 
 def cache_folder() -> Path:

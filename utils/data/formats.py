@@ -33,7 +33,8 @@ def _latin1(text: str, encoding: str) -> bytes:
     return codecs.encode(text, "latin1")
 
 
-# The only globals a pickle of numpy arrays needs. Functions are taken from public behaviour (``__reduce__``) because the modules that
+# The only globals a pickle of numpy arrays needs. Functions are taken from public behaviour (``__reduce__``)
+# because the modules that
 # hold them were renamed in numpy 2.
 _reconstruct = np.empty(0).__reduce__()[0]
 _scalar = np.float64(0).__reduce__()[0]
@@ -47,7 +48,9 @@ ALLOWED = {
 
 
 class ArrayUnpickler(pickle.Unpickler):
-    """Reads dictionaries, lists, text, numbers and numpy arrays; refuses everything else by name, so a file cannot run code."""
+    """Reads dictionaries, lists, text, numbers and numpy arrays; refuses everything else by name, so a file
+    cannot run code.
+    """
 
     def find_class(self, module: str, name: str):
         try:
@@ -66,7 +69,9 @@ def unpickle(content: bytes, name: str) -> dict[str, object]:
         raise CorruptFile(f"{name} is damaged: {type(error).__name__}: {error}") from error
     if not isinstance(loaded, dict):
         raise CorruptFile(f"{name} holds a {type(loaded).__name__}, not the dictionary of a CIFAR batch")
-    return {key.decode("latin1") if isinstance(key, bytes) else str(key): value for key, value in loaded.items()}
+    return {
+        key.decode("latin1") if isinstance(key, bytes) else str(key): value for key, value in loaded.items()
+    }
 
 
 def cifar_batch(content: bytes, name: str, key: str, classes: int) -> tuple[np.ndarray, np.ndarray]:
@@ -74,14 +79,21 @@ def cifar_batch(content: bytes, name: str, key: str, classes: int) -> tuple[np.n
     batch = unpickle(content, name)
     data, labels = batch.get("data"), batch.get(key)
     pixels = int(np.prod(CIFAR_SHAPE))
-    if not isinstance(data, np.ndarray) or data.dtype != np.uint8 or data.ndim != 2 or data.shape[1] != pixels:
+    if (
+        not isinstance(data, np.ndarray)
+        or data.dtype != np.uint8
+        or data.ndim != 2
+        or data.shape[1] != pixels
+    ):
         raise CorruptFile(f"{name} has no images: 'data' must be uint8 [N, {pixels}]")
     try:
         labels = np.asarray(labels).astype(np.int64, casting="same_kind")
     except (TypeError, ValueError) as error:
         raise CorruptFile(f"{name} has no labels: {key!r} must be whole numbers") from error
     if labels.shape != data.shape[:1] or (len(labels) and not 0 <= labels.min() <= labels.max() < classes):
-        raise CorruptFile(f"{name} has {len(data)} images, but {key!r} is not as many numbers from 0 to {classes - 1}")
+        raise CorruptFile(
+            f"{name} has {len(data)} images, but {key!r} is not as many numbers from 0 to {classes - 1}"
+        )
     return data.reshape(-1, *CIFAR_SHAPE), labels
 
 
@@ -91,7 +103,9 @@ def decode_cifar(path: Path, source: Source) -> Decoding:
     if path.is_dir():
         missing = [name for name in members if not (path / name).is_file()]
         content = {} if missing else {name: (path / name).read_bytes() for name in members}
-        official = not missing and all(file_digest(path / name, "md5") == md5 for name, md5 in members.items())
+        official = not missing and all(
+            file_digest(path / name, "md5") == md5 for name, md5 in members.items()
+        )
     else:
         check_archive(path)
         folder = CIFAR_FOLDERS[source.name]
@@ -136,11 +150,17 @@ def decode_idx(path: Path, source: Source) -> Decoding:
     for split, prefix in (("train", "train"), ("test", "t10k")):
         pictures, answers = arrays[f"{prefix}-images-idx3-ubyte"], arrays[f"{prefix}-labels-idx1-ubyte"]
         if pictures.ndim != 3 or answers.ndim != 1 or len(pictures) != len(answers):
-            raise CorruptFile(f"{path}: {prefix} images {pictures.shape} and labels {answers.shape} do not belong together")
+            raise CorruptFile(
+                f"{path}: {prefix} images {pictures.shape} and labels {answers.shape} do not belong together"
+            )
         if len(answers) and answers.max() >= len(source.classes):
-            raise CorruptFile(f"{path}: {prefix} labels go up to {answers.max()}, there are {len(source.classes)} classes")
+            raise CorruptFile(
+                f"{path}: {prefix} labels go up to {answers.max()}, there are {len(source.classes)} classes"
+            )
         images[split], labels[split] = pictures[:, None], answers.astype(np.int64)
-    return Decoding(source.classes, labels, array_blocks(images), source.title, _idx_note(path, source, content))
+    return Decoding(
+        source.classes, labels, array_blocks(images), source.title, _idx_note(path, source, content)
+    )
 
 
 def _idx_note(path: Path, source: Source, content: dict[str, bytes]) -> str:
@@ -172,9 +192,13 @@ def _read_idx_file(folder: Path, name: str) -> bytes:
 
 
 def parse_idx(content: bytes, name: str) -> np.ndarray:
-    """The uint8 array in an IDX file: magic number (0, 0, type, dimensions), big-endian sizes, then the values."""
+    """The uint8 array in an IDX file: magic number (0, 0, type, dimensions), big-endian sizes, then the
+    values.
+    """
     if len(content) < 4 or content[:2] != b"\0\0" or content[2] != IDX_UINT8:
-        raise CorruptFile(f"{name} is not an IDX file of bytes: it begins with {content[:4].hex() or 'nothing'}")
+        raise CorruptFile(
+            f"{name} is not an IDX file of bytes: it begins with {content[:4].hex() or 'nothing'}"
+        )
     dimensions = content[3]
     start = 4 + 4 * dimensions
     if len(content) < start:
@@ -182,5 +206,7 @@ def parse_idx(content: bytes, name: str) -> np.ndarray:
     shape = struct.unpack(f">{dimensions}I", content[4:start])
     expected = int(np.prod(shape, dtype=object)) if shape else 0
     if len(content) - start != expected:
-        raise CorruptFile(f"{name} holds {len(content) - start:,} bytes where its header announces {expected:,}")
+        raise CorruptFile(
+            f"{name} holds {len(content) - start:,} bytes where its header announces {expected:,}"
+        )
     return np.frombuffer(content, np.uint8, offset=start).reshape(shape)

@@ -16,7 +16,9 @@ def file_digest(path: Path, algorithm: str = "sha256") -> str:
 
 
 def group_digest(files: Iterable[Path], base: Path) -> str:
-    """SHA-256 of a single file; of several, that of their ``sha256sum`` lines ("digest  path", sorted by path below ``base``)."""
+    """SHA-256 of a single file; of several, that of their ``sha256sum`` lines ("digest  path", sorted by path
+    below ``base``).
+    """
     files = list(files)
     if len(files) == 1:
         return file_digest(files[0])
@@ -25,10 +27,14 @@ def group_digest(files: Iterable[Path], base: Path) -> str:
 
 
 def fingerprint(files: Iterable[Path], base: Path) -> str:
-    """Digest of the paths, sizes and modification times below ``base``: changes when a file was replaced, and reads none of them."""
+    """Digest of the paths, sizes and modification times below ``base``: changes when a file was replaced, and
+    reads none of them.
+    """
     base = base.absolute()
     digest = hashlib.sha256(str(base.resolve()).encode())
     for path in files:
         status = path.stat()
-        digest.update(f"{path.absolute().relative_to(base)}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
+        digest.update(
+            f"{path.absolute().relative_to(base)}\0{status.st_size}\0{status.st_mtime_ns}\n".encode()
+        )
     return digest.hexdigest()

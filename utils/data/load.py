@@ -46,25 +46,31 @@ def load_dataset(
     n_train: int | None = None,
     n_test: int | None = None,
 ) -> Dataset:
-    """The dataset called ``name``: "cifar10", "cifar100", "fashion-mnist", "imagenette", "digits", "shapes" or "folder:PATH".
+    """The dataset called ``name``: "cifar10", "cifar100", "fashion-mnist", "imagenette", "digits", "shapes"
+    or "folder:PATH".
 
-    The first hit wins: the decoded cache, files under ``root`` (default: ``CNNLAB_DATA``), a download. "digits" and "shapes" need none
-    of these.
+    The first hit wins: the decoded cache, files under ``root`` (default: ``CNNLAB_DATA``), a download.
+    "digits" and "shapes" need none of these.
 
-    valid: examples moved from the training to the validation split, drawn with ``seed`` in equal shares of each class; None means
-        5,000, or a tenth of the training split where that is smaller. Mean and std are those of the whole training split.
-    size: pixels per side; larger or smaller pictures are resized once, on decoding. None keeps them as they are, except "imagenette"
+    valid: examples moved from the training to the validation split, drawn with ``seed`` in equal shares of
+        each class; None means
+        5,000, or a tenth of the training split where that is smaller. Mean and std are those of the whole
+        training split.
+    size: pixels per side; larger or smaller pictures are resized once, on decoding. None keeps them as they
+        are, except "imagenette"
         (128) and "digits" (32).
     download: False looks only at what is on this machine.
     n_train, n_test: only for "shapes", which can be made in any number.
 
-    Raises ``ValueError`` for an unknown name or a bad option, ``DatasetNotFound`` with three remedies if there are no data, ``CorruptFile``
-    naming a damaged file, ``DiskFull``.
+    Raises ``ValueError`` for an unknown name or a bad option, ``DatasetNotFound`` with three remedies if
+    there are no data, ``CorruptFile`` naming a damaged file, ``DiskFull``.
     """
     source = get_source(name)
     size = _checked_size(size, source)
     if source.name != "shapes" and (n_train, n_test) != (None, None):
-        raise ValueError(f"n_train and n_test are for 'shapes', which is made by code; {name!r} has a fixed number of pictures")
+        raise ValueError(
+            f"n_train and n_test are for 'shapes', which is made by code; {name!r} has a fixed number of pictures"
+        )
     if source.name in EMBEDDED:
         arrays = load_digits(source, size) if name == "digits" else load_shapes(source, n_train, n_test)
         images = {"train": arrays.train_images, "test": arrays.test_images}
@@ -79,7 +85,9 @@ def load_dataset(
 
 
 def open_or_build(source: Source, size: int | None, download: bool, root: str | Path | None) -> Entry:
-    """The decoded copy of a source that has files: opened, else decoded from local files, else from a download."""
+    """The decoded copy of a source that has files: opened, else decoded from local files, else from a
+    download.
+    """
     local = find_local(source, root)
     entry = _cached(source, size, local)
     if entry is not None:
@@ -115,7 +123,9 @@ def not_found(source: Source, why: str, root: str | Path | None = None) -> Datas
 
 
 def _cached(source: Source, size: int | None, local: LocalCopy | None) -> Entry | None:
-    """A decoded copy that belongs to the local files as they are now, or, where there are none, the latest one."""
+    """A decoded copy that belongs to the local files as they are now, or, where there are none, the latest
+    one.
+    """
     state = fingerprint(local.files, local.base) if local else None
     for folder, meta in entries(source.name, size):
         if state is None or state in meta.fingerprints:

@@ -12,7 +12,14 @@ from utils.data.errors import DatasetNotFound
 from utils.data.folders import data_root, downloads_folder
 from utils.data.formats import idx_path
 from utils.data.pictures import is_picture
-from utils.data.sources import CIFAR_FOLDERS, CIFAR_MEMBERS, FASHION_CONTENT, FASHION_FOLDER, FOLDER_PREFIX, Source
+from utils.data.sources import (
+    CIFAR_FOLDERS,
+    CIFAR_MEMBERS,
+    FASHION_CONTENT,
+    FASHION_FOLDER,
+    FOLDER_PREFIX,
+    Source,
+)
 
 IMAGENETTE = ("imagenette2-160", "imagenette2-320", "imagenette2")  # the first found is used
 SPLIT_FOLDERS = ("train", "test")
@@ -22,8 +29,8 @@ SPLIT_FOLDERS = ("train", "test")
 class LocalCopy:
     """A copy of a dataset on this machine.
 
-    ``path`` is the file or folder to decode, in ``layout`` ("cifar", "idx" or "folders"); ``label`` names it without the machine's
-    own folders; ``files`` are all files it consists of.
+    ``path`` is the file or folder to decode, in ``layout`` ("cifar", "idx" or "folders"); ``label`` names it
+    without the machine's own folders; ``files`` are all files it consists of.
     """
 
     path: Path
@@ -72,11 +79,15 @@ def _candidates(source: Source, root: Path) -> Iterator[tuple[Path, str]]:
         for name in IMAGENETTE:
             if (root / name / "train").is_dir():
                 yield root / name, "folders"
-            yield from ((root / (name + end), "folders") for end in SUFFIXES if (root / (name + end)).is_file())
+            yield from (
+                (root / (name + end), "folders") for end in SUFFIXES if (root / (name + end)).is_file()
+            )
 
 
 def _copies(source: Source, root: Path) -> Iterator[Path]:
-    """Class folders with exactly the classes of ``source``, and archives named after it ("cifar10-jpeg.tar.gz")."""
+    """Class folders with exactly the classes of ``source``, and archives named after it
+    ("cifar10-jpeg.tar.gz").
+    """
     named = re.compile(re.sub(r"(\d+)$", r"[-_ ]?\1(?!\\d)", source.name), re.IGNORECASE)
     for folder in (root, *sorted(path for path in root.iterdir() if path.is_dir())):
         if all(_subfolders(folder / split) == set(source.classes) for split in SPLIT_FOLDERS):
@@ -116,4 +127,6 @@ def _files(path: Path, layout: str) -> Iterator[Path]:
     elif layout == "folders":
         yield from (path / name for name in list_files(path)[0] if is_picture(name))
     else:
-        yield from (child for child in sorted(path.iterdir()) if child.is_file() and not child.name.startswith("."))
+        yield from (
+            child for child in sorted(path.iterdir()) if child.is_file() and not child.name.startswith(".")
+        )

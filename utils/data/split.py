@@ -9,18 +9,24 @@ DEFAULT_SHARE = 10  # a tenth, where that is less
 
 
 def valid_size(valid: int | None, n: int) -> int:
-    """The number of validation examples that ``valid`` asks of a training split of ``n``; ``ValueError`` unless 0 ≤ valid < n."""
+    """The number of validation examples that ``valid`` asks of a training split of ``n``; ``ValueError``
+    unless 0 ≤ valid < n.
+    """
     if valid is None:
         return min(DEFAULT_VALID, n // DEFAULT_SHARE)
     if isinstance(valid, bool) or not isinstance(valid, int | np.integer) or not 0 <= valid < max(n, 1):
-        raise ValueError(f"valid must be a whole number from 0 to {n - 1} (the training split has {n}), got {valid!r}")
+        raise ValueError(
+            f"valid must be a whole number from 0 to {n - 1} (the training split has {n}), got {valid!r}"
+        )
     return int(valid)
 
 
 def carve(labels: np.ndarray, valid: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Indices ``(train, valid)`` that partition ``labels``: exactly ``valid`` chosen at random, each class in proportion.
+    """Indices ``(train, valid)`` that partition ``labels``: exactly ``valid`` chosen at random, each class in
+    proportion.
 
-    Shares are rounded down, and the classes with the largest remainders get one more. Both index arrays ascend.
+    Shares are rounded down, and the classes with the largest remainders get one more. Both index arrays
+    ascend.
     """
     rng = np.random.default_rng(seed)
     classes, counts = np.unique(labels, return_counts=True)
@@ -28,7 +34,10 @@ def carve(labels: np.ndarray, valid: int, seed: int) -> tuple[np.ndarray, np.nda
     shares = np.floor(exact).astype(int)
     missing = valid - shares.sum()
     shares[np.argsort(shares - exact, kind="stable")[:missing]] += 1
-    chosen = [rng.permutation(np.flatnonzero(labels == label))[:share] for label, share in zip(classes, shares, strict=True)]
+    chosen = [
+        rng.permutation(np.flatnonzero(labels == label))[:share]
+        for label, share in zip(classes, shares, strict=True)
+    ]
     picked = np.zeros(len(labels), bool)
     picked[np.concatenate(chosen).astype(int)] = True
     return np.flatnonzero(~picked), np.flatnonzero(picked)

@@ -1,4 +1,6 @@
-"""Checkpoints: written whole or not at all, read without running code from the file, and only into the run they belong to."""
+"""Checkpoints: written whole or not at all, read without running code from the file, and only into the run
+they belong to.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +46,8 @@ def save_checkpoint(path: str | os.PathLike, contents: dict[str, Any]) -> None:
     except (OSError, RuntimeError) as error:  # torch reports a full disk as a RuntimeError
         partial.unlink(missing_ok=True)
         raise CheckpointError(
-            f"the checkpoint {path} could not be written ({error}); the file of the epoch before, if any, is unharmed"
+            f"the checkpoint {path} could not be written ({error}); "
+            "the file of the epoch before, if any, is unharmed"
         ) from error
     except BaseException:
         partial.unlink(missing_ok=True)
@@ -52,7 +55,9 @@ def save_checkpoint(path: str | os.PathLike, contents: dict[str, Any]) -> None:
 
 
 def require_writable(path: str | os.PathLike) -> None:
-    """Make the folder, remove what a killed run left half-written, and fail now rather than after the first epoch."""
+    """Make the folder, remove what a killed run left half-written, and fail now rather than after the first
+    epoch.
+    """
     path, partial = Path(path), _partial(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -92,7 +97,9 @@ def load_checkpoint(path: str | os.PathLike) -> dict[str, Any]:
 
 @contextmanager
 def locked(path: str | os.PathLike) -> Iterator[None]:
-    """Keep a second process from training with the same checkpoint. The lock is let go when the process ends, however it ends."""
+    """Keep a second process from training with the same checkpoint. The lock is let go when the process ends,
+    however it ends.
+    """
     path = Path(path).absolute()
     digest = hashlib.sha256(str(path).encode()).hexdigest()[:16]
     lock = FileLock(Path(tempfile.gettempdir()) / f"convolution-lab-checkpoint-{digest}.lock", timeout=0)
@@ -120,7 +127,9 @@ def fingerprint(split: Split | None) -> str:
 
 
 def outline(model: nn.Module) -> dict[str, str]:
-    """Class of the model, and shape and dtype of each tensor in its state: what has to agree for its weights to fit."""
+    """Class of the model, and shape and dtype of each tensor in its state: what has to agree for its weights
+    to fit.
+    """
     shapes = {name: f"{tuple(t.shape)} {t.dtype}" for name, t in model.state_dict().items()}
     return {"class": type(model).__qualname__, **shapes}
 
@@ -136,7 +145,8 @@ def require_same(path: str | os.PathLike, saved: dict[str, Any], present: dict[s
     if different:
         shown = "; ".join(different[:5]) + (f"; and {len(different) - 5} more" if len(different) > 5 else "")
         raise CheckpointError(
-            f"{path} belongs to a different {what}: {shown}. Give another path, or delete the file to start again"
+            f"{path} belongs to a different {what}: {shown}. "
+            "Give another path, or delete the file to start again"
         )
 
 

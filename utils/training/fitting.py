@@ -1,11 +1,11 @@
-"""``fit``: a whole training run, with validation, early stopping, a checkpoint and a record of what happened."""
+"""``fit``: a whole training run, with validation, early stopping, a checkpoint and a record of it."""
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -96,13 +96,13 @@ def fit(
       model is refused.
 
     Raises ``ValueError`` for arguments that cannot be meant, ``Diverged`` when the loss becomes infinite or
-    not a number, and
-    ``CheckpointError`` for a checkpoint that cannot be used.
+    not a number (its ``history`` has the epochs before), and ``CheckpointError`` for a checkpoint that cannot
+    be used.
     """
     _check_numbers(epochs, batch_size, clip_norm, patience, min_delta, monitor, valid)
     if loss is not None and label_smoothing:
         raise ValueError(
-            f"label_smoothing={label_smoothing} belongs to the default loss; build it into your own loss instead"
+            f"label_smoothing={label_smoothing} belongs to the default loss; build it into your own"
         )
     if schedule is not None and not isinstance(schedule, Schedule):
         raise ValueError(f"schedule must come from utils.training.schedules, got {schedule!r}")
@@ -141,11 +141,13 @@ def fit(
         configuration = {}
         if checkpoint is not None:
             configuration = {
-                "batch_size": batch_size, "lr": lr, "optimizer": _name(optimizer), "weight_decay": weight_decay,
-                "momentum": momentum, "schedule": str(schedule), "augment": _name(augment), "loss": _name(loss),
-                "label_smoothing": label_smoothing, "clip_norm": clip_norm, "patience": patience, "min_delta": min_delta,
-                "monitor": monitor, "drop_last": drop_last, "seed": seed, "record_steps": record_steps,
-                "train": checkpoints.fingerprint(train), "valid": checkpoints.fingerprint(valid), **asdict(settings),
+                "batch_size": batch_size, "lr": lr, "optimizer": _name(optimizer),
+                "weight_decay": weight_decay, "momentum": momentum, "schedule": str(schedule),
+                "augment": _name(augment), "loss": _name(loss), "label_smoothing": label_smoothing,
+                "clip_norm": clip_norm, "patience": patience, "min_delta": min_delta, "monitor": monitor,
+                "drop_last": drop_last, "seed": seed, "record_steps": record_steps,
+                "train": checkpoints.fingerprint(train), "valid": checkpoints.fingerprint(valid),
+                **asdict(settings),
             }  # fmt: skip
         if saved is not None:
             run = _resume(checkpoint, saved, configuration, model, stepper, epochs)
@@ -153,6 +155,7 @@ def fit(
         history = run.history
         bar = Progress(epochs, len(batches), done=len(history), show=progress)
         stack.callback(bar.close)
+        stack.enter_context(_with_history(history))
         for epoch in range(len(history), 0 if history.stopped_early else epochs):
             torch.manual_seed(derive_seed(seed, epoch, DROPOUT))
             batches.set_epoch(epoch)
@@ -200,6 +203,16 @@ def fit(
     return history
 
 
+@contextmanager
+def _with_history(history: History) -> Iterator[None]:
+    """A divergence inside carries the history of the epochs before it."""
+    try:
+        yield
+    except Diverged as error:
+        error.history = history
+        raise
+
+
 @dataclass
 class _Run:
     """What a run carries from epoch to epoch beside model and optimizer."""
@@ -208,7 +221,7 @@ class _Run:
     best_weights: dict[str, Tensor] | None = None
 
     def judge(self, model: nn.Module, monitor: str, min_delta: float, patience: int | None) -> None:
-        """Note the best epoch so far, keep its weights if there is a patience, and see whether that has run out."""
+        """Note the best epoch so far; with a patience, keep its weights and see whether that has run out."""
         history, last = self.history, len(self.history) - 1
         figures = history.valid_loss if monitor == "loss" else history.valid_accuracy
         history.best_epoch = best_epoch(figures, monitor == "accuracy", min_delta)
@@ -278,8 +291,8 @@ def _measured_settings(
 
 
 def _check_numbers(
-    epochs: int, batch_size: int, clip_norm: float | None, patience: int | None, min_delta: float, monitor: str,
-    valid: Split | None,
+    epochs: int, batch_size: int, clip_norm: float | None, patience: int | None, min_delta: float,
+    monitor: str, valid: Split | None,
 ) -> None:  # fmt: skip
     for name, value in {"epochs": epochs, "batch_size": batch_size, "patience": patience}.items():
         if value is not None and (not isinstance(value, int) or value < 1):
@@ -297,13 +310,15 @@ def _check_numbers(
 def _check_data(
     model: nn.Module, train: Split, valid: Split | None, device: torch.device, loss: Loss | None
 ) -> int | None:
-    """Number of classes K, from a forward pass over one training image; the splits are seen to fit the model."""
-    for name, split in (("train", train), ("valid", valid)):
+    """Number of classes K, from a forward pass over one image; the splits are seen to fit the model."""
+    name = type(model).__name__
+    for part, split in (("train", train), ("valid", valid)):
         if split is not None and len(split) == 0:
-            raise ValueError(f"the {name} split is empty")
+            raise ValueError(f"the {part} split is empty")
     if valid is not None and valid.images.shape[1:] != train.images.shape[1:]:
         raise ValueError(
-            f"images of train and valid differ: {tuple(train.images.shape[1:])} and {tuple(valid.images.shape[1:])}"
+            f"images of train and valid differ: {tuple(train.images.shape[1:])} "
+            f"and {tuple(valid.images.shape[1:])}"
         )
     x, _ = next(iter(Batches(train.subset(1), 1, shuffle=False, device=device)))
     was_training = model.training
@@ -312,23 +327,24 @@ def _check_data(
             logits = model.to(device).eval()(x)
     except RuntimeError as error:
         raise ValueError(
-            f"{type(model).__name__} does not take images of {tuple(x.shape[1:])} (channels, height, width): {error}"
+            f"{name} does not take images of {tuple(x.shape[1:])} (channels, height, width): {error}"
         ) from error
     finally:
         model.train(was_training)
     if not isinstance(logits, Tensor) or logits.ndim != 2 or len(logits) != 1:
         shape = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
         raise ValueError(
-            f"{type(model).__name__} must return one row of outputs per image, [B, K]; for B = 1 it gave {shape}"
+            f"{name} must return one row of outputs per image, [B, K]; for B = 1 it gave {shape}"
         )
     classes = logits.shape[1]
     if loss is None:
-        for name, split in (("train", train), ("valid", valid)):
+        for part, split in (("train", train), ("valid", valid)):
             if split is not None:
                 low, high = int(split.labels.min()), int(split.labels.max())
                 if low < 0 or high >= classes:
                     raise ValueError(
-                        f"labels of {name} go from {low} to {high}, but {type(model).__name__} has {classes} outputs (0 to {classes - 1})"
+                        f"labels of {part} go from {low} to {high}, "
+                        f"but {name} has {classes} outputs (0 to {classes - 1})"
                     )
     return classes
 

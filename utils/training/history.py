@@ -10,14 +10,20 @@ TIMES = ("seconds", "valid_seconds")
 
 
 class Diverged(RuntimeError):
-    """The loss became infinite or not a number. ``step`` (from 0), ``loss`` and ``lr`` are those of the first such step."""
+    """The loss became infinite or not a number.
+
+    ``step`` (from 0), ``loss`` and ``lr`` are those of the first such step; ``history`` holds the epochs
+    before, if it was :func:`fit` that ran.
+    """
 
     def __init__(self, step: int, loss: float, lr: float, where: str = "the training loss") -> None:
         super().__init__(
-            f"{where} is {loss} at step {step} (counted from 0) with learning rate {lr:.4g}: the run has diverged. "
+            f"{where} is {loss} at step {step} (counted from 0) with learning rate {lr:.4g}: "
+            "the run has diverged. "
             "Try a smaller learning rate, a warm-up, or clip_norm."
         )
         self.step, self.loss, self.lr = step, loss, lr
+        self.history: History | None = None
 
 
 @dataclass
@@ -58,7 +64,9 @@ class History:
         return self.train_size * len(self) / sum(self.seconds) if self.seconds else 0.0
 
     def as_dict(self, times: bool = True) -> dict[str, Any]:
-        """Plain lists, numbers and strings, as JSON takes them; ``times=False`` leaves out what was measured with a clock."""
+        """Plain lists, numbers and strings, as JSON takes them; ``times=False`` leaves out what was measured
+        with a clock.
+        """
         return {name: value for name, value in asdict(self).items() if times or name not in TIMES}
 
     @classmethod
@@ -73,7 +81,9 @@ class History:
 
 
 def best_epoch(figures: list[float], larger_is_better: bool, min_delta: float = 0.0) -> int | None:
-    """The epoch of the best figure; a later epoch counts as better only if it improves by more than ``min_delta``."""
+    """The epoch of the best figure; a later epoch counts as better only if it improves by more than
+    ``min_delta``.
+    """
     best = None
     for epoch, figure in enumerate(figures):
         gain = 0.0 if best is None else (figure - figures[best]) * (1 if larger_is_better else -1)

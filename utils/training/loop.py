@@ -67,7 +67,9 @@ def train_one_epoch(
 
 @dataclass(frozen=True)
 class Epoch:
-    """Mean loss and accuracy over the ``n`` examples of one training pass, and loss and learning rate of each of its steps."""
+    """Mean loss and accuracy over the ``n`` examples of one training pass, and loss and learning rate of each
+    of its steps.
+    """
 
     loss: float
     accuracy: float

@@ -1,4 +1,6 @@
-"""Losses: functions of (logits float [B, K], labels int64 [B] or soft float [B, K]) that return the mean over the batch."""
+"""Losses: functions of (logits float [B, K], labels int64 [B] or soft float [B, K]) that return the mean over
+the batch.
+"""
 
 from __future__ import annotations
 
@@ -23,6 +25,8 @@ def cross_entropy(label_smoothing: float = 0.0) -> Loss:
 
 
 def count_correct(logits: Tensor, y: Tensor) -> Tensor:
-    """How many rows of ``logits`` [B, K] are largest at the label, a tensor without a dimension; of soft labels, at the largest."""
+    """How many rows of ``logits`` [B, K] are largest at the label, a tensor without a dimension; of soft
+    labels, at the largest.
+    """
     target = y.argmax(1) if y.ndim == 2 else y
     return (logits.argmax(1) == target).sum()

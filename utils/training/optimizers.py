@@ -45,7 +45,8 @@ def build_optimizer(
     if optimizer == "sgd":
         return torch.optim.SGD(parameters, lr=lr, momentum=momentum, weight_decay=weight_decay, fused=fused)
     raise ValueError(
-        f"unknown optimizer {optimizer!r}; choose one of {', '.join(OPTIMIZERS)}, or pass a function of (parameters, lr)"
+        f"unknown optimizer {optimizer!r}; choose one of {', '.join(OPTIMIZERS)}, "
+        "or pass a function of (parameters, lr)"
     )
 
 

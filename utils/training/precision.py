@@ -20,7 +20,9 @@ _measured: dict[tuple, tuple[Settings, dict[Settings, float]]] = {}
 
 @dataclass(frozen=True)
 class Settings:
-    """How a model is run: on which device, in which precision ("float32", or "bfloat16" by autocast) and memory layout."""
+    """How a model is run: on which device, in which precision ("float32", or "bfloat16" by autocast) and
+    memory layout.
+    """
 
     device: str = "cpu"
     precision: str = "float32"
@@ -38,7 +40,9 @@ class Settings:
         return torch.autocast(torch.device(self.device).type, torch.bfloat16)
 
     def prepare(self, model: nn.Module) -> nn.Module:
-        """Move the model's own parameters to device and layout (in place); what comes back is the model to call."""
+        """Move the model's own parameters to device and layout (in place); what comes back is the model to
+        call.
+        """
         layout = torch.channels_last if self.channels_last else torch.contiguous_format
         model.to(self.device)
         for tensor in [*model.parameters(), *model.buffers()]:

@@ -59,7 +59,9 @@ def step(every: int, gamma: float = 0.1, *, unit: str = "epoch") -> Schedule:
 
 
 def milestones(at: tuple[int, ...] | list[int], gamma: float = 0.1, *, unit: str = "epoch") -> Schedule:
-    """Multiply by ``gamma`` when each of the steps ``at`` is reached; steps per epoch by custom. As torch's MultiStepLR."""
+    """Multiply by ``gamma`` when each of the steps ``at`` is reached; steps per epoch by custom. As torch's
+    MultiStepLR.
+    """
     at = tuple(at)
     if not at or any(t < 1 for t in at) or list(at) != sorted(set(at)):
         raise ValueError(f"milestones must be positive and increasing, got {at}")
