@@ -232,7 +232,7 @@ def test_server_busy_for_too_long_is_left(server, tmp_path, patience, pauses):
     assert pauses == []
 
 
-def drips(over):
+def drips(over, pause=0.02):
     def answer(handler):
         body = CONTENT
         wanted = handler.headers.get("Range")
@@ -245,7 +245,7 @@ def drips(over):
         for place in range(start, len(body), 20_000):
             handler.wfile.write(body[place : place + 20_000])
             handler.wfile.flush()
-            if over.wait(0.02):
+            if over.wait(pause):
                 return
 
     return answer
@@ -263,6 +263,14 @@ def test_slow_mirror_is_better_than_none(server, tmp_path, patience):
     urls = server.url("a", drips(server.over)), server.url("b", missing)
     assert fetch_file(remote(*urls), tmp_path, hasty).read_bytes() == CONTENT
     assert [path for path, _ in server.requests] == ["/a", "/b", "/a"]
+
+
+def test_of_slow_mirrors_the_fastest_is_taken(server, tmp_path, patience):
+    hasty = dataclasses.replace(patience, floor=1e9, window=0.05)
+    slowest = drips(server.over, pause=0.06)
+    urls = server.url("a", slowest), server.url("b", drips(server.over)), server.url("c", slowest)
+    assert fetch_file(remote(*urls), tmp_path, hasty).read_bytes() == CONTENT
+    assert [path for path, _ in server.requests] == ["/a", "/b", "/c", "/b"]
 
 
 def test_every_mirror_failing_tells_each_reason(server, tmp_path, patience):

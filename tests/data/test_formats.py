@@ -289,6 +289,15 @@ def test_member_that_leads_outside_is_refused_and_nothing_written(tiny, tmp_path
     assert not list(tmp_path.glob("*.png"))
 
 
+def test_file_that_is_in_an_archive_twice_is_refused(tmp_path):
+    path = tmp_path / "twice.tar"
+    with tarfile.open(path, "w") as archive:
+        for _ in range(2):
+            archive.addfile(tarfile.TarInfo("train/ant/1.png"))
+    with pytest.raises(CorruptFile, match="twice.tar holds the file 'train/ant/1.png' twice"):
+        list_files(path)
+
+
 def test_links_in_an_archive_are_not_followed(tmp_path):
     path = tmp_path / "links.tar"
     with tarfile.open(path, "w") as archive:

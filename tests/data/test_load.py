@@ -1,4 +1,4 @@
-"""``load_dataset``: names, splits, statistics, where copies are found, and what is said when there are none."""
+"""``load_dataset``: names, splits, statistics, where copies are found, what is said when there are none."""
 
 import hashlib
 import os
@@ -209,6 +209,13 @@ def test_folder_path_is_also_looked_for_under_the_data_folder(own, tiny):
         sha256=hashlib.sha256((own.data / "mine.zip").read_bytes()).hexdigest(),
         license="not stated; that of the pictures",
     )
+
+
+def test_a_folder_and_a_named_dataset_of_the_same_files_keep_their_own_names(own, tiny):
+    path = tiny.write_archive(own.data / "cifar10.zip", tiny.class_members(tiny.CIFAR10, per_class=1))
+    assert load_dataset("cifar10").provenance.title == "CIFAR-10 (PNG copy)"
+    assert load_dataset(f"folder:{path}").provenance.title == "cifar10.zip"
+    assert load_dataset("cifar10").provenance.title == "CIFAR-10 (PNG copy)"
 
 
 def test_digits_are_scikit_learns():

@@ -42,7 +42,7 @@ def tags(cell: NotebookNode) -> set[str]:
 
 
 def strip(notebook: NotebookNode) -> NotebookNode:
-    """Remove in place every output outside ``nbval-check-output`` cells, all execution counts and what editors leave behind."""
+    """Remove in place every output outside ``nbval-check-output`` cells, the counts and what editors leave behind."""
     notebook.metadata = {
         "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
         "language_info": {"name": "python"},
@@ -51,11 +51,11 @@ def strip(notebook: NotebookNode) -> NotebookNode:
         cell.metadata = {key: cell.metadata[key] for key in ("tags", "mystnb") if key in cell.metadata}
         if cell.cell_type != "code":
             continue
-        cell.execution_count = None
         kept = cell.outputs if KEEP_OUTPUT in tags(cell) else []
+        cell.execution_count = 1 if kept else None  # nbval takes a cell with outputs and no count for one that was never run
         for output in kept:
             if "execution_count" in output:
-                output["execution_count"] = None
+                output["execution_count"] = 1
         cell.outputs = kept
     return notebook
 

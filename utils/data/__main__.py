@@ -111,7 +111,8 @@ def verify_one(source: Source) -> int:
             print(f"{'ok' if right else 'DAMAGED':8} {folder.name}/{name}.npy")
     if not good:
         print(
-            f"Something differs from what was decoded. Delete its folder in {decoded_folder()}; it is made again at the next use.",
+            "Something differs from what was decoded. "
+            f"Delete its folder in {decoded_folder()}; it is made again at the next use.",
             file=sys.stderr,
         )
     return 0 if good else FAILED

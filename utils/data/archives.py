@@ -11,6 +11,7 @@ import zipfile
 import zlib
 from collections.abc import Container, Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path, PurePosixPath
 
 from utils.data.errors import CorruptFile
@@ -84,11 +85,15 @@ def list_files(path: Path) -> tuple[list[str], list[str]]:
             _refuse_outside(path, name)
         folders = [_plain(name) for name, is_folder, _ in members if is_folder]
         files = [_plain(name) for name, _, is_file in members if is_file]
-    return sorted(filter(_visible, files)), sorted(filter(_visible, folders))
+    files = sorted(filter(_visible, files))
+    twice = next((name for name, following in pairwise(files) if name == following), None)
+    if twice:
+        raise CorruptFile(f"{path} holds the file {twice!r} twice")
+    return files, sorted(filter(_visible, folders))
 
 
 def read_files(path: Path, wanted: Container[str]) -> Iterator[tuple[str, bytes]]:
-    """``(name, content)`` of each wanted file of a folder or archive, in the order in which they are stored."""
+    """``(name, content)`` of each wanted file of a folder or archive, in the order of storage."""
     if path.is_dir():
         for name in list_files(path)[0]:
             if name in wanted:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import json
 import os
 import shutil
@@ -130,7 +131,8 @@ def entries(name: str, size: int | None) -> list[tuple[Path, Meta]]:
 def entry_folder(name: str, size: int | None, sha256: str) -> Path:
     """Where the decoded copy of a source with this digest is kept."""
     scale = "original" if size is None else f"{size}px"
-    return decoded_folder() / f"{slug(name)}-{scale}-v{FORMAT}-{sha256[:16]}"
+    key = hashlib.sha256(f"{name}\0{scale}\0{FORMAT}\0{sha256}".encode()).hexdigest()
+    return decoded_folder() / f"{slug(name)}-{scale}-{key[:16]}"
 
 
 def slug(name: str) -> str:
@@ -224,8 +226,9 @@ def locked(name: str) -> Iterator[None]:
 def disk_full(folder: Path, name: str, needed: int | None) -> DiskFull:
     """The one sentence about a full disk; ``needed`` in bytes."""
     much = f"needs {_megabytes(needed)}" if needed else "needs more space"
+    free = _megabytes(shutil.disk_usage(folder).free)
     error = DiskFull(
-        f"The disk is full: {name} {much} in {folder}, where {_megabytes(shutil.disk_usage(folder).free)} are free; "
+        f"The disk is full: {name} {much} in {folder}, where {free} are free; "
         "free some, or set CNNLAB_CACHE to a folder on a larger disk."
     )
     error.errno = errno.ENOSPC

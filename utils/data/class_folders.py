@@ -1,6 +1,4 @@
-"""Decoder of class folders: ``train/<class>/picture`` and ``test/<class>/picture``, in a directory or an
-archive.
-"""
+"""Decoder of class folders: train/CLASS/picture and test/CLASS/picture, in a directory or an archive."""
 
 from __future__ import annotations
 
@@ -84,7 +82,7 @@ def read_tree(path: Path, files: list[str], folders: list[str]) -> Tree:
     if "train" not in splits or test is None:
         found = ", ".join(sorted(splits)[:5]) or "none"
         raise ValueError(
-            f"{path} must hold the folders train/ and test/ (or val/) with class folders beneath; found {found}"
+            f"{path} must hold the folders train/ and test/ (or val/) of class folders; found {found}"
         )
     listed = {
         split: _by_class(path, f"{wrapper}{folder}", files, folders)
@@ -142,9 +140,7 @@ def _by_class(path: Path, split: str, files: list[str], folders: list[str]) -> d
 
 
 def _describe(tree: Tree, source: Source, original: bool) -> tuple[str, str]:
-    """Title and note: a copy of a named dataset says in which format, and whether that format keeps the
-    pixels.
-    """
+    """Title and note: a copy of a named dataset says in which format, and whether it keeps the pixels."""
     notes = [f"{name}/ is not used" for name in tree.ignored]
     title = source.title
     if source.classes and not original:
@@ -154,7 +150,7 @@ def _describe(tree: Tree, source: Source, original: bool) -> tuple[str, str]:
         if set(suffixes) <= {".jpg", ".jpeg"}:
             title += " (JPEG copy)"
             notes.append(
-                "lossy: compressed anew as JPEG, so accuracies come out a little lower than on the original pixels"
+                "lossy: compressed anew as JPEG, so accuracies come out a little lower than on the original"
             )
         elif set(suffixes) <= {".png", ".bmp", ".ppm"}:
             title += " (PNG copy)" if set(suffixes) == {".png"} else " (copy)"
@@ -181,16 +177,23 @@ def _blocks(path: Path, places: dict[str, tuple[str, int]], size: int | None) ->
                 break
             if batch and len(pending) < 2 * workers:
                 continue
-            for name, image in pending.pop(0).result():
+            decoded = pending.pop(0).result()
+            for name, image in decoded:
                 expected = expected or (name, image.shape)
                 if image.shape != expected[1]:
                     raise ValueError(
                         f"{path}: {name!r} is {image.shape[2]}×{image.shape[1]} pixels, {expected[0]!r} is "
                         f"{expected[1][2]}×{expected[1][1]}; give a size, as in load_dataset(…, size=64)"
                     )
-                split, place = places[name]
-                seen += 1
-                yield split, np.array([place]), image[None]
+            seen += len(decoded)
+            for split in ("train", "test"):
+                mine = [(places[name][1], image) for name, image in decoded if places[name][0] == split]
+                if mine:
+                    yield (
+                        split,
+                        np.array([place for place, _ in mine]),
+                        np.stack([image for _, image in mine]),
+                    )
     if seen != len(places):
         raise CorruptFile(f"{path} is incomplete: {seen} of {len(places)} pictures could be read")
 

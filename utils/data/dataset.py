@@ -43,7 +43,8 @@ class Split:
             )
         if self.labels.dtype != torch.int64 or self.labels.shape != self.images.shape[:1]:
             raise ValueError(
-                f"labels must be int64 [{len(self.images)}], got {self.labels.dtype} {tuple(self.labels.shape)}"
+                f"labels must be int64 [{len(self.images)}], "
+                f"got {self.labels.dtype} {tuple(self.labels.shape)}"
             )
         channels = self.images.shape[1]
         if len(self.mean) != channels or len(self.std) != channels:
@@ -87,6 +88,6 @@ class Dataset:
     def __str__(self) -> str:
         channels, height, width = self.train.images.shape[1:]
         return (
-            f"{self.provenance.title}: {len(self.train):,} training, {len(self.valid):,} validation and {len(self.test):,} test "
-            f"images, {channels}×{height}×{width}, {len(self.classes)} classes"
+            f"{self.provenance.title}: {len(self.train):,} training, {len(self.valid):,} validation and "
+            f"{len(self.test):,} test images, {channels}×{height}×{width}, {len(self.classes)} classes"
         )

@@ -36,8 +36,7 @@ class Patience:
 
     timeout: seconds without a byte before a connection counts as stalled.
     floor, window: a mirror that gives fewer than ``floor`` bytes a second over ``window`` seconds is left for
-        the next one; when all have
-        been tried, the slow ones are taken as they are.
+        the next one; when all have been tried, the fastest of the slow ones is taken as it is.
     attempts: tries at one mirror after busy answers and broken connections.
     pause, longest_pause: seconds before the second try, doubled each time; a longer ``Retry-After`` is
         honoured up to the latter.
@@ -57,7 +56,11 @@ class MirrorFailed(Exception):
 
 
 class TooSlow(MirrorFailed):
-    """A mirror works, but below the speed floor."""
+    """A mirror works, but below the speed floor; ``speed`` in bytes a second."""
+
+    def __init__(self, speed: float) -> None:
+        super().__init__(f"only {speed / 1000:,.0f} kB/s")
+        self.speed = speed
 
 
 class TryAgain(MirrorFailed):
@@ -85,59 +88,60 @@ def fetch_file(remote: RemoteFile, folder: Path, patience: Patience) -> Path:
         return target
     make_folder(target.parent)
     part = target.with_name(f"{target.name}.{remote.md5[:8]}.part")
-    reasons: dict[str, str] = {}
-    slow = []
-    for number, url in enumerate(remote.urls):
-        hurry = number + 1 < len(remote.urls)  # with no mirror left, slow is better than nothing
-        if _try_mirror(url, remote, part, patience, hurry, reasons, slow):
-            break
-    else:
-        if not any(_try_mirror(url, remote, part, patience, False, reasons, []) for url in slow):
-            told = "; ".join(f"{host}: {reason}" for host, reason in reasons.items())
-            raise DatasetNotFound(f"{Path(remote.path).name} from no mirror: {told}")
+    _from_any_mirror(remote, part, patience)
     os.replace(part, target)
     return target
 
 
-def _try_mirror(
-    url: str,
-    remote: RemoteFile,
-    part: Path,
-    patience: Patience,
-    hurry: bool,
-    reasons: dict[str, str],
-    slow: list[str],
-) -> bool:
-    """Whether the whole, checked file is in ``part`` now; if not, ``reasons`` tells why."""
-    host = urlsplit(url).netloc
+def _from_any_mirror(remote: RemoteFile, part: Path, patience: Patience) -> None:
+    """Get the whole, checked file into ``part``; ``DatasetNotFound`` with each mirror's reason if none gives
+    it.
+    """
+    reasons: dict[str, MirrorFailed] = {}
+    for number, url in enumerate(remote.urls):
+        slow = [reason for reason in reasons.values() if isinstance(reason, TooSlow)]
+        hurry = number + 1 < len(remote.urls) or bool(
+            slow
+        )  # with nothing else left, slow is better than none
+        try:
+            return _from_mirror(url, remote, part, patience, hurry)
+        except MirrorFailed as error:
+            reasons[url] = error
+    speeds = {url: reason.speed for url, reason in reasons.items() if isinstance(reason, TooSlow)}
+    for url in sorted(speeds, key=speeds.get, reverse=True):
+        try:
+            return _from_mirror(url, remote, part, patience, hurry=False)
+        except MirrorFailed as error:
+            reasons[url] = error
+    told = "; ".join(f"{urlsplit(url).netloc}: {reason}" for url, reason in reasons.items())
+    raise DatasetNotFound(f"{Path(remote.path).name} from no mirror: {told}")
+
+
+def _from_mirror(url: str, remote: RemoteFile, part: Path, patience: Patience, hurry: bool) -> None:
+    """Get the whole, checked file into ``part``, in several attempts. Raises ``MirrorFailed`` with the last
+    reason.
+    """
     for attempt in range(patience.attempts):
+        last = attempt + 1 == patience.attempts
         resumed = part.exists() and part.stat().st_size > 0
         try:
             if not _is_whole(part, remote):
                 _transfer(url, remote, part, patience, hurry)
-            if file_digest(part, "md5") == remote.md5:
-                return True
-            part.unlink()
-            if not resumed:  # else the wrong bytes may be another mirror's: once more from the start
-                raise MirrorFailed("the bytes are not those of the original (wrong MD5)")
-            reasons[host] = "wrong MD5 after resuming"
         except TryAgain as error:
-            reasons[host] = str(error)
-            if attempt + 1 < patience.attempts:
-                wait = max(patience.pause * 2**attempt, error.after)
-                if wait > patience.longest_pause:
-                    return False
-                patience.sleep(wait)
-        except MirrorFailed as error:
-            reasons[host] = str(error)
-            if isinstance(error, TooSlow):
-                slow.append(url)
-            return False
+            wait = max(patience.pause * 2**attempt, error.after)
+            if last or wait > patience.longest_pause:
+                raise
+            patience.sleep(wait)
+            continue
         except OSError as error:
             if error.errno in FULL:
                 raise disk_full(part.parent, remote.path, remote.size) from error
             raise
-    return False
+        if file_digest(part, "md5") == remote.md5:
+            return
+        part.unlink()
+        if last or not resumed:  # else the wrong bytes may be another mirror's: once more from the start
+            raise MirrorFailed("the bytes are not those of the original (wrong MD5)")
 
 
 def _is_whole(part: Path, remote: RemoteFile) -> bool:
@@ -208,7 +212,7 @@ def _copy(
             elapsed = time.monotonic() - began
             if elapsed >= patience.window:
                 if hurry and counted / elapsed < patience.floor:
-                    raise TooSlow(f"only {counted / elapsed / 1000:,.0f} kB/s")
+                    raise TooSlow(counted / elapsed)
                 began, counted = time.monotonic(), 0
 
 

@@ -1,4 +1,4 @@
-"""Data that are there without any file of their own: digits from scikit-learn's wheel, shapes made by code."""
+"""Data that need no file of their own: digits from scikit-learn's wheel, shapes made by code."""
 
 from __future__ import annotations
 

@@ -12,4 +12,4 @@ class CorruptFile(ValueError):
 
 
 class DiskFull(OSError):
-    """Decoding or downloading ran out of disk space: the message names the folder and the megabytes needed."""
+    """Decoding or downloading ran out of disk space: the message names the folder and the space needed."""

@@ -165,9 +165,9 @@ def decode_idx(path: Path, source: Source) -> Decoding:
 
 def _idx_note(path: Path, source: Source, content: dict[str, bytes]) -> str:
     files = [path / f"{name}.gz" for name in content]
-    if all(file.is_file() for file in files):
-        if [file_digest(file, "md5") for file in files] == [remote.md5 for remote in source.files]:
-            return ""
+    official = [remote.md5 for remote in source.files]
+    if all(file.is_file() for file in files) and [file_digest(file, "md5") for file in files] == official:
+        return ""
     if all(hashlib.sha256(value).hexdigest() == FASHION_CONTENT[name] for name, value in content.items()):
         return "compressed anew; the images and labels are the official ones"
     return NOT_IDENTICAL.replace("file", "files")

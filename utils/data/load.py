@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from utils.data.cache import (
     Entry,
@@ -53,12 +55,10 @@ def load_dataset(
     "digits" and "shapes" need none of these.
 
     valid: examples moved from the training to the validation split, drawn with ``seed`` in equal shares of
-        each class; None means
-        5,000, or a tenth of the training split where that is smaller. Mean and std are those of the whole
-        training split.
+        each class; None means 5,000, or a tenth of the training split where that is smaller. Mean and std are
+        those of the whole training split.
     size: pixels per side; larger or smaller pictures are resized once, on decoding. None keeps them as they
-        are, except "imagenette"
-        (128) and "digits" (32).
+        are, except "imagenette" (128) and "digits" (32).
     download: False looks only at what is on this machine.
     n_train, n_test: only for "shapes", which can be made in any number.
 
@@ -69,7 +69,7 @@ def load_dataset(
     size = _checked_size(size, source)
     if source.name != "shapes" and (n_train, n_test) != (None, None):
         raise ValueError(
-            f"n_train and n_test are for 'shapes', which is made by code; {name!r} has a fixed number of pictures"
+            f"n_train and n_test are for 'shapes', which is made by code; {name!r} has a fixed size"
         )
     if source.name in EMBEDDED:
         arrays = load_digits(source, size) if name == "digits" else load_shapes(source, n_train, n_test)
@@ -85,9 +85,7 @@ def load_dataset(
 
 
 def open_or_build(source: Source, size: int | None, download: bool, root: str | Path | None) -> Entry:
-    """The decoded copy of a source that has files: opened, else decoded from local files, else from a
-    download.
-    """
+    """The decoded copy of a source: opened, else decoded from local files, else from a download."""
     local = find_local(source, root)
     entry = _cached(source, size, local)
     if entry is not None:
@@ -123,9 +121,7 @@ def not_found(source: Source, why: str, root: str | Path | None = None) -> Datas
 
 
 def _cached(source: Source, size: int | None, local: LocalCopy | None) -> Entry | None:
-    """A decoded copy that belongs to the local files as they are now, or, where there are none, the latest
-    one.
-    """
+    """A decoded copy of the local files as they are now, or, where there are none, the latest one."""
     state = fingerprint(local.files, local.base) if local else None
     for folder, meta in entries(source.name, size):
         if state is None or state in meta.fingerprints:
@@ -196,21 +192,21 @@ def _assemble(
     seed: int,
 ) -> Dataset:
     """Carve out the validation split. With none, the training split stays memory-mapped."""
-    tensors = {split: torch.from_numpy(array) for split, array in images.items()}
-    answers = {split: torch.from_numpy(np.array(array)) for split, array in labels.items()}
-    held_out = valid_size(valid, len(answers["train"]))
-    pictures, targets = tensors["train"], answers["train"]
-    if held_out:
-        train, chosen = (torch.from_numpy(part) for part in carve(labels["train"], held_out, seed))
-    else:
-        train, chosen = slice(None), slice(0)
-    return Dataset(
-        name=name,
-        train=Split(pictures[train], targets[train], mean, std),
-        valid=Split(pictures[chosen], targets[chosen], mean, std),
-        test=Split(tensors["test"], answers["test"], mean, std),
-        classes=classes,
-        mean=mean,
-        std=std,
-        provenance=provenance,
+    train, test = (
+        Split(torch.from_numpy(images[split]), torch.from_numpy(np.array(labels[split])), mean, std)
+        for split in ("train", "test")
     )
+    held_out = valid_size(valid, len(train))
+    if held_out:
+        train, chosen = (
+            _rows(train, torch.from_numpy(rows)) for rows in carve(labels["train"], held_out, seed)
+        )
+    else:
+        chosen = replace(train, images=train.images[:0], labels=train.labels[:0])
+    return Dataset(name, train, chosen, test, classes, mean, std, provenance)
+
+
+def _rows(split: Split, rows: Tensor) -> Split:
+    """Those examples, copied; whole images at a time, which is twice as fast as indexing by all dimensions."""
+    images = split.images.flatten(1).index_select(0, rows).unflatten(1, split.images.shape[1:])
+    return replace(split, images=images, labels=split.labels[rows])

@@ -18,7 +18,7 @@ def is_picture(name: str) -> bool:
 
 
 def decode_picture(content: bytes, size: int | None) -> np.ndarray:
-    """RGB uint8 ``[3, H, W]`` of an encoded picture, brought to ``size``; raises one of ``DECODING_ERRORS``."""
+    """RGB uint8 ``[3, H, W]`` of an encoded picture, brought to ``size``; raises ``DECODING_ERRORS``."""
     with Image.open(io.BytesIO(content)) as picture:
         rgb = picture if picture.mode == "RGB" else picture.convert("RGB")
         rgb.load()

@@ -124,8 +124,12 @@ SOURCES = {
             license=CIFAR_TERMS,
             layout="cifar",
             classes=CIFAR10_CLASSES,
-            files=(_cifar_file("cifar-10-python.tar.gz", "c58f30108f718f92721af3b95e74349a", 170_498_071, "cifar10"),),
-            place="cifar-10-python.tar.gz, the folder cifar-10-batches-py, or class folders (cifar10-….tar.gz)",
+            files=(
+                _cifar_file(
+                    "cifar-10-python.tar.gz", "c58f30108f718f92721af3b95e74349a", 170_498_071, "cifar10"
+                ),
+            ),
+            place="cifar-10-python.tar.gz, the folder cifar-10-batches-py or class folders (cifar10-*.tar.gz)",
         ),
         Source(
             name="cifar100",
@@ -133,7 +137,11 @@ SOURCES = {
             summary="60,000 colour photographs 32×32, 100 classes (the fine labels)",
             license=CIFAR_TERMS,
             layout="cifar",
-            files=(_cifar_file("cifar-100-python.tar.gz", "eb9058c3a382ffc7106e4002c42a8d85", 169_001_437, "cifar100"),),
+            files=(
+                _cifar_file(
+                    "cifar-100-python.tar.gz", "eb9058c3a382ffc7106e4002c42a8d85", 169_001_437, "cifar100"
+                ),
+            ),
             place="cifar-100-python.tar.gz or the folder cifar-100-python",
         ),
         Source(
@@ -160,7 +168,10 @@ SOURCES = {
             classes=tuple(IMAGENETTE_CLASSES.values()),
             files=(
                 RemoteFile(
-                    "imagenette2-160.tgz", "e793b78cc4c9e9a4ccc0c1155377a412", None, (FASTAI + "imagenette2-160.tgz",)
+                    "imagenette2-160.tgz",
+                    "e793b78cc4c9e9a4ccc0c1155377a412",
+                    None,
+                    (FASTAI + "imagenette2-160.tgz",),
                 ),
             ),
             place="imagenette2-160.tgz or the folder imagenette2-160",
@@ -191,9 +202,7 @@ EMBEDDED = tuple(name for name, source in SOURCES.items() if source.layout == "e
 
 
 def get_source(name: str) -> Source:
-    """The source called ``name``, also for ``folder:PATH``; ``ValueError`` listing the choices on an unknown
-    one.
-    """
+    """The source called ``name``, or ``folder:PATH``; ``ValueError`` listing the choices if unknown."""
     if isinstance(name, str) and name.startswith(FOLDER_PREFIX) and len(name) > len(FOLDER_PREFIX):
         path = name.removeprefix(FOLDER_PREFIX).replace("\\", "/").rstrip("/")
         return Source(
