@@ -207,6 +207,6 @@ def _assemble(
 
 
 def _rows(split: Split, rows: Tensor) -> Split:
-    """Those examples, copied; whole images at a time, which is twice as fast as indexing by all dimensions."""
+    """Those examples, copied; whole images at a time, twice as fast as indexing all dimensions."""
     images = split.images.flatten(1).index_select(0, rows).unflatten(1, split.images.shape[1:])
     return replace(split, images=images, labels=split.labels[rows])

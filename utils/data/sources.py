@@ -129,7 +129,7 @@ SOURCES = {
                     "cifar-10-python.tar.gz", "c58f30108f718f92721af3b95e74349a", 170_498_071, "cifar10"
                 ),
             ),
-            place="cifar-10-python.tar.gz, the folder cifar-10-batches-py or class folders (cifar10-*.tar.gz)",
+            place="cifar-10-python.tar.gz, the folder cifar-10-batches-py or class folders (cifar10-*.zip)",
         ),
         Source(
             name="cifar100",
