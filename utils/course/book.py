@@ -63,6 +63,8 @@ def build_book(profile: str, strict: bool = True, root: Path = ROOT) -> Path:
     key = fingerprint(profile, root)
     config = yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8"))
     config["execute"]["cache"] = str(build / "executed" / key)
+    extensions = config["sphinx"]["local_extensions"]  # counted from the configuration file, which here lies in _build
+    config["sphinx"]["local_extensions"] = {name: str(root / folder) for name, folder in extensions.items()}
     written = build / "book_config.yml"
     written.write_text(yaml.safe_dump(config, allow_unicode=True, sort_keys=False), encoding="utf-8")
 
