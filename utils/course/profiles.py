@@ -22,11 +22,11 @@ SIZES: dict[str, dict[str, tuple]] = {
     },
     "02_lenet": {
         "digits_images": (1200, 1200, 1200),  # training pictures; the embedded digits have 1,437 with validation
-        "digits_epochs": (5, 20, 60),
+        "digits_epochs": (4, 20, 60),
         "garments_images": (1600, 8000, 55000),
-        "garments_epochs": (5, 5, 20),
+        "garments_epochs": (4, 5, 20),
         "colour_images": (1600, 10000, 45000),
-        "colour_epochs": (5, 5, 20),
+        "colour_epochs": (4, 5, 20),
         "rates": ((3e-3,), (1e-3, 3e-3), (1e-3, 3e-3)),  # learning rates that each network may choose from
         "seeds": (2, 3, 5),
         "valid_images": (500, 2000, 5000),

@@ -72,11 +72,13 @@ class Results:
     def describe(self) -> str:
         """One line on what was run: data, profile, seeds, device, date."""
         first = self.runs[0]
+        epochs = len(first["history"]["train_loss"])
         seeds = sorted({run["seed"] for run in self.runs})
+        devices = sorted({run["device"] for run in self.runs})
         dates = sorted(run["started"][:10] for run in self.runs)
         return (
             f"{self.experiment}: {first['dataset']['title']}, {first['dataset']['train']:,} training images, "
-            f"{len(first['history']['train_loss'])} epochs, seeds {', '.join(map(str, seeds))}, {first['device']}, {dates[-1]}"
+            f"{epochs} epochs, seeds {', '.join(map(str, seeds))}, {' and '.join(devices)}, {dates[-1]}"
         )
 
 
