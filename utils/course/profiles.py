@@ -25,7 +25,7 @@ SIZES: dict[str, dict[str, tuple]] = {
         "digits_epochs": (4, 20, 60),
         "garments_images": (1600, 8000, 55000),
         "garments_epochs": (4, 5, 20),
-        "colour_images": (1600, 10000, 45000),
+        "colour_images": (2000, 10000, 45000),
         "colour_epochs": (4, 5, 20),
         "rates": ((3e-3,), (1e-3, 3e-3), (1e-3, 3e-3)),  # learning rates that each network may choose from
         "seeds": (2, 3, 5),
