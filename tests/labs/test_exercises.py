@@ -38,20 +38,19 @@ def kernel():
         context.__exit__(None, None, None)
 
 
-def run(client, notebook, number, source=None):
-    cell = notebook.cells[number]
-    if source is not None:
-        cell = {**cell, "source": source}
-        cell = type(notebook.cells[number])(cell)
+def run(client, notebook, number, source):
+    """Execute cell ``number`` with the given source; the client puts the cell it ran into the notebook."""
+    cell = type(notebook.cells[number])({**notebook.cells[number], "source": source})
     return client.execute_cell(cell, number)
 
 
 @pytest.mark.parametrize("path, number", EXERCISES)
 def test_stub_fails_and_solution_passes(kernel, path, number):
     client, notebook = kernel(path)
-    run(client, notebook, number, stub(notebook.cells[number].source))
+    solution, check = (cell.source for cell in read(path).cells[number : number + 2])
+    run(client, notebook, number, stub(solution))
     with pytest.raises(CellExecutionError, match="✗ .*not written yet"):
-        run(client, notebook, number + 1)
-    run(client, notebook, number)
-    passed = run(client, notebook, number + 1)
+        run(client, notebook, number + 1, check)
+    run(client, notebook, number, solution)
+    passed = run(client, notebook, number + 1, check)
     assert any("✓" in output.get("text", "") for output in passed.outputs), "a passed check must say so"
