@@ -121,5 +121,5 @@ def test_an_answer_that_is_right_up_to_what_the_softmax_ignores_passes():
 
 def test_the_table_is_that_of_the_paper():
     """Ten of the sixteen C3 maps read each S2 map; 60 connections in all (LeCun et al. 1998, Table I)."""
-    assert [sum(source in row for row in check.C3_TABLE) for source in range(6)] == [10] * 6
-    assert sum(map(len, check.C3_TABLE)) == 60
+    assert [sum(source in row for row in check.C3_CONNECTIONS) for source in range(6)] == [10] * 6
+    assert sum(map(len, check.C3_CONNECTIONS)) == 60

@@ -10,26 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from utils.course.checks.core import CheckFailed, call, expect_close, expect_equal, passed
+from utils.models.lenet import C3_CONNECTIONS
 
-# The S2 maps that feed each map of C3 in LeNet-5 (LeCun et al. 1998, Table I).
-C3_TABLE = (
-    (0, 1, 2),
-    (1, 2, 3),
-    (2, 3, 4),
-    (3, 4, 5),
-    (0, 4, 5),
-    (0, 1, 5),
-    (0, 1, 2, 3),
-    (1, 2, 3, 4),
-    (2, 3, 4, 5),
-    (0, 3, 4, 5),
-    (0, 1, 4, 5),
-    (0, 1, 2, 5),
-    (0, 1, 3, 4),
-    (1, 2, 4, 5),
-    (0, 2, 3, 5),
-    (0, 1, 2, 3, 4, 5),
-)
 LENET_LAYERS = ((5, 1), (2, 2), (5, 1), (2, 2), (5, 1))  # kernel and stride of C1, S2, C3, S4, C5
 RANDOM_CASES = 20
 
@@ -40,7 +22,7 @@ def conv_parameters(function: Callable) -> None:
     cases: list[tuple[Sequence[Sequence[int]], int]] = [
         ([(0,)] * 6, 5),
         ([tuple(range(6))] * 16, 5),
-        (C3_TABLE, 5),
+        (C3_CONNECTIONS, 5),
         ([(0, 1, 2)], 1),
         ([(), (1, 3)], 3),  # a map that sees no input keeps its bias
     ]
