@@ -1,5 +1,7 @@
 """One epoch and the evaluation, against the same thing written out step by step."""
 
+import copy
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -59,6 +61,41 @@ def test_an_epoch_equals_the_loop_written_out():
     # 50 examples in batches of 16, 16, 16 and 2: the sum is divided by examples, not by batches
     assert epoch.loss == pytest.approx(total / 50) and epoch.loss != pytest.approx(sum(losses) / 4, rel=1e-6)
     assert epoch.accuracy == correct / 50
+
+
+class TwoHeads(nn.Module):
+    """A network with an auxiliary head that only runs in training mode."""
+
+    auxiliary_weight = 0.3
+
+    def __init__(self):
+        super().__init__()
+        self.body, self.head = network(), network(seed=1)
+
+    def forward(self, x):
+        return (self.body(x), self.head(x)) if self.training else self.body(x)
+
+
+def test_auxiliary_heads_add_their_share_of_the_gradient():
+    data, model = split(), TwoHeads()
+    apart = [copy.deepcopy(model.body), copy.deepcopy(model.head)]
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    torch.manual_seed(5)
+    epoch = train_one_epoch(model, Batches(data, 50), optimizer)
+
+    torch.manual_seed(5)
+    x, y = next(iter(Batches(data, 50)))
+    for part, weight in zip(apart, (1.0, 0.3), strict=True):  # the heads share nothing: each moves by itself
+        loss = F.cross_entropy(part.train()(x), y)
+        loss.backward()
+        with torch.no_grad():
+            for parameter in part.parameters():
+                parameter -= 0.1 * weight * parameter.grad
+        if weight == 1.0:
+            assert epoch.loss == loss.item()
+    for ours, theirs in zip(model.parameters(), [p for part in apart for p in part.parameters()], strict=True):
+        torch.testing.assert_close(ours, theirs)
+    assert evaluate(model, data).n == 50
 
 
 def test_the_learning_rate_is_that_of_the_step_for_every_group():

@@ -1,7 +1,51 @@
 """The networks of the course by name. Each family has a file that names its paper and the deviations."""
 
-from utils.models import baselines, lenet  # importing a family registers its networks
+from utils.models import (  # importing a family registers its networks
+    alexnet,
+    all_cnn,
+    baselines,
+    cleanlab_cnn,
+    convnext,
+    densenet,
+    factorised_cnn,
+    googlenet,
+    highway,
+    lenet,
+    mobilenet_v2,
+    patchify_vgg,
+    resnet,
+    resnet_cifar,
+    se_residual,
+    squeeze_excitation,
+    vgg,
+    vit,
+    zfnet,
+)
 from utils.models.baselines import mlp_width
 from utils.models.registry import build_model, list_models, register
 
-__all__ = ["baselines", "build_model", "lenet", "list_models", "mlp_width", "register"]
+__all__ = [
+    "alexnet",
+    "all_cnn",
+    "baselines",
+    "build_model",
+    "cleanlab_cnn",
+    "convnext",
+    "densenet",
+    "factorised_cnn",
+    "googlenet",
+    "highway",
+    "lenet",
+    "list_models",
+    "mlp_width",
+    "mobilenet_v2",
+    "patchify_vgg",
+    "register",
+    "resnet",
+    "resnet_cifar",
+    "se_residual",
+    "squeeze_excitation",
+    "vgg",
+    "vit",
+    "zfnet",
+]

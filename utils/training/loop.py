@@ -39,8 +39,10 @@ def train_one_epoch(
     """One pass over ``batches`` of (x [B, C, H, W], y), with an optimizer step after each; the model is left
     in training mode.
 
-    ``loss_function(logits, y)`` returns the mean over the batch. ``lr_factor(step)`` scales the base learning
-    rates (default: the optimizer's present ones); steps count on from ``first_step``. ``clip_norm`` bounds
+    ``loss_function(logits, y)`` returns the mean over the batch. A network with auxiliary heads returns
+    (logits, head, …) in training mode: the gradient is that of the loss plus the network's
+    ``auxiliary_weight`` times each head's, and what is recorded is the loss of the logits. ``lr_factor(step)``
+    scales the base learning rates (default: the optimizer's present ones); steps count on from ``first_step``. ``clip_norm`` bounds
     the norm of the whole gradient. Each probe is called as ``probe(model=, step=, loss=, x=, y=)`` when the
     gradients are there and the weights have not moved yet. Raises :class:`~utils.training.history.Diverged`
     with the first step whose loss is not finite.
@@ -52,10 +54,14 @@ def train_one_epoch(
     for step, (x, y) in enumerate(batches, start=first_step):
         lr = set_learning_rates(optimizer, base_lrs, lr_factor(step))
         with settings.autocast():
-            logits = model(x)
+            outputs = model(x)
+        logits, *auxiliary = outputs if isinstance(outputs, tuple) else (outputs,)
         loss = loss_function(logits.float(), y)
+        total = loss
+        for head in auxiliary:
+            total = total + model.auxiliary_weight * loss_function(head.float(), y)
         optimizer.zero_grad()
-        loss.backward()
+        total.backward()
         for probe in probes:
             probe(model=model, step=step, loss=loss.detach(), x=x, y=y)
         if clip_norm is not None:

@@ -1,0 +1,617 @@
+"""What each operation does to the field of its input: the rules behind ``receptive_field``.
+
+A rule is a function ``rule(call, *args, **kwargs)`` with the arguments of the operation, in which every tensor
+that depends on the input is a :class:`~utils.analysis.fields.Field`; other tensors are as they were, without
+values. ``call`` is a :class:`Call`. It returns the field of the result: a ``Field``, a list of them for several
+results, or ``None`` for a result that does not depend on the input.
+
+Rules are found by the name of the operation (the same for ``torch.relu``, ``F.relu`` and ``x.relu()``), or by
+the class of a module, which is then not looked into. To add one::
+
+    @field_rule("my_operation")            # or @field_rule(MyModule)
+    def _(call, x, *args, **kwargs):
+        return window(x, dim=2, n=call.shape[2], kernel=3, stride=1, padding=1)
+
+An operation without a rule is an error: a guess would be wrong without a sign of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.utils._pytree import tree_leaves
+
+from utils.analysis.fields import (
+    Field,
+    all_of,
+    concatenate,
+    everything,
+    expand,
+    expand_dim,
+    insert,
+    merge,
+    mix,
+    permute,
+    reduce,
+    resample,
+    reshape,
+    spread,
+    take,
+    window,
+)
+
+Rule = Callable[..., "Field | list[Field] | None"]
+RULES: dict[str | type[nn.Module], Rule] = {}
+
+
+class NoRule(ValueError):
+    """An operation of which it is not known what its units see."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """What a rule may need beside the arguments: the name, the shapes of all results, the user's choice."""
+
+    name: str
+    shapes: tuple[tuple[int, ...], ...]
+    ignore_gates: bool = False
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of the (first) result."""
+        return self.shapes[0]
+
+
+def field_rule(*operations: str | type[nn.Module]) -> Callable[[Rule], Rule]:
+    """Decorator: the rule of these operations (function names without underscores at the end) or modules."""
+
+    def add(rule: Rule) -> Rule:
+        for operation in operations:
+            if operation in RULES:
+                raise ValueError(f"there is already a rule for {operation!r}")
+            RULES[operation] = rule
+        return rule
+
+    return add
+
+
+def rule_for_module(module: nn.Module) -> Rule | None:
+    """The rule of the class of a module or of the nearest class above it."""
+    return next((RULES[kind] for kind in type(module).__mro__ if kind in RULES), None)
+
+
+def fields_in(*values: Any) -> list[Field]:
+    return [leaf for leaf in tree_leaves(values) if isinstance(leaf, Field)]
+
+
+# --- element by element
+
+OPERATORS = "add sub truediv floordiv mod pow and or xor".split()
+COMPARISONS = "lt le gt ge eq ne".split()
+ELEMENTWISE = """
+    abs add addcdiv addcmul alpha_dropout bernoulli bfloat16 bool ceil celu clamp clamp_max clamp_min clip clone
+    contiguous cos cpu cuda data detach div divide double dropout dropout1d dropout2d dropout3d elu eq erf exp
+    expm1 feature_alpha_dropout feature_dropout float floor floor_divide fmod ge gelu greater gt half hardshrink
+    hardsigmoid hardswish hardtanh int isfinite isinf isnan le leaky_relu lerp less log log1p log2 logical_and
+    logical_not logical_or logit logsigmoid long lt masked_fill maximum minimum mish nan_to_num ne neg
+    negative positive pow prelu reciprocal relu relu6 remainder requires_grad round rrelu rsqrt rsub selu sigmoid
+    sign silu sin softplus softshrink softsign sqrt square sub subtract tan tanh tanhshrink threshold to
+    true_divide trunc type type_as where
+""".split()
+
+
+@field_rule(
+    *ELEMENTWISE,
+    *(f"__{kind}{op}__" for op in OPERATORS for kind in ("", "r", "i")),
+    *(f"__{op}__" for op in COMPARISONS),
+    *("__neg__", "__invert__", "__abs__", "__pos__"),
+)
+def elementwise(call: Call, *args: Any, **kwargs: Any) -> Field:
+    """Each unit sees what the units at the same place see."""
+    return expand(merge(fields_in(args, kwargs)), call.shape)
+
+
+@field_rule("mul", "__mul__", "__rmul__", "__imul__", "multiply")
+def multiply(call: Call, *args: Any, **kwargs: Any) -> Field:
+    """As element by element; a gate, one factor for the whole map that is computed from the whole map, may be
+    ignored.
+    """
+    fields = fields_in(args, kwargs)
+    if call.ignore_gates and len(fields) > 1:
+        fields = [field for field in fields if not _is_gate(field)] or fields
+    return expand(merge(fields), call.shape)
+
+
+def _is_gate(field: Field) -> bool:
+    return all(span.whole for span in field.spans) and not any(f.place and f.n > 1 for f in field.factors)
+
+
+@field_rule("zeros_like", "ones_like", "empty_like", "full_like", "rand_like", "randn_like", "randint_like")
+@field_rule("new_zeros", "new_ones", "new_empty", "new_full", "new_tensor")
+def _only_the_shape(call: Call, *args: Any, **kwargs: Any) -> None:
+    return None
+
+
+@field_rule("batch_norm")
+def _batch_norm(
+    call: Call, x: Field, mean: Any = None, var: Any = None, weight: Any = None, bias: Any = None,
+    training: bool = False, *args: Any, **kwargs: Any,
+) -> Field:  # fmt: skip
+    """With running statistics each unit sees itself; with those of the batch, all of its map."""
+    return all_of(x, range(2, x.ndim)) if training else x
+
+
+# --- windows
+
+
+def _each(value: int | Sequence[int], n: int) -> tuple[int, ...]:
+    """One number for each of n axes."""
+    values = tuple(value) if isinstance(value, list | tuple) else (value,)
+    return values * n if len(values) == 1 else values
+
+
+def _windows(call: Call, x: Field, kernel, stride, padding, dilation=1) -> Field:
+    """A window along each of the last dimensions, as many as ``kernel`` has numbers."""
+    n = len(kernel)
+    settings = zip(kernel, *(_each(value, n) for value in (stride, padding, dilation)), strict=True)
+    for dim, (size, step, pad, spacing) in enumerate(settings, start=x.ndim - n):
+        x = window(x, dim, call.shape[dim], size, step, pad, spacing)
+    return x
+
+
+def _channels_first(x: Field, n: int) -> int:
+    """The dimension of the channels; without a batch dimension it is the first."""
+    return x.ndim - n - 1
+
+
+@field_rule("conv1d", "conv2d", "conv3d")
+def _convolution(call: Call, x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1) -> Field:
+    _only_first(call, x, weight, bias)
+    kernel = tuple(weight.shape[2:])
+    n = len(kernel)
+    dilation = _each(dilation, n)
+    if padding == "valid":
+        padding = 0
+    elif padding == "same":
+        padding = tuple(d * (k - 1) // 2 for k, d in zip(kernel, dilation, strict=True))
+    x = mix(x, _channels_first(x, n), weight.shape[0], groups)
+    return _windows(call, x, kernel, stride, padding, dilation)
+
+
+@field_rule("conv_transpose1d", "conv_transpose2d", "conv_transpose3d")
+def _transposed_convolution(
+    call: Call, x, weight, bias=None, stride=1, padding=0, output_padding=0, groups=1, dilation=1
+) -> Field:
+    _only_first(call, x, weight, bias)
+    kernel = tuple(weight.shape[2:])
+    n = len(kernel)
+    x = mix(x, _channels_first(x, n), weight.shape[1] * groups, groups)
+    settings = zip(kernel, *(_each(value, n) for value in (stride, padding, dilation)), strict=True)
+    for dim, (size, step, pad, spacing) in enumerate(settings, start=x.ndim - n):
+        x = spread(x, dim, call.shape[dim], size, step, pad, spacing)
+    return x
+
+
+def _only_first(call: Call, first: Any, *others: Any) -> None:
+    if fields_in(*others) or not isinstance(first, Field):
+        raise NoRule(f"{call.name} has weights that are computed from the input")
+
+
+def _pooling(axes: int) -> Rule:
+    def pool(call: Call, x, kernel_size, stride=None, padding=0, *args, dilation=1, **kwargs) -> Any:
+        """Also with ceil_mode: then the last window reaches over the border."""
+        if call.name.startswith("max_pool") and args:
+            dilation = args[0]  # the average has ceil_mode there
+        kernel = _each(kernel_size, axes)
+        stride = kernel if stride is None or stride == [] else stride
+        field = _windows(call, x, kernel, stride, padding, dilation)
+        return [field] * len(call.shapes)
+
+    return pool
+
+
+for _axes in (1, 2, 3):
+    field_rule(
+        *(f"{kind}_pool{_axes}d{end}" for kind, end in (("max", ""), ("max", "_with_indices"), ("avg", "")))
+    )(_pooling(_axes))
+
+
+@field_rule("lp_pool1d", "lp_pool2d", "lp_pool3d")
+def _lp_pool(call: Call, x, norm_type, kernel_size, stride=None, ceil_mode=False) -> Field:
+    axes = int(call.name[-2])
+    return _pooling(axes)(call, x, kernel_size, stride)[0]
+
+
+@field_rule(*(f"adaptive_{kind}_pool{axes}d" for kind in ("avg", "max") for axes in (1, 2, 3)))
+@field_rule(*(f"adaptive_max_pool{axes}d_with_indices" for axes in (1, 2, 3)))
+def _adaptive_pooling(call: Call, x, *args: Any, **kwargs: Any) -> list[Field]:
+    """To one unit: the whole input. Otherwise unit o of n averages places ⌊o·N/n⌋ to ⌈(o+1)·N/n⌉ − 1 of N."""
+    axes = int(call.name[call.name.index("pool") + 4])
+    for dim in range(x.ndim - axes, x.ndim):
+        old, new = x.shape[dim], call.shape[dim]
+        if new == 1:
+            x = reduce(x, [dim], keepdim=True)
+            continue
+        longest = max(-(-(o + 1) * old // new) - o * old // new for o in range(new))
+
+        def bins(o: np.ndarray, old=old, new=new, longest=longest) -> tuple[np.ndarray, np.ndarray]:
+            places = (o * old // new)[:, None] + np.arange(longest)
+            return places, places < -(-(o + 1) * old // new)[:, None]
+
+        x = resample(x, dim, new, bins, Fraction(old, new))
+    return [x] * len(call.shapes)
+
+
+@field_rule("local_response_norm")
+def _local_response_norm(call: Call, x, size, *args, **kwargs) -> Field:
+    """Neighbouring maps at the same place: ``size`` // 2 before, (``size`` − 1) // 2 after."""
+    return window(x, 1, x.shape[1], size, 1, size // 2)
+
+
+@field_rule("interpolate", "upsample", "upsample_nearest", "upsample_bilinear")
+def _interpolate(
+    call: Call, x, size=None, scale_factor=None, mode="nearest", align_corners=None,
+    recompute_scale_factor=None, antialias=False,
+) -> Field:  # fmt: skip
+    if call.name.endswith("bilinear"):
+        mode, align_corners = "bilinear", True
+    if antialias or mode not in ("nearest", "nearest-exact", "linear", "bilinear", "trilinear", "bicubic", "area"):
+        raise NoRule(f"{call.name} with mode={mode!r}, antialias={antialias}")
+    if mode == "area":
+        pool = Call(f"adaptive_avg_pool{x.ndim - 2}d", call.shapes)
+        return _adaptive_pooling(pool, x)[0]
+    given = None if scale_factor is None or recompute_scale_factor else _each(scale_factor, x.ndim - 2)
+    for dim in range(2, x.ndim):
+        old, new = x.shape[dim], call.shape[dim]
+        if align_corners:
+            slope = Fraction(old - 1, new - 1) if new > 1 else Fraction(0)
+        elif given is not None:
+            slope = 1 / Fraction(given[dim - 2]).limit_denominator(1000)
+        else:
+            slope = Fraction(old, new)
+        x = _interpolate_axis(x, dim, new, slope, mode, bool(align_corners))
+    return x
+
+
+def _interpolate_axis(x: Field, dim: int, new: int, slope: Fraction, mode: str, corners: bool) -> Field:
+    """Output o looks at input coordinate o·slope (nearest, aligned corners) or (o + ½)·slope − ½; it takes
+    the pixels around it that have a weight other than 0.
+    """
+    old = x.shape[dim]
+    num, den = slope.numerator, slope.denominator
+    if slope == 0:
+        return expand_dim(take(x, dim, [0]), dim, new)
+    if mode.startswith("nearest"):
+        exact = mode == "nearest-exact"
+
+        def nearest(o: np.ndarray) -> tuple[np.ndarray, None]:
+            twice = (2 * o + 1) * num // (2 * den) if exact else o * num // den
+            return twice[:, None], None
+
+        return resample(x, dim, new, nearest, slope, lambda places: places.clip(0, old - 1))
+    offsets = np.arange(-1, 3) if mode == "bicubic" else np.arange(2)
+
+    def around(o: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        # the coordinate is above / below
+        above, below = (o * num, den) if corners else ((2 * o + 1) * num - den, 2 * den)
+        between = above % below != 0
+        return (above // below)[:, None] + offsets, between[:, None] | (offsets == 0)
+
+    return resample(x, dim, new, around, slope, lambda places: places.clip(0, old - 1))
+
+
+@field_rule("pad")
+def _pad(call: Call, x, pad, mode="constant", value=None) -> Field:
+    """Zeros see nothing; a border that is a copy sees what it copies (and counts as padding all the same)."""
+    for number in range(len(pad) // 2):
+        before = pad[2 * number]
+        dim = x.ndim - 1 - number
+        old, new = x.shape[dim], call.shape[dim]
+        if new == old and before == 0:
+            continue
+        copies = {
+            "constant": None,
+            "replicate": lambda places, old=old: places.clip(0, old - 1),
+            "reflect": lambda places, old=old: old - 1 - abs(old - 1 - abs(places)),
+            "circular": lambda places, old=old: places % old,
+        }[mode]
+        x = resample(x, dim, new, lambda o, before=before: (o[:, None] - before, None), 1, copies)
+    return x
+
+
+# --- several units together
+
+
+@field_rule("linear", "addmm", "bilinear")
+def _linear(call: Call, *args: Any, **kwargs: Any) -> Field:
+    """Features at one place are mixed; if the last dimension holds places, those."""
+    fields = fields_in(args, kwargs)
+    if len(fields) > 1:
+        return everything(fields, call.shape)
+    return mix(fields[0], -1, call.shape[-1])
+
+
+@field_rule("matmul", "__matmul__", "__rmatmul__", "bmm", "mm", "mv")
+def _matrix_product(call: Call, a, b, *args: Any, **kwargs: Any) -> Field:
+    """With constants, rows or columns are mixed. Two that depend on the input (attention): the whole input."""
+    if call.name == "__rmatmul__":
+        a, b = b, a
+    if isinstance(a, Field) and isinstance(b, Field):
+        return everything([a, b], call.shape)
+    if isinstance(a, Field):
+        seen = reduce(a, [-1], False, mixes_one=False) if b.ndim == 1 else mix(a, -1, b.shape[-1])
+        return expand(seen, call.shape)
+    if b.ndim == 1:
+        return expand(reduce(b, [-1], keepdim=a.ndim > 1, mixes_one=False), call.shape)
+    seen = reduce(b, [-2], False, mixes_one=False) if a.ndim == 1 else mix(b, -2, a.shape[-2])
+    return expand(seen, call.shape)
+
+
+@field_rule("einsum")
+def _einsum(call: Call, equation: str, *operands: Any) -> Field:
+    operands = tuple(operands[0]) if len(operands) == 1 and isinstance(operands[0], list | tuple) else operands
+    fields = fields_in(operands)
+    inputs, _, output = equation.replace(" ", "").partition("->")
+    if len(fields) > 1 or "." in equation or not output:
+        return everything(fields, call.shape)
+    (field,) = fields
+    letters = list(inputs.split(",")[[isinstance(operand, Field) for operand in operands].index(True)])
+    if len(set(letters)) < len(letters):
+        raise NoRule(f"einsum with a repeated index: {equation}")
+    gone = [letter for letter in letters if letter not in output]
+    field = reduce(field, [letters.index(letter) for letter in gone], False, mixes_one=False) if gone else field
+    letters = [letter for letter in letters if letter in output]
+    field = permute(field, [letters.index(letter) for letter in output if letter in letters])
+    for position, letter in enumerate(output):
+        if letter not in letters:
+            field = insert(field, position)
+    return expand(field, call.shape)
+
+
+@field_rule("multi_head_attention_forward", "scaled_dot_product_attention")
+def _attention(call: Call, *args: Any, **kwargs: Any) -> list[Field]:
+    return [everything(fields_in(args, kwargs), shape) for shape in call.shapes]
+
+
+def _dims(x: Field, dim: Any) -> list[int]:
+    if dim is None or dim == () or dim == []:
+        return list(range(x.ndim))
+    return [dim] if isinstance(dim, int) else list(dim)
+
+
+@field_rule("mean", "sum", "amax", "amin", "std", "var", "nanmean", "nansum", "norm", "logsumexp", "prod", "any")
+@field_rule("all", "argmax", "argmin", "median", "std_mean", "var_mean", "vector_norm", "count_nonzero", "aminmax")
+def _reduction(call: Call, x, *args: Any, **kwargs: Any) -> list[Field]:
+    """All units along the given dimensions; along places, the whole input."""
+    dim = kwargs.get("dim", kwargs.get("axis"))
+    if call.name in ("norm", "vector_norm", "logsumexp"):
+        dim = args[1] if len(args) > 1 else dim
+        dim = args[0] if call.name == "logsumexp" and args else dim
+    elif args and not isinstance(args[0], bool):
+        dim = args[0]
+    keepdim = len(call.shape) == x.ndim
+    return [reduce(x, _dims(x, dim), keepdim)] * len(call.shapes)
+
+
+@field_rule("max", "min")
+def _extreme(call: Call, x, *args: Any, **kwargs: Any) -> Field | list[Field]:
+    if fields_in(args, kwargs) or (args and isinstance(args[0], torch.Tensor)):
+        return elementwise(call, x, *args)
+    return _reduction(call, x, *args, **kwargs)
+
+
+@field_rule("softmax", "log_softmax", "softmin", "cumsum", "cumprod")
+def _softmax(call: Call, x, dim=None, *args: Any, **kwargs: Any) -> Field:
+    """(A running sum sees at most all of them.)"""
+    return all_of(x, _dims(x, dim))
+
+
+@field_rule("normalize")
+def _normalize(call: Call, x, p=2.0, dim=1, *args: Any, **kwargs: Any) -> Field:
+    return all_of(x, _dims(x, dim))
+
+
+@field_rule("layer_norm", "rms_norm")
+def _layer_norm(call: Call, x, normalized_shape, *args: Any, **kwargs: Any) -> Field:
+    return all_of(x, range(x.ndim - len(normalized_shape), x.ndim))
+
+
+@field_rule("group_norm")
+def _group_norm(call: Call, x, num_groups, *args: Any, **kwargs: Any) -> Field:
+    """Each unit sees all maps of its group, all over."""
+    seen = reduce(x, range(2, x.ndim), keepdim=True, mixes_one=False)
+    return merge([x, mix(seen, 1, x.shape[1], num_groups)])
+
+
+@field_rule("instance_norm")
+def _instance_norm(
+    call: Call, x, mean=None, var=None, weight=None, bias=None, use_input_stats=True, *args, **kwargs
+) -> Field:
+    return all_of(x, range(2, x.ndim)) if use_input_stats else x
+
+
+@field_rule("glu")
+def _glu(call: Call, x, dim=-1) -> Field:
+    half = x.shape[dim] // 2
+    return merge([take(x, dim, range(half), 1), take(x, dim, range(half, 2 * half), 1)])
+
+
+# --- shape
+
+
+@field_rule("view", "reshape", "flatten", "unflatten", "squeeze", "unsqueeze", "view_as", "reshape_as", "ravel")
+def _reshape(call: Call, x, *args: Any, **kwargs: Any) -> Field:
+    if call.name in ("unsqueeze",):
+        dim = kwargs.get("dim", args[0] if args else None)
+        return insert(x, dim % (x.ndim + 1))
+    return reshape(x, call.shape)
+
+
+@field_rule("permute")
+def _permute(call: Call, x, *dims: Any, **kwargs: Any) -> Field:
+    dims = kwargs.get("dims", dims)
+    return permute(x, dims[0] if len(dims) == 1 and not isinstance(dims[0], int) else dims)
+
+
+@field_rule("transpose", "swapaxes", "swapdims")
+def _transpose(call: Call, x, *args: Any, **kwargs: Any) -> Field:
+    order = list(range(x.ndim))
+    a, b = (*args, *kwargs.values())
+    order[a], order[b] = order[b], order[a]
+    return permute(x, order)
+
+
+@field_rule("t", "T", "mT", "H", "mH", "adjoint")
+def _turned(call: Call, x) -> Field:
+    last = (x.ndim - 1, x.ndim - 2) if call.name in ("mT", "mH", "adjoint") else range(x.ndim - 1, -1, -1)
+    return permute(x, [*range(x.ndim - len(last)), *last])
+
+
+@field_rule("movedim", "moveaxis")
+def _movedim(call: Call, x, source, destination) -> Field:
+    moved = dict(zip(_dims(x, destination), _dims(x, source), strict=True))
+    moved = {x.position(to): x.position(start) for to, start in moved.items()}
+    rest = iter(dim for dim in range(x.ndim) if dim not in moved.values())
+    return permute(x, [moved[dim] if dim in moved else next(rest) for dim in range(x.ndim)])
+
+
+@field_rule("expand", "expand_as", "broadcast_to")
+def _expand(call: Call, x, *args: Any, **kwargs: Any) -> Field:
+    return expand(x, call.shape)
+
+
+@field_rule("repeat", "tile")
+def _repeat(call: Call, x, *args: Any, **kwargs: Any) -> Field:
+    while x.ndim < len(call.shape):
+        x = insert(x, 0)
+    for dim, new in enumerate(call.shape):
+        old = x.shape[dim]
+        if old == 1 < new:
+            x = expand_dim(x, dim, new)
+        elif new != old:
+            x = take(x, dim, np.arange(new) % old)
+    return x
+
+
+@field_rule("repeat_interleave")
+def _repeat_interleave(call: Call, x, repeats, dim=None, **kwargs) -> Field:
+    if not isinstance(repeats, int) or dim is None:
+        raise NoRule("repeat_interleave without a dimension, or with different numbers of repeats")
+    return resample(x, dim, call.shape[dim], lambda o: (o[:, None] // repeats, None), Fraction(1, repeats))
+
+
+@field_rule("chunk", "split", "split_with_sizes", "tensor_split", "unsafe_chunk", "unsafe_split")
+def _split(call: Call, x, *args: Any, **kwargs: Any) -> list[Field]:
+    """The dimension is the one that the parts do not fill."""
+    dim = kwargs.get("dim", args[1] if len(args) > 1 else 0)
+    start, parts = 0, []
+    for shape in call.shapes:
+        parts.append(take(x, dim, range(start, start + shape[dim]), 1))
+        start += shape[dim]
+    return parts
+
+
+@field_rule("unbind")
+def _unbind(call: Call, x, dim=0) -> list[Field]:
+    return [reshape(take(x, dim, [i], 1), shape) for i, shape in enumerate(call.shapes)]
+
+
+@field_rule("narrow")
+def _narrow(call: Call, x, dim, start, length) -> Field:
+    return take(x, dim, range(start % x.shape[dim], start % x.shape[dim] + length), 1)
+
+
+@field_rule("select")
+def _select(call: Call, x, dim, index) -> Field:
+    return reshape(take(x, dim, [index % x.shape[dim]], 1), call.shape)
+
+
+@field_rule("__getitem__")
+def _getitem(call: Call, x, index) -> Field:
+    """Slices (with strides), numbers, ``None`` and ``...``; lists of channels only if all see the same."""
+    parts = list(index) if isinstance(index, tuple) else [index]
+    given = sum(part is not None and part is not Ellipsis for part in parts)
+    full = [slice(None)] * (x.ndim - given)
+    at = next((i for i, part in enumerate(parts) if part is Ellipsis), len(parts))
+    parts = [*parts[:at], *full, *parts[at + 1 :]]
+    dim = 0
+    for part in parts:
+        if part is None:
+            x = insert(x, dim)
+            dim += 1
+        elif isinstance(part, slice):
+            start, stop, step = part.indices(x.shape[dim])
+            if (start, stop, step) != (0, x.shape[dim], 1):
+                x = take(x, dim, range(start, stop, step), step)
+            dim += 1
+        elif isinstance(part, int) and not isinstance(part, bool):
+            x = take(x, dim, [part % x.shape[dim]], 1)
+            x = reduce(x, [dim], keepdim=False, mixes_one=False)
+        elif isinstance(part, list) and all(isinstance(place, int) for place in part):
+            if sum(isinstance(other, list) for other in parts) > 1:
+                raise NoRule(f"indexing with several lists: {index!r}")
+            x = take(x, dim, [place % x.shape[dim] for place in part])
+            dim += 1
+        else:
+            raise NoRule(f"indexing with {type(part).__name__}")
+    return x
+
+
+@field_rule("cat", "concat", "concatenate")
+def _cat(call: Call, tensors, dim=0, **kwargs) -> Field:
+    dim = kwargs.get("axis", dim)
+    present = [tensor for tensor in tensors if tuple(tensor.shape) != (0,)]
+    sizes = [tensor.shape[dim] for tensor in present]
+    return concatenate([t if isinstance(t, Field) else None for t in present], sizes, dim)
+
+
+@field_rule("stack")
+def _stack(call: Call, tensors, dim=0) -> Field:
+    dim = dim % len(call.shape)
+    parts = [insert(tensor, dim) if isinstance(tensor, Field) else None for tensor in tensors]
+    return concatenate(parts, [1] * len(parts), dim)
+
+
+@field_rule("roll")
+def _roll(call: Call, x, shifts, dims=None) -> Field:
+    """Round the border: every unit may see the other end."""
+    if dims is None:
+        raise NoRule("roll without dims")
+    for shift, dim in zip(_each(shifts, 1), _dims(x, dims), strict=True):
+        n = x.shape[dim]
+        x = take(x, dim, (np.arange(n) - shift) % n)
+    return x
+
+
+@field_rule("pixel_shuffle")
+def _pixel_shuffle(call: Call, x, upscale_factor) -> Field:
+    r = upscale_factor
+    *batch, channels, height, width = x.shape
+    n = len(batch)
+    x = reshape(x, (*batch, channels // r**2, r, r, height, width))
+    x = permute(x, [*range(n), n, n + 3, n + 1, n + 4, n + 2])
+    return reshape(x, call.shape)
+
+
+@field_rule("pixel_unshuffle")
+def _pixel_unshuffle(call: Call, x, downscale_factor) -> Field:
+    r = downscale_factor
+    *batch, channels, height, width = x.shape
+    n = len(batch)
+    x = reshape(x, (*batch, channels, height // r, r, width // r, r))
+    x = permute(x, [*range(n), n, n + 2, n + 4, n + 1, n + 3])
+    return reshape(x, call.shape)
+
+
+@field_rule("channel_shuffle", "native_channel_shuffle")
+def _channel_shuffle(call: Call, x, groups) -> Field:
+    shape = x.shape
+    x = reshape(x, (shape[0], groups, shape[1] // groups, *shape[2:]))
+    x = permute(x, [0, 2, 1, *range(3, x.ndim)])
+    return reshape(x, shape)

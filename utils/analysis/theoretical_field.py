@@ -1,0 +1,220 @@
+"""The theoretical receptive field of every layer, as a table. See :mod:`utils.analysis.receptive_field`."""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from torch import nn
+
+from utils.analysis.field_tracing import Output, trace_fields
+from utils.analysis.fields import Extent, Field, measure, region
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Number = float | int
+PerAxis = Number | tuple[Number, ...]
+Interval = tuple[Number, Number]
+
+
+@dataclass(frozen=True)
+class Row:
+    """The receptive field of one call of one layer.
+
+    Numbers are one for all axes if they agree, otherwise one for each (height, width).
+
+    - ``name``: module path, "(model)" for the network itself. A function that changes the field and is called
+      beside other things has a row too, as ``path.function()``.
+    - ``output_size``: shape of the output without the batch dimension, as ``(C, H, W)``.
+    - ``size``: input pixels that a unit sees, unclipped; the largest of all units. ``inf``: the whole input.
+    - ``jump``: input pixels from one unit to the next; ``nan`` where there is no grid of units any more.
+    - ``start``: input coordinate of the centre of the first unit's field (the first pixel's centre is 0); the
+      middle of the input where all of it is seen.
+    - ``clipped``: as ``size``, of what lies inside the input.
+    """
+
+    name: str
+    type: str
+    output_size: tuple[int, ...]
+    size: PerAxis
+    jump: PerAxis
+    start: PerAxis
+    clipped: PerAxis
+    field: Field = field(repr=False, compare=False)
+
+    def region(self, *unit: int, clipped: bool = True) -> tuple[Interval, ...]:
+        """First and last input pixel along each axis that the unit at a place of the map (row, column) sees.
+
+        Pixels outside the input have numbers below 0 or beyond its last; they are left out if ``clipped``. An
+        infinite field unclipped reaches from −inf to inf. A unit that sees nothing has (inf, −inf).
+        Raises ``ValueError`` unless there is one number for each dimension of the map, and inside it.
+        """
+        return tuple((_tidy(low), _tidy(high)) for low, high in region(self.field, unit, clipped))
+
+
+COLUMNS = ("name", "type", "output_size", "size", "jump", "start", "clipped")
+
+
+class ReceptiveFields(list[Row]):
+    """The rows in the order in which the layers end: prints as text, shows as HTML, ``to_frame()`` for pandas.
+
+    ``fields["layer1.0"]`` finds a row by module path, also of modules that have no row in the list because
+    their output is that of the last layer in them.
+    """
+
+    def __init__(self, rows: Sequence[Row], model: str, input_size: tuple[int, ...], modules: dict[str, Row]):
+        super().__init__(rows)
+        self.model, self.input_size, self.modules = model, input_size, modules
+
+    def __getitem__(self, key: Any) -> Any:
+        """A row by number or by module path (its first call); a list of rows by slice.
+
+        Raises ``KeyError`` with the nearest names for a path that did not run.
+        """
+        if not isinstance(key, str):
+            return super().__getitem__(key)
+        for row in self:
+            if row.name == key:
+                return row
+        if key in self.modules:
+            return self.modules[key]
+        names = list(dict.fromkeys([*(row.name for row in self), *self.modules]))
+        close = get_close_matches(key, names, n=3, cutoff=0.5) or names
+        raise KeyError(f"{self.model} ran no layer named {key!r}; there is {', '.join(close)}")
+
+    def to_frame(self) -> pd.DataFrame:
+        """A data frame with one line for each row."""
+        import pandas as pd
+
+        return pd.DataFrame([[getattr(row, column) for column in COLUMNS] for row in self], columns=COLUMNS)
+
+    def __str__(self) -> str:
+        header, *body = self._cells()
+        widths = [max(len(line[column]) for line in (header, *body)) for column in range(len(header))]
+        lines = [
+            "  ".join(
+                cell.ljust(width) if column < 3 else cell.rjust(width)
+                for column, (cell, width) in enumerate(zip(line, widths, strict=True))
+            ).rstrip()
+            for line in (header, *body)
+        ]
+        rule = "-" * (sum(widths) + 2 * (len(widths) - 1))
+        return "\n".join([self._title(), lines[0], rule, *lines[1:]])
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        header, *body = self._cells()
+
+        def line(cells: Sequence[str], tag: str) -> str:
+            sides = ["left"] * 3 + ["right"] * 4
+            return "".join(
+                f'<{tag} style="text-align:{side}">{html.escape(cell)}</{tag}>'
+                for cell, side in zip(cells, sides, strict=True)
+            )
+
+        return (
+            f"<table><caption>{html.escape(self._title())}</caption>"
+            + f"<thead><tr>{line(header, 'th')}</tr></thead><tbody>"
+            + "".join(f"<tr>{line(cells, 'td')}</tr>" for cells in body)
+            + "</tbody></table>"
+        )
+
+    def _title(self) -> str:
+        return f"receptive fields of {self.model} on an input of {_by(self.input_size)}, in input pixels"
+
+    def _cells(self) -> list[tuple[str, ...]]:
+        body = [
+            (
+                row.name,
+                row.type,
+                _by(row.output_size),
+                *(_text(value) for value in (row.size, row.jump, row.start, row.clipped)),
+            )
+            for row in self
+        ]
+        return [("name", "type", "output", "size", "jump", "start", "clipped"), *body]
+
+
+def receptive_field(
+    model: nn.Module, input_size: Sequence[int], *, ignore_gates: bool = False
+) -> ReceptiveFields:
+    """The receptive field of every layer that runs, see :class:`Row`.
+
+    ``input_size`` is ``(C, H, W)``; ``(C, L)`` and ``(C, D, H, W)`` work as well. A row is a module without
+    children, or one that computes something itself (such as the sum of a residual block), then under its name.
+    With ``ignore_gates=True`` a factor that is computed from the whole map and multiplies all of it, as in
+    squeeze and excitation, does not count: what remains is the field of the convolutions.
+
+    The model, its training flags and its hooks are as before afterwards.
+
+    Raises ``ValueError`` with the place in the network: for an operation without a rule, for a choice that
+    depends on values, for paths that meet with different jumps, and if the network fails on such an input.
+    """
+    size = _checked_size(input_size)
+    traced = trace_fields(model, size, ignore_gates)
+    extents: dict[int, tuple[Extent, ...]] = {}  # by identity of the field, which many layers share
+
+    def row(output: Output) -> Row:
+        found = extents.get(id(output.field)) or extents.setdefault(id(output.field), measure(output.field))
+        return _row(output, found, size)
+
+    rows, modules = [row(output) for output in traced.rows], map(row, traced.modules.values())
+    return ReceptiveFields(rows, type(model).__name__, size, {row.name: row for row in modules})
+
+
+def _row(output: Output, extents: Sequence[Extent], size: tuple[int, ...]) -> Row:
+    # the whole input has its middle where the input has it
+    starts = [
+        ((n - 1) / 2 if math.isinf(extent.size) else math.nan) if extent.start is None else extent.start
+        for extent, n in zip(extents, size[1:], strict=True)
+    ]
+    return Row(
+        output.name,
+        output.type,
+        output.shape,
+        _per_axis([extent.size for extent in extents]),
+        _per_axis([math.nan if extent.jump is None else float(extent.jump) for extent in extents]),
+        _per_axis(starts),
+        _per_axis([extent.clipped for extent in extents]),
+        output.field,
+    )
+
+
+def _per_axis(values: Sequence[float]) -> PerAxis:
+    """One number if all axes have the same, otherwise one for each."""
+    tidy = tuple(_tidy(value) for value in values)
+    same = len(set(tidy)) == 1 or all(math.isnan(value) for value in tidy)
+    return tidy[0] if same else tidy
+
+
+def _tidy(value: float) -> Number:
+    """Whole numbers as ``int``."""
+    if math.isnan(value):
+        return math.nan
+    return int(value) if float(value).is_integer() else float(value)
+
+
+def _text(value: PerAxis) -> str:
+    if isinstance(value, tuple):
+        return " × ".join(_text(part) for part in value)
+    if math.isnan(value):
+        return "–"
+    return "∞" if math.isinf(value) else f"{value:,.10g}"
+
+
+def _by(size: Sequence[int]) -> str:
+    return "×".join(str(side) for side in size) or "scalar"
+
+
+def _checked_size(input_size: Any) -> tuple[int, ...]:
+    size = tuple(input_size) if isinstance(input_size, list | tuple) else ()
+    if len(size) < 2 or any(isinstance(n, bool) or not isinstance(n, int) or n < 1 for n in size):
+        raise ValueError(f"input_size must be (C, H, W), as (3, 32, 32), got {input_size!r}")
+    return size
