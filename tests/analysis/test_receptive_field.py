@@ -148,9 +148,12 @@ class Coupling(nn.Module):
 
 
 class Function(nn.Module):
-    def __init__(self, function):
+    def __init__(self, name, function):
         super().__init__()
-        self.function = function
+        self.name, self.function = name, function
+
+    def extra_repr(self):
+        return self.name
 
     def forward(self, x):
         return self.function(x)
@@ -185,13 +188,13 @@ def strided(draw):
 @st.composite
 def slices(draw):
     first, step = draw(st.integers(0, 2)), draw(st.integers(1, 2))
-    return Function(lambda x: x[:, :, first::step, ::step])
+    return Function(f"rows {first}::{step}", lambda x: x[:, :, first::step, ::step])
 
 
 @st.composite
 def pads(draw):
     sides = draw(st.tuples(*[st.integers(-1, 2)] * 4))
-    return Function(lambda x: F.pad(x, sides))
+    return Function(f"pad {sides}", lambda x: F.pad(x, sides))
 
 
 @st.composite
@@ -209,8 +212,8 @@ shape_preserving = st.one_of(
     st.builds(Coupling, half_convs, st.booleans()),
     st.builds(lambda a, b: nn.Sequential(Concatenation(a, b), nn.Conv2d(2 * CHANNELS, CHANNELS, 1)), same_convs, same_convs),
     st.just(nn.ChannelShuffle(2)),
-    st.just(Function(lambda x: x.transpose(2, 3).flatten(2).unflatten(2, x.shape[:1:-1]).transpose(2, 3))),
-    st.just(Function(lambda x: F.softmax(x.permute(0, 2, 3, 1), -1).permute(0, 3, 1, 2))),
+    st.just(Function("flatten and back", lambda x: x.transpose(2, 3).flatten(2).unflatten(2, x.shape[:1:-1]).transpose(2, 3))),
+    st.just(Function("softmax over channels", lambda x: F.softmax(x.permute(0, 2, 3, 1), -1).permute(0, 3, 1, 2))),
 )
 regular = st.one_of(
     shape_preserving,

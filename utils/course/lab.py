@@ -54,7 +54,7 @@ class Lab:
         return dataset
 
     def recorded(self, experiment: str) -> Results:
-        """The recorded full runs of an experiment, each checked on reading; the badge says that the page shows them."""
+        """The recorded runs of an experiment, of its largest profile, each checked on reading; the badge says that the page shows them."""
         from utils.experiments import results
 
         found = results(experiment)

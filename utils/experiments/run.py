@@ -17,6 +17,7 @@ from utils.analysis.accounting import account
 from utils.data import Dataset, load_dataset
 from utils.experiments import record as records
 from utils.experiments.configuration import Budget, Configuration, Experiment
+from utils.experiments.recipes import resolve
 from utils.models import build_model
 from utils.training import evaluate, fit
 
@@ -54,9 +55,9 @@ def run_one(
     costs = account(model, shape)
     checkpoint = path.with_suffix(".checkpoint")
     checkpoint.parent.mkdir(parents=True, exist_ok=True)
-    history = fit(
-        model, train, dataset.valid, epochs=budget.epochs, seed=seed, device=device, checkpoint=checkpoint, **configuration.fit_options
-    )
+    batch_size = configuration.fit_options.get("batch_size", 128)
+    options = resolve(configuration.fit_options, steps=budget.epochs * -(-len(train) // batch_size))
+    history = fit(model, train, dataset.valid, epochs=budget.epochs, seed=seed, device=device, checkpoint=checkpoint, **options)
     final = evaluate(model, test, device=device)
     # with a patience the weights are those of the best epoch, without one those of the last
     epoch = history.best_epoch if "patience" in configuration.fit_options else len(history) - 1

@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from utils.experiments import record as records
+from utils.experiments.configuration import PROFILES
 
 
 @dataclass(frozen=True)
@@ -82,12 +83,19 @@ class Results:
         )
 
 
-def results(experiment: str, profile: str = "full", folder: Path | None = None) -> Results:
-    """The recorded runs of an experiment, each checked on reading; ``FileNotFoundError`` with the command to make them."""
+def results(experiment: str, profile: str | None = None, folder: Path | None = None) -> Results:
+    """The recorded runs of an experiment, each checked on reading, of the largest profile that has any (or of ``profile``).
+
+    ``FileNotFoundError`` with the command to make them if there are none.
+    """
     from utils.experiments.catalogue import find
 
     order = [c.label for c in find(experiment).configurations]
-    paths = sorted(((folder or records.RESULTS) / experiment).glob(f"*-{profile}.json"))
+    found = {
+        name: sorted(((folder or records.RESULTS) / experiment).glob(f"*-{name}.json"))
+        for name in ([profile] if profile else reversed(PROFILES))
+    }
+    profile, paths = next(((name, paths) for name, paths in found.items() if paths), (profile or PROFILES[-1], []))
     if not paths:
         raise FileNotFoundError(
             f"no recorded {profile} runs of {experiment}; make them with: python -m utils.experiments run {experiment} --profile {profile}"

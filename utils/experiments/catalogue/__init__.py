@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from utils.experiments.catalogue.decade import decade
+from utils.experiments.catalogue.degradation import degradation, shortcut_variants
 from utils.experiments.catalogue.lenet import lenet_on
 from utils.experiments.configuration import Experiment
 
 EXPERIMENTS: dict[str, Experiment] = {
-    experiment.id: experiment for experiment in (lenet_on("fashion-mnist"), lenet_on("cifar10"))
+    experiment.id: experiment
+    for experiment in (
+        lenet_on("fashion-mnist"), lenet_on("cifar10"), decade(), degradation(), shortcut_variants(),
+    )
 }
 
 

@@ -1,0 +1,56 @@
+"""Lab 4: plain and residual networks of 20 and 56 layers (claim C24), and the places of the shortcut."""
+
+from __future__ import annotations
+
+from utils.experiments.configuration import Budget, Configuration, Experiment
+
+FIT = {
+    "optimizer": "sgd", "lr": 0.1, "momentum": 0.9, "weight_decay": 1e-4, "batch_size": 128, "precision": "float32",
+    "schedule": "warmup-cosine", "augment": "flip-crop",
+}
+SOURCE = "He et al. 2016, arXiv:1512.03385, section 4.2"
+VARIANTS = ("original", "bn-after-add", "relu-before-add", "relu-only-preact", "full-preact")
+DEVIATIONS = (
+    "a cosine with a short warm-up instead of two steps of the learning rate after 32,000 and 48,000 iterations",
+    "padding by reflection instead of zeros; at most the epochs and images of the profile instead of 64,000 iterations",
+)
+
+
+def degradation() -> Experiment:
+    """Networks of 20 and 56 layers, with shortcuts and without."""
+    configurations = [
+        Configuration(f"{kind}-{depth}", f"resnet-{depth}", "cifar10", options, FIT)
+        for kind, options in (("plain", {"shortcut": False}), ("residual", {"shortcut": "A"}))
+        for depth in (20, 56)
+    ]
+    return Experiment(
+        id="degradation",
+        question="Does a plain network of 56 layers have a higher training error than one of 20, and do shortcuts change that?",
+        source=SOURCE,
+        configurations=tuple(configurations),
+        budgets={
+            "smoke": Budget(epochs=1, seeds=(0,), train_images=256, test_images=500),
+            "quick": Budget(epochs=6, seeds=(0, 1, 2), train_images=10_000),
+            "full": Budget(epochs=164, seeds=(0, 1, 2)),
+        },
+        deviations=DEVIATIONS,
+    )
+
+
+def shortcut_variants() -> Experiment:
+    """The five places of batch normalisation and ReLU around the addition, in a narrow network of 56 layers."""
+    configurations = [
+        Configuration(variant, "resnet-56", "cifar10", {"variant": variant, "width": 0.5}, FIT) for variant in VARIANTS
+    ]
+    return Experiment(
+        id="shortcut-variants",
+        question="Does it matter where batch normalisation and ReLU stand around the addition?",
+        source="He et al. 2016, arXiv:1603.05027, table 2",
+        configurations=tuple(configurations),
+        budgets={
+            "smoke": Budget(epochs=1, seeds=(0,), train_images=256, test_images=500),
+            "quick": Budget(epochs=3, seeds=(0, 1, 2), train_images=10_000),
+            "full": Budget(epochs=164, seeds=(0, 1, 2)),
+        },
+        deviations=(*DEVIATIONS, "56 layers of half the width instead of 110 and 164 layers"),
+    )
