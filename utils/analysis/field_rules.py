@@ -68,14 +68,17 @@ class Call:
         return self.shapes[0]
 
 
-def field_rule(*operations: str | type[nn.Module]) -> Callable[[Rule], Rule]:
-    """Decorator: the rule of these operations (function names without underscores at the end) or modules."""
+def field_rule(*operations: str | type[nn.Module], replace: bool = False) -> Callable[[Rule], Rule]:
+    """Decorator: the rule of these operations (function names without underscores at the end) or modules.
+
+    Raises ``ValueError`` for one that has a rule, unless ``replace``.
+    """
+    taken = [operation for operation in operations if operation in RULES]
+    if taken and not replace:
+        raise ValueError(f"there is already a rule for {taken[0]!r}; say replace=True to replace it")
 
     def add(rule: Rule) -> Rule:
-        for operation in operations:
-            if operation in RULES:
-                raise ValueError(f"there is already a rule for {operation!r}")
-            RULES[operation] = rule
+        RULES.update(dict.fromkeys(operations, rule))
         return rule
 
     return add

@@ -59,7 +59,7 @@ def trace_fields(model: nn.Module, size: tuple[int, ...], ignore_gates: bool) ->
     with _evaluation(model), watcher.hooks():
         try:
             with watcher:
-                torch.func.functional_call(model, tensors, (x,))
+                torch.func.functional_call(model, tensors, (x,), tie_weights=False)
         except (MisalignedPaths, NoRule) as error:
             raise type(error)(f"{watcher.where()}: {error}") from error
         except CannotFollow:

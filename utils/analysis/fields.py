@@ -167,6 +167,10 @@ def resample(
     dim = field.position(dim)
     field = joined(field, dim)
     f, (factor,) = field.offset(dim), field.dims[dim]
+    places, counts = taps(np.arange(n))
+    sources = real_places(places) if real_places else places
+    there = (sources >= 0) & (sources < factor.n)
+    something = (there if counts is None else there & counts).any(axis=1)  # outputs that see anything
     spans = []
     for span in field.spans:
         virtual, real, step = span.virtual, span.real, span.steps[f]
@@ -177,14 +181,16 @@ def resample(
                 moved = virtual.shape[1 + f] * slope.denominator
                 period = moved // math.gcd(moved, slope.numerator)
                 new_step = step * (slope.numerator // math.gcd(moved, slope.numerator))
-            places, counts = taps(np.arange(period))
-            taken = span.virtual_at(f, places.reshape(-1))
-            virtual, step = _union(taken, 1 + f, places.shape, counts), new_step
-        if real.shape[1 + f] > 1 or (factor.n == 1 and (factor.place or span.steps[f] is None)):
-            places, counts = taps(np.arange(n))
-            sources = real_places(places) if real_places else places
+            virtual_places, virtual_counts = taps(np.arange(period))
+            taken = span.virtual_at(f, virtual_places.reshape(-1))
+            virtual, step = _union(taken, 1 + f, virtual_places.shape, virtual_counts), new_step
+        elif not (factor.place or something.all()):
+            virtual, step = _keep(np.repeat(virtual, n, axis=1 + f), 1 + f, something), None
+        if real.shape[1 + f] > 1:
             taken = span.real_at(f, factor.n, sources.reshape(-1))
             real = _union(taken, 1 + f, places.shape, counts)
+        elif not something.all():
+            real = _keep(np.repeat(real, n, axis=1 + f), 1 + f, something)
         spans.append(span.replace(f, virtual, real, step))
     return Field(_put(field.dims, dim, (Factor(n, factor.place),)), tuple(spans))
 
@@ -580,29 +586,46 @@ def _flattened(field: Field) -> Field:
 
 
 def _coalesced(field: Field) -> Field:
-    """With those neighbouring factors of a dimension as one that continue each other regularly."""
+    """With those neighbouring factors of a dimension as one that together have a regular order."""
     for dim in range(field.ndim):
         part = 0
         while part + 1 < len(field.dims[dim]):
             f = field.offset(dim) + part
             outer, inner = field.dims[dim][part : part + 2]
-            if outer.place != inner.place or not all(_continues(span, f, inner.n) for span in field.spans):
+            if outer.place == inner.place and all(_continues(span, f, inner.n) for span in field.spans):
+                virtual = [span.virtual.squeeze(1 + f) for span in field.spans]
+                steps = [span.steps[f + 1] for span in field.spans]
+            elif _interleaves(field, dim, part):
+                virtual, steps = [], []
+                for span in field.spans:  # the period gets longer by the number of units in between
+                    array = span.virtual
+                    if span.varies(f) or span.varies(f + 1):
+                        array = _full(span, "virtual", (f + 1, inner.n))
+                    virtual.append(array.reshape(*array.shape[: 1 + f], -1, *array.shape[3 + f :]))
+                    steps.append(span.steps[f])
+            else:
                 part += 1
                 continue
             spans = []
-            for span in field.spans:
-                virtual = span.virtual.squeeze(1 + f)
+            for span, array, step in zip(field.spans, virtual, steps, strict=True):
                 real = span.real
                 if real.shape[1 + f] * real.shape[2 + f] > 1:
                     real = _full(span, "real", (f, outer.n), (f + 1, inner.n))
                 real = real.reshape(*real.shape[: 1 + f], -1, *real.shape[3 + f :])
-                spans.append(Span(virtual, real, (*span.steps[:f], *span.steps[f + 1 :])))
+                spans.append(Span(array, real, (*span.steps[:f], step, *span.steps[f + 2 :])))
             factors = field.dims[dim]
-            whole = Factor(outer.n * inner.n, outer.place)
-            field = Field(
-                _put(field.dims, dim, (*factors[:part], whole, *factors[part + 2 :])), tuple(spans)
-            )
+            joint = Factor(outer.n * inner.n, outer.place)
+            field = Field(_put(field.dims, dim, (*factors[:part], joint, *factors[part + 2 :])), tuple(spans))
     return field
+
+
+def _interleaves(field: Field, dim: int, part: int) -> bool:
+    """Whether former channels lie between the places of a dimension, as after a pixel shuffle."""
+    factors = field.dims[dim]
+    if [factor.place for factor in factors].count(True) != 1 or not factors[part].place:
+        return False
+    f = field.offset(dim) + part
+    return factors[part].n > 1 and all(span.steps[f] is not None for span in field.spans)
 
 
 def _continues(span: Span, f: int, inner: int) -> bool:

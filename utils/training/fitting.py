@@ -19,6 +19,7 @@ from utils.training import checkpoints
 from utils.training.history import Diverged, History, best_epoch
 from utils.training.loop import Probe, device_of, evaluate, train_one_epoch
 from utils.training.losses import Loss, cross_entropy
+from utils.training.memory import keep_freed_memory
 from utils.training.optimizers import OptimizerChoice, base_learning_rates, build_optimizer
 from utils.training.precision import (
     Settings,
@@ -108,6 +109,8 @@ def fit(
         raise ValueError(f"schedule must come from utils.training.schedules, got {schedule!r}")
     schedule = schedule or constant()
     device = torch.device(device or device_of(model))
+    if device.type == "cpu":
+        keep_freed_memory()
     classes = _check_data(model, train, valid, device, loss)
 
     with ExitStack() as stack:

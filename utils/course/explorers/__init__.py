@@ -7,13 +7,16 @@ and one small function that computes its data and returns ``Explorer(name, title
 from utils.course.explorers.base import Explorer
 from utils.course.explorers.convolution import KERNELS, convolution_stepper
 from utils.course.explorers.output_size import PRESETS, output_size_calculator
+from utils.course.explorers.receptive_field import BUILDER_PRESETS, receptive_field_builder
 from utils.course.explorers.toeplitz import toeplitz_builder
 
 __all__ = [
+    "BUILDER_PRESETS",
     "Explorer",
     "KERNELS",
     "PRESETS",
     "convolution_stepper",
     "output_size_calculator",
+    "receptive_field_builder",
     "toeplitz_builder",
 ]
