@@ -148,9 +148,9 @@ class Coupling(nn.Module):
 
 
 class Function(nn.Module):
-    def __init__(self, name, function):
+    def __init__(self, name, function, stride=(1, 1)):
         super().__init__()
-        self.name, self.function = name, function
+        self.name, self.function, self.stride = name, function, stride
 
     def extra_repr(self):
         return self.name
@@ -188,7 +188,7 @@ def strided(draw):
 @st.composite
 def slices(draw):
     first, step = draw(st.integers(0, 2)), draw(st.integers(1, 2))
-    return Function(f"rows {first}::{step}", lambda x: x[:, :, first::step, ::step])
+    return Function(f"rows {first}::{step}", lambda x: x[:, :, first::step, ::step], (step, step))
 
 
 @st.composite
@@ -241,7 +241,7 @@ def output_of(net, size):
     return x, net.double().eval()(x)
 
 
-@settings(deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.lists(st.one_of(regular, irregular), min_size=1, max_size=5), st.tuples(st.integers(6, 13), st.integers(6, 13)))
 def test_random_networks_see_what_their_gradients_reach(layers, size):
     net = nn.Sequential(*layers)
@@ -250,6 +250,346 @@ def test_random_networks_see_what_their_gradients_reach(layers, size):
     except RuntimeError:
         assume(False)  # the map got too small for a kernel
     assume(0 < output.shape[2] * output.shape[3] < 2000)
-    (row,) = {row for name, row in receptive_field(net, (CHANNELS, *size)).modules.items() if name == "(model)"}
+    row = receptive_field(net, (CHANNELS, *size))["(model)"]
     for unit in some_units(output.shape):
         assert row.region(*unit) == support(output, x, unit), f"unit {unit}"
+
+
+def strides(layer):
+    """Input units per output unit, downwards and to the right."""
+    if isinstance(layer, nn.Sequential):  # the one with a pixel shuffle by 2
+        return (Fraction(1, 2),) * 2 if isinstance(layer[-1], nn.PixelShuffle) else (Fraction(1),) * 2
+    if isinstance(layer, nn.Upsample):
+        return (Fraction(1, int(layer.scale_factor)),) * 2
+    if isinstance(layer, nn.ConvTranspose2d):
+        return tuple(Fraction(1, s) for s in layer.stride)
+    return tuple(Fraction(s) for s in getattr(layer, "stride", (1, 1)))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(regular, min_size=1, max_size=4), st.tuples(st.integers(5, 9), st.integers(5, 9)))
+def test_unclipped_regions_are_those_in_a_larger_input(layers, size):
+    """Around the input lies a margin so wide that its end is out of reach, as many pixels as move all units."""
+    net = nn.Sequential(*layers)
+    jumps = [math.prod(column) for column in zip(*map(strides, layers), strict=True)]
+    steps = [math.prod(max(1, s) for s in column) for column in zip(*map(strides, layers), strict=True)]
+    margins = [int(step) * math.ceil(30 / step) for step in steps]
+    try:
+        output_of(net, size)
+    except RuntimeError:
+        assume(False)
+    row = receptive_field(net, (CHANNELS, *size))["(model)"]
+    assume(math.prod(row.output_size) > 0)
+    largest = row.size if isinstance(row.size, tuple) else (row.size,) * 2
+    assume(max(largest) < 24)
+    x, output = output_of(net, [n + 2 * margin for n, margin in zip(size, margins, strict=True)])
+    regions = []
+    for unit in some_units(row.output_size):
+        moved = [int(u + margin / jump) for u, margin, jump in zip(unit, margins, jumps, strict=True)]
+        seen = support(output, x, moved)
+        expected = tuple((a - margin, b - margin) for (a, b), margin in zip(seen, margins, strict=True))
+        assert row.region(*unit, clipped=False) == expected, f"unit {unit}"
+        regions.append(expected)
+    for axis, (size, jump) in enumerate(zip(largest, jumps, strict=True)):
+        assert size >= max(0, *(high - low + 1 for low, high in (region[axis] for region in regions)))
+        assert (row.jump if isinstance(row.jump, int | float) else row.jump[axis]) == pytest.approx(float(jump))
+
+
+# --- published and hand-computed figures
+
+
+def on_meta(name, **options):
+    """A model without weights, which are not needed."""
+    with torch.device("meta"):
+        return build_model(name, **options)
+
+
+def sizes_of(name, input_size, *layers, ignore_gates=False, **options):
+    fields = receptive_field(on_meta(name, **options), input_size, ignore_gates=ignore_gates)
+    return [fields[layer].size for layer in layers]
+
+
+IMAGENET, CIFAR = (3, 224, 224), (3, 32, 32)
+
+
+def stages(prefix, *numbers):
+    return [f"{prefix}{number}" for number in numbers]
+
+
+PUBLISHED = [
+    ("lenet-5", (1, 32, 32), ["c1", "s2", "c3", "s4", "c5"], [5, 6, 14, 16, 32]),
+    (
+        "alexnet",
+        IMAGENET,
+        stages("features.", "conv1", "pool1", "conv2", "pool2", "conv3", "conv4", "conv5", "pool5"),
+        [11, 19, 51, 67, 99, 131, 163, 195],
+    ),
+    (
+        "vgg-a",
+        IMAGENET,
+        stages("features.conv", "1_1", "2_1", "3_1", "3_2", "4_1", "4_2", "5_1", "5_2"),
+        [3, 8, 18, 26, 46, 62, 102, 134],
+    ),
+    ("vgg-a", IMAGENET, stages("features.pool", 1, 2, 3, 4, 5), [4, 10, 30, 70, 150]),
+    (
+        "vgg-d",
+        IMAGENET,
+        stages("features.conv", "1_1", "1_2", "2_1", "2_2", "3_1", "3_2", "3_3", "4_1", "4_2", "4_3", "5_1", "5_2", "5_3"),
+        [3, 5, 10, 14, 24, 32, 40, 60, 76, 92, 132, 164, 196],
+    ),
+    ("vgg-d", IMAGENET, stages("features.pool", 1, 2, 3, 4, 5), [6, 16, 44, 100, 212]),
+    ("resnet-18", IMAGENET, ["conv1", "maxpool", *stages("stage", 1, 2, 3, 4)], [7, 11, 43, 99, 211, 435]),
+    ("resnet-34", IMAGENET, stages("stage", 1, 2, 3, 4), [59, 179, 547, 899]),
+    ("resnet-50", IMAGENET, stages("stage", 1, 2, 3, 4), [35, 99, 291, 483]),
+    ("resnet-101", IMAGENET, ["stage4"], [1027]),
+    ("resnet-152", IMAGENET, ["stage4"], [1507]),
+    (
+        "googlenet",
+        IMAGENET,
+        ["stem.conv1", "stem.pool1", "stem.conv2", "stem.pool2", *stages("inception", "3a", "3b")],
+        [7, 11, 19, 27, 59, 91],
+    ),
+    (
+        "googlenet",
+        IMAGENET,
+        stages("inception", "4a", "4b", "4c", "4d", "4e", "5a", "5b"),
+        [171, 235, 299, 363, 427, 587, 715],
+    ),
+    ("googlenet", IMAGENET, ["inception4a.branch1.conv", "inception5a.branch1.conv"], [107, 459]),  # the pools
+    (
+        "factorised-cnn",
+        CIFAR,
+        stages("features.", "block1", "block2", "sub1", "block3", "block4", "sub2"),
+        [5, 9, 11, 19, 27, 31],
+    ),
+    (
+        "model-c",
+        CIFAR,
+        stages("features.", "conv1", "conv2", "pool1", "conv3", "conv4", "pool2", "conv5"),
+        [3, 5, 7, 11, 15, 19, 27],
+    ),
+    ("strided-cnn-c", CIFAR, stages("features.conv", 1, 2, 3, 4, 5), [3, 5, 9, 13, 21]),
+    (
+        "convpool-cnn-c",
+        CIFAR,
+        stages("features.", "conv1", "conv2", "conv3", "pool1", "conv4", "conv5", "conv6", "pool2", "conv7"),
+        [3, 5, 7, 9, 13, 17, 21, 25, 33],
+    ),
+    ("all-cnn-c", CIFAR, stages("features.conv", 1, 2, 3, 4, 5, 6, 7), [3, 5, 7, 11, 15, 19, 27]),
+    ("mobilenet-v2-cifar", CIFAR, ["head"], [127]),
+    ("resnet-18-cifar", CIFAR, ["stage4"], [109]),
+    ("patchify-vgg", CIFAR, ["block3.pool"], [72]),
+    ("cleanlab-cnn", CIFAR, stages("features.c", 1, 3, 6, 9), [3, 7, 20, 46]),
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "input_size", "layers", "sizes"), PUBLISHED, ids=[f"{row[0]}-{row[2][0]}" for row in PUBLISHED]
+)
+def test_the_figures_of_the_models(name, input_size, layers, sizes):
+    assert sizes_of(name, input_size, *layers) == sizes
+
+
+def test_a_fully_connected_layer_would_see_this_much_as_a_convolution():
+    fields = receptive_field(on_meta("alexnet"), IMAGENET)
+    pool = fields["features.pool5"]
+    assert (pool.jump, pool.size + (6 - 1) * pool.jump) == (32, 355)
+    pool = receptive_field(on_meta("vgg-d"), IMAGENET)["features.pool5"]
+    assert pool.size + (7 - 1) * pool.jump == 404
+
+
+def test_the_stride_in_the_middle_of_a_bottleneck_narrows_the_field():
+    layers = stages("stage", 1, 2, 3, 4)
+    assert sizes_of("resnet-50", IMAGENET, *layers, stride_in="3x3") == [35, 91, 267, 427]
+
+
+def test_squeeze_and_excitation_sees_everything_unless_its_gates_are_ignored():
+    layers = stages("stage", 1, 2, 3)
+    assert sizes_of("se-residual", CIFAR, *layers) == [math.inf] * 3
+    assert sizes_of("se-residual", CIFAR, *layers, ignore_gates=True) == [35, 97, 221]
+    assert sizes_of("se-resnet-18-cifar", CIFAR, "stage4", ignore_gates=True) == [109]
+
+
+def test_a_chain_by_hand():
+    net = nn.Sequential(
+        nn.Conv2d(3, 8, 5, stride=2),  # centres 2, 4, 6 ...
+        nn.MaxPool2d(2),  # between 2 and 4
+        nn.Conv2d(8, 8, 3, padding=2, dilation=2),  # 4·(3 − 1)·2 more; padding takes the first one back to 3
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(8, 2),
+    )
+    fields = receptive_field(net, (3, 40, 40))
+    numbers = [(row.name, row.output_size, row.size, row.jump, row.start, row.clipped) for row in fields[:4]]
+    assert numbers[:3] == [
+        ("0", (8, 18, 18), 5, 2, 2, 5),
+        ("1", (8, 9, 9), 7, 4, 3, 7),
+        ("2", (8, 9, 9), 23, 4, 3, 23),
+    ]
+    assert numbers[3][2] == math.inf and math.isnan(numbers[3][3]) and numbers[3][4:] == (19.5, 39)
+    assert fields[-1].size == math.inf and fields[-1].clipped == 39  # the last column is never used
+    assert fields["2"].region(0, 8) == ((0, 14), (24, 38))
+    assert fields["2"].region(0, 8, clipped=False) == ((-8, 14), (24, 46))
+
+
+def test_height_and_width_are_told_apart():
+    row = receptive_field(nn.Conv2d(1, 1, (1, 5), stride=(2, 1), padding=(0, 2)), (1, 9, 9))[0]
+    assert (row.size, row.jump, row.start) == ((1, 5), (2, 1), 0)
+
+
+def test_one_and_three_dimensions():
+    assert receptive_field(nn.Conv1d(1, 1, 4, stride=2), (1, 9))[0].size == 4
+    assert receptive_field(nn.Conv3d(1, 1, (1, 2, 3)), (1, 5, 5, 5))[0].size == (1, 2, 3)
+
+
+def test_a_transposed_convolution_has_units_that_see_more_than_others():
+    row = receptive_field(nn.ConvTranspose2d(1, 1, 3, stride=2), (1, 4, 4))[0]
+    assert (row.size, row.jump) == (2, 0.5)  # every second unit sees one pixel, the others two
+    assert [row.region(i, 0)[0] for i in range(9)] == [
+        (0, 0), (0, 0), (0, 1), (1, 1), (1, 2), (2, 2), (2, 3), (3, 3), (3, 3)
+    ]  # fmt: skip
+
+
+def test_branches_that_are_shifted_against_each_other_see_the_hull_of_both():
+    class Shifted(nn.Module):
+        def forward(self, x):
+            return torch.cat([x[:, :, 3:], x[:, :, :-3]], dim=1)
+
+    row = receptive_field(Shifted(), (1, 9, 9))[0]
+    assert (row.size, row.start) == ((4, 1), (1.5, 0))
+
+
+def test_normalisation_by_the_statistics_of_the_map_sees_all_of_it():
+    for norm, size in [
+        (nn.BatchNorm2d(4), 3),
+        (nn.BatchNorm2d(4, track_running_stats=False), math.inf),
+        (nn.GroupNorm(2, 4), math.inf),
+        (nn.InstanceNorm2d(4), math.inf),
+        (nn.LayerNorm([4, 8, 8]), math.inf),
+        (nn.LocalResponseNorm(3), 3),
+    ]:
+        assert receptive_field(nn.Sequential(nn.Conv2d(4, 4, 3, padding=1), norm), (4, 8, 8))[-1].size == size
+
+
+def test_attention_sees_everything_and_keeps_the_grid():
+    fields = receptive_field(torchvision.models.swin_t(), (3, 64, 64))
+    assert fields["features.0"].size == 4 and fields["features.1.0"].size == math.inf
+    assert (fields["features.7"].jump, fields["features.7"].clipped) == (32, 64)
+
+
+def test_blocks_made_by_reshaping_are_a_pooling():
+    class BlockMeans(nn.Module):
+        def forward(self, x):
+            b, c, h, w = x.shape
+            return x.view(b, c, h // 4, 4, w // 2, 2).mean(dim=(3, 5))
+
+    row = receptive_field(BlockMeans(), (3, 8, 8))[0]
+    assert (row.size, row.jump, row.start) == ((4, 2), (4, 2), (1.5, 0.5))
+
+
+def test_split_dimensions_can_be_put_together_again():
+    field = input_field((3, 6, 8))
+    apart = reshape(field, (1, 3, 2, 3, 8))
+    flat = reshape(apart, (1, 3, 48))
+    assert measure(reshape(flat, (1, 3, 6, 8))) == measure(field)
+    assert reshape(reshape(flat, (1, 144)), (1, 3, 6, 8)).dims == field.dims
+
+
+def test_a_module_used_twice_keeps_its_weights_and_has_two_rows():
+    layer = nn.Conv2d(1, 1, 3, padding=1)
+    net = nn.Sequential(layer, nn.ReLU(), layer)
+    weight = layer.weight
+    assert [row.size for row in receptive_field(net, (1, 9, 9))] == [3, 3, 5]
+    assert layer.weight is weight and weight.device.type == "cpu"
+
+
+def test_nothing_is_left_behind():
+    net = torchvision.models.squeezenet1_1().train()
+    net.features[0].eval()
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    receptive_field(net, (3, 64, 64))
+    assert net.training and not net.features[0].training
+    assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
+    assert not any(module._forward_hooks or module._forward_pre_hooks for module in net.modules())
+
+
+def test_traced_and_compiled_networks():
+    net = nn.Sequential(nn.Conv2d(1, 1, 3), nn.ReLU(), nn.Conv2d(1, 1, 3, stride=2))
+    for same in (torch.fx.symbolic_trace(net), torch.compile(net)):
+        assert [row.size for row in receptive_field(same, (1, 9, 9))] == [3, 3, 5]
+
+
+class Wrapped(nn.Module):
+    """A convolution, and then some function of its input and output."""
+
+    def __init__(self, function):
+        super().__init__()
+        self.conv = nn.Conv2d(1, 2, 3, stride=2, padding=1)
+        self.function = function
+
+    def forward(self, x):
+        return self.function(self.conv(x), x)
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        (lambda y, x: y if y.sum() > 0 else x, "looks at values.*torch.where"),
+        (lambda y, x: y * y.max().item(), "looks at values"),
+        (lambda y, x: torch.fft.fft2(y), "no rule for fft_fft2: give it one with field_rule"),
+        (lambda y, x: y + x[:, :, 2:6, 2:6], "move on by 1 and 2 input pixels"),
+        (lambda y, x: y[:, 0].add_(F.max_pool2d(y, 3, 1, 1)[:, 1]) + y, "in place"),
+        (lambda y, x: F.conv2d(y, y), "weights that are computed from the input"),
+        (lambda y, x: y + torch.ones(3), "Wrapped failed on an input of 1×8×8, at Wrapped, in add"),
+    ],
+)
+def test_what_cannot_be_followed_is_an_error_that_says_where(function, message):
+    with pytest.raises(ValueError, match=message):
+        receptive_field(Wrapped(function), (1, 8, 8))
+
+
+def test_writing_into_a_part_is_an_error():
+    def write(y, x):
+        y[:, :1] = 0
+        return y
+
+    with pytest.raises(ValueError, match="torch.cat or F.pad"):
+        receptive_field(Wrapped(write), (1, 8, 8))
+
+
+def test_wrong_inputs_are_refused():
+    with pytest.raises(ValueError, match=r"at 0 \(Conv2d\).*received \[1, 3, 8, 8\]"):
+        receptive_field(nn.Sequential(nn.Conv2d(1, 1, 3)), (3, 8, 8))
+    for size in [(3,), 32, (3, 0, 8), (3, 8.0, 8)]:
+        with pytest.raises(ValueError, match="input_size must be"):
+            receptive_field(nn.Conv2d(1, 1, 3), size)
+    with pytest.raises(KeyError, match="no layer named 'features.conv9'; there is features.conv"):
+        receptive_field(on_meta("alexnet"), IMAGENET)["features.conv9"]
+    with pytest.raises(ValueError, match="no unit"):
+        receptive_field(nn.Conv2d(1, 1, 3), (1, 8, 8))[0].region(6, 0)
+
+
+def test_a_rule_can_be_added_for_a_module():
+    class Opaque(nn.Module):
+        def forward(self, x):
+            return torch.fft.ifft2(torch.fft.fft2(x)).real
+
+    @field_rule(Opaque)
+    def _(call, x):
+        assert call.shape == x.shape
+        return x
+
+    net = nn.Sequential(nn.Conv2d(1, 1, 3), Opaque(), nn.Conv2d(1, 1, 3))
+    assert [row.size for row in receptive_field(net, (1, 9, 9))] == [3, 3, 5]
+    with pytest.raises(ValueError, match="already a rule"):
+        field_rule("relu")
+
+
+def test_the_table_can_be_read():
+    fields = receptive_field(nn.Sequential(nn.Conv2d(1, 1, (1, 3)), nn.AdaptiveAvgPool2d(1)), (1, 8, 8))
+    assert isinstance(fields, list) and isinstance(fields[:1], list)
+    lines = str(fields).split("\n")
+    assert lines[0] == "receptive fields of Sequential on an input of 1×8×8, in input pixels"
+    assert lines[3].split("  ")[0] == "0" and "1 × 3" in lines[3] and "∞" in lines[4] and "–" in lines[4]
+    assert fields._repr_html_().count("<tr>") == 3
+    assert list(fields.to_frame()["size"]) == [(1, 3), math.inf]
