@@ -23,15 +23,41 @@ SIZES: dict[str, dict[str, tuple]] = {
     "02_lenet": {
         "digits_images": (1200, 1200, 1200),  # training pictures; the embedded digits have 1,437 with validation
         "digits_epochs": (4, 20, 60),
-        "garments_images": (1600, 8000, 55000),
+        "garments_images": (1000, 8000, 55000),
         "garments_epochs": (4, 5, 20),
-        "colour_images": (2000, 10000, 45000),
-        "colour_epochs": (4, 5, 20),
+        "colour_images": (1000, 10000, 45000),
+        "colour_epochs": (3, 5, 20),
         "rates": ((3e-3,), (1e-3, 3e-3), (1e-3, 3e-3)),  # learning rates that each network may choose from
         "seeds": (2, 3, 5),
         "valid_images": (500, 2000, 5000),
-        "shift_images": (160, 500, 5000),  # validation pictures; each is judged at 36 places
+        "shift_images": (100, 500, 5000),  # validation pictures; each is judged at 36 places
         "test_images": (500, 10000, 10000),
+    },
+    "03_imagenet_decade": {
+        "valid_images": (300, 2000, 5000),
+        "family_images": (500, 2000, 20000),
+        "family_epochs": (2, 4, 15),
+        "family_seeds": (1, 2, 3),
+        "gradient_batch": (32, 128, 128),  # pictures behind one measured gradient
+        "filters": ((2, 4, 8), (4, 8, 16, 32), (4, 8, 16, 32, 64)),  # of the first of three layers
+        "filter_images": (600, 3000, 20000),
+        "filter_epochs": (3, 5, 15),
+        "filter_seeds": (2, 3, 3),
+        "column_filters": (6, 12, 32),
+        "column_images": (800, 4000, 45000),
+        "column_epochs": (4, 6, 20),
+        "column_seeds": (2, 2, 3),  # for each of three preparations
+    },
+    "05_efficient_convolutions": {
+        "train_images": (512, 1500, 20000),
+        "valid_images": (500, 2000, 5000),
+        "epochs": (2, 3, 10),
+        "seeds": (2, 4, 5),  # of each network; fewer than four never allow a verdict on a difference
+        "width": (0.25, 0.25, 0.5),  # of the paper's networks
+        "timed_batch": (2, 4, 8),  # pictures in one call of a timed layer
+        "repeats": (5, 11, 51),  # timings behind each median
+        "network_batch": (4, 8, 32),  # pictures in one call of a timed network
+        "network_repeats": (3, 7, 21),
     },
 }
 

@@ -113,7 +113,7 @@ function build(ui, data) {
     ui.draw();
   });
   const bar = slider(
-    "Unit of its map",
+    "Unit of the chosen layer",
     0,
     (value) => {
       const { map, jump, start } = now[state.at];
@@ -342,7 +342,7 @@ function build(ui, data) {
     legend.replaceChildren(
       html("li", {}, patch(`border:2.6px solid ${PALETTE.vermillion}`), "field of the unit"),
       state.at > 1 ? html("li", {}, patch(`border:1.6px solid ${PALETTE.blue}`), "fields of the layers below") : "",
-      html("li", {}, patch("border:1px solid var(--edge);background:var(--panel)"), "pale: not seen"),
+      html("li", {}, patch("border:1px solid var(--edge);background:var(--panel)"), "veiled: not seen"),
     );
   }
 
@@ -362,7 +362,8 @@ function build(ui, data) {
       outside ? `Inside the picture lie ${extent(rows)}×${extent(columns)} of them.` : "All of it lies inside the picture.",
       missed ? `The unit skips ${count(missed, "pixel")} of these: the stack has holes.` : "",
       `It sees ${format(100 * share, 1)} % of the picture.`,
-      size >= n ? `The field is as large as the input (${n}).` : "",
+      size >= n ? `The field is at least as large as the input (${n}).` : "",
+      2 * view.margin + n < size ? "It is larger than the drawing." : "",
     ];
     note.textContent = parts.filter(Boolean).join(" ");
   }
