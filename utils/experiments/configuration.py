@@ -10,12 +10,13 @@ PROFILES = ("smoke", "quick", "full")
 
 @dataclass(frozen=True)
 class Budget:
-    """What a profile changes: epochs, seeds, and how many training and test images are used (None: all)."""
+    """What a profile changes: epochs, seeds, and how many images of each split are used (None: all)."""
 
     epochs: int
     seeds: tuple[int, ...]
     train_images: int | None = None
     test_images: int | None = None
+    valid_images: int | None = None
 
 
 @dataclass(frozen=True)

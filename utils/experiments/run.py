@@ -14,7 +14,7 @@ import torch
 import torchvision
 
 from utils.analysis.accounting import account
-from utils.data import Dataset, load_dataset
+from utils.data import Dataset, Split, load_dataset
 from utils.experiments import record as records
 from utils.experiments.configuration import Budget, Configuration, Experiment
 from utils.experiments.recipes import resolve
@@ -46,8 +46,9 @@ def run_one(
     started = datetime.datetime.now(datetime.timezone.utc)
     began = time.perf_counter()
     dataset = load_dataset(configuration.dataset)
-    train = dataset.train if budget.train_images is None else dataset.train.subset(min(budget.train_images, len(dataset.train)))
-    test = dataset.test if budget.test_images is None else dataset.test.subset(min(budget.test_images, len(dataset.test)))
+    train = _part(dataset.train, budget.train_images)
+    valid = _part(dataset.valid, budget.valid_images)
+    test = _part(dataset.test, budget.test_images)
     shape = tuple(train.images.shape[1:])
 
     torch.manual_seed(seed)
@@ -57,7 +58,7 @@ def run_one(
     checkpoint.parent.mkdir(parents=True, exist_ok=True)
     batch_size = configuration.fit_options.get("batch_size", 128)
     options = resolve(configuration.fit_options, steps=budget.epochs * -(-len(train) // batch_size))
-    history = fit(model, train, dataset.valid, epochs=budget.epochs, seed=seed, device=device, checkpoint=checkpoint, **options)
+    history = fit(model, train, valid, epochs=budget.epochs, seed=seed, device=device, checkpoint=checkpoint, **options)
     final = evaluate(model, test, device=device)
     # with a patience the weights are those of the best epoch, without one those of the last
     epoch = history.best_epoch if "patience" in configuration.fit_options else len(history) - 1
@@ -79,7 +80,7 @@ def run_one(
             "test_images": final.n,
         },
         "model": {"parameters": costs.total_params, "macs": costs.total_macs},
-        "dataset": _describe_data(dataset, len(train), len(test)),
+        "dataset": _describe_data(dataset, len(train), len(valid), len(test)),
         "device": _describe_device(device),
         "versions": {"python": platform.python_version(), "torch": torch.__version__, "torchvision": torchvision.__version__},
         "commit": _commit(),
@@ -88,10 +89,15 @@ def run_one(
     }
 
 
-def _describe_data(dataset: Dataset, train: int, test: int) -> dict[str, Any]:
+def _part(split: Split, images: int | None) -> Split:
+    """The first ``images`` of a split, or all of them."""
+    return split if images is None else split.subset(min(images, len(split)))
+
+
+def _describe_data(dataset: Dataset, train: int, valid: int, test: int) -> dict[str, Any]:
     origin = dataset.provenance
     return {
-        "name": dataset.name, "title": origin.title, "sha256": origin.sha256, "train": train, "valid": len(dataset.valid), "test": test,
+        "name": dataset.name, "title": origin.title, "sha256": origin.sha256, "train": train, "valid": valid, "test": test,
     }
 
 

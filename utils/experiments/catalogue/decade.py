@@ -11,7 +11,7 @@ FIT = {
 WIDTHS = {"alexnet-cifar": 0.2, "zfnet-cifar": 0.165, "vgg-a-bn-cifar": 0.25, "all-cnn-c": 0.19, "googlenet-cifar": 0.14}
 BUDGETS = {
     "smoke": Budget(epochs=1, seeds=(0,), train_images=512, test_images=500),
-    "quick": Budget(epochs=6, seeds=(0, 1, 2), train_images=10_000),
+    "quick": Budget(epochs=6, seeds=(0, 1, 2), train_images=4_000, test_images=5_000, valid_images=1_000),
     "full": Budget(epochs=60, seeds=(0, 1, 2)),
 }
 

@@ -30,7 +30,7 @@ def degradation() -> Experiment:
         configurations=tuple(configurations),
         budgets={
             "smoke": Budget(epochs=1, seeds=(0,), train_images=256, test_images=500),
-            "quick": Budget(epochs=6, seeds=(0, 1, 2), train_images=10_000),
+            "quick": Budget(epochs=6, seeds=(0, 1, 2), train_images=8_000, test_images=5_000, valid_images=1_000),
             "full": Budget(epochs=164, seeds=(0, 1, 2)),
         },
         deviations=DEVIATIONS,
@@ -49,7 +49,7 @@ def shortcut_variants() -> Experiment:
         configurations=tuple(configurations),
         budgets={
             "smoke": Budget(epochs=1, seeds=(0,), train_images=256, test_images=500),
-            "quick": Budget(epochs=3, seeds=(0, 1, 2), train_images=4_000, test_images=5_000),
+            "quick": Budget(epochs=3, seeds=(0, 1, 2), train_images=4_000, test_images=5_000, valid_images=1_000),
             "full": Budget(epochs=164, seeds=(0, 1, 2)),
         },
         deviations=(*DEVIATIONS, "56 layers of half the width instead of 110 and 164 layers"),
