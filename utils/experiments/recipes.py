@@ -21,7 +21,7 @@ AUGMENTATIONS: dict[str, Callable[[], Any]] = {
 SCHEDULES: dict[str, Callable[[int], Schedule]] = {
     "cosine": lambda steps: schedules.cosine(steps),
     # a twentieth of the training to come up to speed, for networks that diverge at their full rate when new
-    "warmup-cosine": lambda steps: schedules.warmup_cosine(max(1, steps // 20), steps),
+    "warmup-cosine": lambda steps: schedules.warmup_cosine(max(1, steps // 20), max(2, steps)),
 }
 
 
