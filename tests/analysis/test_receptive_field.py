@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F
 
-from utils.analysis.fields import input_field, measure, reshape
+from utils.analysis.field_extent import measure
+from utils.analysis.field_shapes import reshape
+from utils.analysis.fields import input_field
 from utils.analysis.receptive_field import field_rule, receptive_field
 from utils.models import build_model
 
@@ -77,30 +79,52 @@ def outputs_of(model, x, names):
 
 TORCHVISION = {
     "alexnet": (96, ["features.0", "features.2", "features.5", "features.10", "features.12"]),
-    "vgg11_bn": (64, ["features.0", "features.7", "features.14", "features.18"]),
+    "vgg11_bn": (48, ["features.0", "features.7", "features.14", "features.18"]),
     "resnet18": (96, ["maxpool", "layer1.0", "layer1", "layer2.0", "layer3.0.conv1", "layer4"]),
     "resnet50": (64, ["layer1.0", "layer2.0", "layer2.1.bn3"]),
     "googlenet": (96, ["conv3", "maxpool2", "inception3a", "inception3b", "inception4a"]),
     "inception_v3": (107, ["Conv2d_2b_3x3", "Mixed_5b", "Mixed_6a", "Mixed_6b", "Mixed_7a"]),
     "mobilenet_v2": (64, ["features.1", "features.3", "features.5", "features.9"]),
-    "densenet121": (64, ["features.pool0", "features.denseblock1", "features.transition1.pool", "features.transition2"]),
+    "densenet121": (
+        64,
+        ["features.pool0", "features.denseblock1", "features.transition1.pool", "features.transition2"],
+    ),
     "squeezenet1_1": (75, ["features.2", "features.4", "features.6", "features.9"]),
     "shufflenet_v2_x0_5": (64, ["maxpool", "stage2.0", "stage2.1", "stage2", "stage3.0"]),
     "efficientnet_b0": (48, ["features.0", "features.1.0.block.0", "features.1", "features.3"]),
     "convnext_tiny": (64, ["features.0", "features.1.0", "features.1", "features.2", "features.3.0"]),
-    "regnet_x_400mf": (64, ["trunk_output.block1", "trunk_output.block2.block2-0", "trunk_output.block3.block3-0"]),
+    "regnet_x_400mf": (
+        64,
+        ["trunk_output.block1", "trunk_output.block2.block2-0", "trunk_output.block3.block3-0"],
+    ),
 }
+
+
+def torchvision_model(name):
+    """With few weights in the fully connected layers, which nothing looks at here."""
+    if name in ("alexnet", "vgg11_bn"):
+        with torch.device("meta"):
+            model = getattr(torchvision.models, name)()
+        model.classifier = nn.Identity()
+        model.to_empty(device="cpu")
+        for layer in model.modules():
+            if hasattr(layer, "reset_parameters"):
+                layer.reset_parameters()
+        return model
+    options = {"init_weights": False} if name in ("googlenet", "inception_v3") else {}
+    return getattr(torchvision.models, name)(**options)
 
 
 @pytest.mark.parametrize("name", TORCHVISION)
 def test_regions_are_the_support_of_gradients_on_torchvision_models(name, monkeypatch):
     size, layers = TORCHVISION[name]
-    options = {"init_weights": False} if name in ("googlenet", "inception_v3") else {}
-    model = getattr(torchvision.models, name)(weights=None, **options)
+    model = torchvision_model(name)
     fields = receptive_field(model, (3, size, size))
     monkeypatch.setattr(F, "relu", lambda x, inplace=False: F.softplus(x))
     monkeypatch.setattr(
-        F, "max_pool2d", lambda x, kernel_size, stride, padding=0: F.avg_pool2d(x, kernel_size, stride, padding)
+        F,
+        "max_pool2d",
+        lambda x, kernel_size, stride, padding=0: F.avg_pool2d(x, kernel_size, stride, padding),
     )
     x = torch.randn(1, 3, size, size, dtype=torch.float64, requires_grad=True)
     outputs = outputs_of(smooth(model), x, layers)
@@ -116,8 +140,6 @@ def test_regions_are_the_support_of_gradients_on_torchvision_models(name, monkey
 
 
 class Residual(nn.Module):
-    """x + branch(x), cut to the smaller of the two."""
-
     def __init__(self, branch):
         super().__init__()
         self.branch = branch
@@ -159,6 +181,11 @@ class Function(nn.Module):
         return self.function(x)
 
 
+def block_means(x):
+    """Means of two rows, by way of the shape."""
+    return x[:, :, : x.shape[2] // 2 * 2].unflatten(2, (-1, 2)).mean(dim=3)
+
+
 CHANNELS = 4
 odd = st.sampled_from([1, 3, 5])
 
@@ -182,7 +209,9 @@ def strided(draw):
     if kind == "pooling":
         return nn.AvgPool2d(kernel, stride, padding, ceil_mode=draw(st.booleans()))
     dilation = draw(st.integers(1, 2))
-    return nn.Conv2d(CHANNELS, CHANNELS, kernel, stride, padding, dilation, groups=draw(st.sampled_from([1, 2])))
+    return nn.Conv2d(
+        CHANNELS, CHANNELS, kernel, stride, padding, dilation, groups=draw(st.sampled_from([1, 2]))
+    )
 
 
 @st.composite
@@ -210,10 +239,21 @@ shape_preserving = st.one_of(
     same_convs,
     st.builds(Residual, same_convs),
     st.builds(Coupling, half_convs, st.booleans()),
-    st.builds(lambda a, b: nn.Sequential(Concatenation(a, b), nn.Conv2d(2 * CHANNELS, CHANNELS, 1)), same_convs, same_convs),
+    st.builds(
+        lambda a, b: nn.Sequential(Concatenation(a, b), nn.Conv2d(2 * CHANNELS, CHANNELS, 1)),
+        same_convs,
+        same_convs,
+    ),
     st.just(nn.ChannelShuffle(2)),
-    st.just(Function("flatten and back", lambda x: x.transpose(2, 3).flatten(2).unflatten(2, x.shape[:1:-1]).transpose(2, 3))),
-    st.just(Function("softmax over channels", lambda x: F.softmax(x.permute(0, 2, 3, 1), -1).permute(0, 3, 1, 2))),
+    st.just(
+        Function(
+            "flatten and back",
+            lambda x: x.transpose(2, 3).flatten(2).unflatten(2, x.shape[:1:-1]).transpose(2, 3),
+        )
+    ),
+    st.just(
+        Function("softmax over channels", lambda x: F.softmax(x.permute(0, 2, 3, 1), -1).permute(0, 3, 1, 2))
+    ),
 )
 regular = st.one_of(
     shape_preserving,
@@ -221,6 +261,7 @@ regular = st.one_of(
     transposed(),
     slices(),
     pads(),
+    st.just(Function("block means", block_means, (2, 1))),
     st.just(nn.Upsample(scale_factor=2)),
     st.just(nn.Upsample(scale_factor=2, mode="bilinear")),
     st.just(nn.Upsample(scale_factor=3, mode="bicubic")),
@@ -228,7 +269,10 @@ regular = st.one_of(
 )
 irregular = st.one_of(
     st.builds(lambda size: nn.AdaptiveAvgPool2d(size), st.tuples(st.integers(1, 6), st.integers(1, 6))),
-    st.builds(lambda size: nn.Upsample(size=size, mode="bilinear", align_corners=True), st.tuples(st.integers(2, 9), st.integers(2, 9))),
+    st.builds(
+        lambda size: nn.Upsample(size=size, mode="bilinear", align_corners=True),
+        st.tuples(st.integers(2, 9), st.integers(2, 9)),
+    ),
     st.just(nn.Upsample(scale_factor=1.5)),
     st.just(nn.GroupNorm(2, CHANNELS)),
     st.just(nn.Conv2d(CHANNELS, CHANNELS, 3, padding=1, padding_mode="reflect")),
@@ -241,8 +285,11 @@ def output_of(net, size):
     return x, net.double().eval()(x)
 
 
-@settings(max_examples=60, deadline=None)
-@given(st.lists(st.one_of(regular, irregular), min_size=1, max_size=5), st.tuples(st.integers(6, 13), st.integers(6, 13)))
+@settings(max_examples=50, deadline=None)
+@given(
+    st.lists(st.one_of(regular, irregular), min_size=1, max_size=5),
+    st.tuples(st.integers(6, 13), st.integers(6, 13)),
+)
 def test_random_networks_see_what_their_gradients_reach(layers, size):
     net = nn.Sequential(*layers)
     try:
@@ -266,14 +313,15 @@ def strides(layer):
     return tuple(Fraction(s) for s in getattr(layer, "stride", (1, 1)))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(st.lists(regular, min_size=1, max_size=4), st.tuples(st.integers(5, 9), st.integers(5, 9)))
 def test_unclipped_regions_are_those_in_a_larger_input(layers, size):
-    """Around the input lies a margin so wide that its end is out of reach, as many pixels as move all units."""
+    """Around the input lies a margin so wide that its end is out of reach, as many pixels as move all
+    units."""
     net = nn.Sequential(*layers)
     jumps = [math.prod(column) for column in zip(*map(strides, layers), strict=True)]
     steps = [math.prod(max(1, s) for s in column) for column in zip(*map(strides, layers), strict=True)]
-    margins = [int(step) * math.ceil(30 / step) for step in steps]
+    margins = [int(step) * math.ceil(20 / step) for step in steps]
     try:
         output_of(net, size)
     except RuntimeError:
@@ -281,7 +329,7 @@ def test_unclipped_regions_are_those_in_a_larger_input(layers, size):
     row = receptive_field(net, (CHANNELS, *size))["(model)"]
     assume(math.prod(row.output_size) > 0)
     largest = row.size if isinstance(row.size, tuple) else (row.size,) * 2
-    assume(max(largest) < 24)
+    assume(max(largest) < 16)
     x, output = output_of(net, [n + 2 * margin for n, margin in zip(size, margins, strict=True)])
     regions = []
     for unit in some_units(row.output_size):
@@ -292,7 +340,9 @@ def test_unclipped_regions_are_those_in_a_larger_input(layers, size):
         regions.append(expected)
     for axis, (size, jump) in enumerate(zip(largest, jumps, strict=True)):
         assert size >= max(0, *(high - low + 1 for low, high in (region[axis] for region in regions)))
-        assert (row.jump if isinstance(row.jump, int | float) else row.jump[axis]) == pytest.approx(float(jump))
+        assert (row.jump if isinstance(row.jump, int | float) else row.jump[axis]) == pytest.approx(
+            float(jump)
+        )
 
 
 # --- published and hand-computed figures
@@ -334,7 +384,22 @@ PUBLISHED = [
     (
         "vgg-d",
         IMAGENET,
-        stages("features.conv", "1_1", "1_2", "2_1", "2_2", "3_1", "3_2", "3_3", "4_1", "4_2", "4_3", "5_1", "5_2", "5_3"),
+        stages(
+            "features.conv",
+            "1_1",
+            "1_2",
+            "2_1",
+            "2_2",
+            "3_1",
+            "3_2",
+            "3_3",
+            "4_1",
+            "4_2",
+            "4_3",
+            "5_1",
+            "5_2",
+            "5_3",
+        ),
         [3, 5, 10, 14, 24, 32, 40, 60, 76, 92, 132, 164, 196],
     ),
     ("vgg-d", IMAGENET, stages("features.pool", 1, 2, 3, 4, 5), [6, 16, 44, 100, 212]),
@@ -355,7 +420,12 @@ PUBLISHED = [
         stages("inception", "4a", "4b", "4c", "4d", "4e", "5a", "5b"),
         [171, 235, 299, 363, 427, 587, 715],
     ),
-    ("googlenet", IMAGENET, ["inception4a.branch1.conv", "inception5a.branch1.conv"], [107, 459]),  # the pools
+    (
+        "googlenet",
+        IMAGENET,
+        ["inception4a.branch1.conv", "inception5a.branch1.conv"],
+        [107, 459],
+    ),  # the pools
     (
         "factorised-cnn",
         CIFAR,
@@ -513,10 +583,9 @@ def test_nothing_is_left_behind():
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in net.modules())
 
 
-def test_traced_and_compiled_networks():
+def test_a_traced_network_is_a_network():
     net = nn.Sequential(nn.Conv2d(1, 1, 3), nn.ReLU(), nn.Conv2d(1, 1, 3, stride=2))
-    for same in (torch.fx.symbolic_trace(net), torch.compile(net)):
-        assert [row.size for row in receptive_field(same, (1, 9, 9))] == [3, 3, 5]
+    assert [row.size for row in receptive_field(torch.fx.symbolic_trace(net), (1, 9, 9))] == [3, 3, 5]
 
 
 class Wrapped(nn.Module):

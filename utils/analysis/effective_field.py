@@ -36,13 +36,14 @@ TWO_SIGMA = 0.9545
 class EffectiveField:
     """How the pixels of the input share in a unit of a layer, see :func:`effective_receptive_field`.
 
-    - ``map``: ``[H, W]``, float64 on the CPU, sums to 1. ``center``: row and column of the middle of the unit's
-      theoretical field in it, in pixels; fields of even size have it between two pixels.
+    - ``map``: ``[H, W]``, float64 on the CPU, sums to 1. ``center``: row and column of the middle of the
+      unit's theoretical field in it, in pixels; fields of even size have it between two pixels.
     - ``theoretical_size``: of the theoretical field, unclipped. ``energy_inside``: the part of ``map`` in it.
     - ``sigma``: standard deviations of ``map`` down and across, in pixels, by its moments. ``sigma_fit``: of
       the round Gaussian that is nearest to ``map`` in least squares: it follows the peak, the moments follow
       the tails.
-    - ``area_size``: root of the number of pixels above (1 − 0.9545) of the value at the centre: the paper's size.
+    - ``area_size``: root of the number of pixels above (1 − 0.9545) of the value at the centre: the paper's
+      size.
     - ``images``, ``units``, ``channels``: over how many the mean is.
     """
 
@@ -76,10 +77,11 @@ def effective_receptive_field(
 ) -> EffectiveField:
     """The effective receptive field of the middle unit of ``layer`` (a module path), in evaluation mode.
 
-    ``data`` are inputs ``[N, C, H, W]`` as the model gets them (normalised), or batches of them, or of (x, y);
-    the first ``images`` are used. ``positions`` × ``positions`` units around the middle one are averaged (fewer
-    where the map is smaller), and ``channels`` channels, evenly spread over those of the layer. A pass backwards
-    is needed for each unit and channel. With ``squared`` the squares of the gradients are averaged.
+    ``data`` are inputs ``[N, C, H, W]`` as the model gets them (normalised), or batches of them, or of (x,
+    y); the first ``images`` are used. ``positions`` × ``positions`` units around the middle one are averaged
+    (fewer where the map is smaller), and ``channels`` channels, evenly spread over those of the layer. A
+    pass backwards is needed for each unit and channel. With ``squared`` the squares of the gradients are
+    averaged.
 
     Training flags, ``requires_grad``, gradients and hooks of the model are as before afterwards.
 
@@ -131,7 +133,9 @@ def _named_module(model: nn.Module, layer: str) -> nn.Module:
         return modules[layer]
     names = [name for name in modules if name]
     close = get_close_matches(str(layer), names, n=3, cutoff=0.5)
-    hint = f"did you mean {' or '.join(map(repr, close))}?" if close else f"there is {', '.join(names[:12])} …"
+    hint = (
+        f"did you mean {' or '.join(map(repr, close))}?" if close else f"there is {', '.join(names[:12])} …"
+    )
     raise ValueError(f"{type(model).__name__} has no layer {layer!r}; {hint}")
 
 
@@ -171,7 +175,8 @@ def _spread(n: int, wanted: int) -> list[int]:
 
 
 def _add_shifted(total: Tensor, count: Tensor, share: Tensor, shift: tuple[int, int]) -> None:
-    """Add ``share`` to ``total``, moved up and left by ``shift``; ``count`` says how often each pixel was hit."""
+    """Add ``share`` to ``total``, moved up and left by ``shift``; ``count`` says how often each pixel was
+    hit."""
     here, there = [], []
     for n, offset in zip(total.shape, shift, strict=True):
         here.append(slice(max(0, -offset), min(n, n - offset)))
@@ -257,7 +262,9 @@ def _described(layer: str, mean: Tensor, row: Row, images: int, units: int, chan
         _deviation(marginal, places) for marginal, places in ((share.sum(1), down), (share.sum(0), right))
     )
     nearest = [sorted({math.floor(c), math.ceil(c)}) for c in center]
-    nearest = [[min(max(i, 0), n - 1) for i in places] for places, n in zip(nearest, share.shape, strict=True)]
+    nearest = [
+        [min(max(i, 0), n - 1) for i in places] for places, n in zip(nearest, share.shape, strict=True)
+    ]
     peak = torch.stack([share[i, j] for i, j in product(*nearest)]).mean()
     return EffectiveField(
         layer=layer,
@@ -293,6 +300,9 @@ def _fitted_sigma(share: Tensor, center: tuple[float, float], sigma: tuple[float
 
     smallest = 0.1  # pixels: narrower than any pixel
     start = [1.0, *center, math.log(max(smallest, math.sqrt(sigma[0] * sigma[1])))]
-    bounds = ([0, -np.inf, -np.inf, math.log(smallest)], [np.inf, np.inf, np.inf, math.log(4 * max(share.shape))])
+    bounds = (
+        [0, -np.inf, -np.inf, math.log(smallest)],
+        [np.inf, np.inf, np.inf, math.log(4 * max(share.shape))],
+    )
     start[3] = min(max(start[3], bounds[0][3] + 1e-6), bounds[1][3] - 1e-6)
     return math.exp(least_squares(residuals, start, bounds=bounds).x[3])

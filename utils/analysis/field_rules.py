@@ -1,9 +1,9 @@
 """What each operation does to the field of its input: the rules behind ``receptive_field``.
 
-A rule is a function ``rule(call, *args, **kwargs)`` with the arguments of the operation, in which every tensor
-that depends on the input is a :class:`~utils.analysis.fields.Field`; other tensors are as they were, without
-values. ``call`` is a :class:`Call`. It returns the field of the result: a ``Field``, a list of them for several
-results, or ``None`` for a result that does not depend on the input.
+A rule is a function ``rule(call, *args, **kwargs)`` with the arguments of the operation, in which every
+tensor that depends on the input is a :class:`~utils.analysis.fields.Field`; other tensors are as they were,
+without values. ``call`` is a :class:`Call`. It returns the field of the result: a ``Field``, a list of them
+for several results, or ``None`` for a result that does not depend on the input.
 
 Rules are found by the name of the operation (the same for ``torch.relu``, ``F.relu`` and ``x.relu()``), or by
 the class of a module, which is then not looked into. To add one::
@@ -27,24 +27,20 @@ import torch
 from torch import nn
 from torch.utils._pytree import tree_leaves
 
-from utils.analysis.fields import (
-    Field,
+from utils.analysis.field_operations import (
     all_of,
     concatenate,
     everything,
-    expand,
-    expand_dim,
-    insert,
     merge,
     mix,
-    permute,
     reduce,
     resample,
-    reshape,
     spread,
     take,
     window,
 )
+from utils.analysis.field_shapes import expand, expand_dim, insert, permute, reshape
+from utils.analysis.fields import Field
 
 Rule = Callable[..., "Field | list[Field] | None"]
 RULES: dict[str | type[nn.Module], Rule] = {}
@@ -98,14 +94,14 @@ def fields_in(*values: Any) -> list[Field]:
 OPERATORS = "add sub truediv floordiv mod pow and or xor".split()
 COMPARISONS = "lt le gt ge eq ne".split()
 ELEMENTWISE = """
-    abs add addcdiv addcmul alpha_dropout bernoulli bfloat16 bool ceil celu clamp clamp_max clamp_min clip clone
-    contiguous cos cpu cuda data detach div divide double dropout dropout1d dropout2d dropout3d elu eq erf exp
-    expm1 feature_alpha_dropout feature_dropout float floor floor_divide fmod ge gelu greater gt half hardshrink
-    hardsigmoid hardswish hardtanh int isfinite isinf isnan le leaky_relu lerp less log log1p log2 logical_and
-    logical_not logical_or logit logsigmoid long lt masked_fill maximum minimum mish nan_to_num ne neg
-    negative positive pow prelu reciprocal relu relu6 remainder requires_grad round rrelu rsqrt rsub selu sigmoid
-    sign silu sin softplus softshrink softsign sqrt square sub subtract tan tanh tanhshrink threshold to
-    true_divide trunc type type_as where
+    abs add addcdiv addcmul alpha_dropout bernoulli bfloat16 bool ceil celu clamp clamp_max clamp_min clip
+    clone contiguous cos cpu cuda data detach div divide double dropout dropout1d dropout2d dropout3d elu eq
+    erf exp expm1 feature_alpha_dropout feature_dropout float floor floor_divide fmod ge gelu greater gt half
+    hardshrink hardsigmoid hardswish hardtanh int isfinite isinf isnan le leaky_relu lerp less log log1p log2
+    logical_and logical_not logical_or logit logsigmoid long lt masked_fill maximum minimum mish nan_to_num
+    ne neg negative positive pow prelu reciprocal relu relu6 remainder requires_grad round rrelu rsqrt rsub
+    selu sigmoid sign silu sin softplus softshrink softsign sqrt square sub subtract tan tanh tanhshrink
+    threshold to true_divide trunc type type_as where
 """.split()
 
 
@@ -264,7 +260,15 @@ def _interpolate(
 ) -> Field:  # fmt: skip
     if call.name.endswith("bilinear"):
         mode, align_corners = "bilinear", True
-    if antialias or mode not in ("nearest", "nearest-exact", "linear", "bilinear", "trilinear", "bicubic", "area"):
+    if antialias or mode not in (
+        "nearest",
+        "nearest-exact",
+        "linear",
+        "bilinear",
+        "trilinear",
+        "bicubic",
+        "area",
+    ):
         raise NoRule(f"{call.name} with mode={mode!r}, antialias={antialias}")
     if mode == "area":
         pool = Call(f"adaptive_avg_pool{x.ndim - 2}d", call.shapes)
@@ -342,7 +346,8 @@ def _linear(call: Call, *args: Any, **kwargs: Any) -> Field:
 
 @field_rule("matmul", "__matmul__", "__rmatmul__", "bmm", "mm", "mv")
 def _matrix_product(call: Call, a, b, *args: Any, **kwargs: Any) -> Field:
-    """With constants, rows or columns are mixed. Two that depend on the input (attention): the whole input."""
+    """With constants, rows or columns are mixed. Two that depend on the input (attention): the whole
+    input."""
     if call.name == "__rmatmul__":
         a, b = b, a
     if isinstance(a, Field) and isinstance(b, Field):
@@ -358,7 +363,9 @@ def _matrix_product(call: Call, a, b, *args: Any, **kwargs: Any) -> Field:
 
 @field_rule("einsum")
 def _einsum(call: Call, equation: str, *operands: Any) -> Field:
-    operands = tuple(operands[0]) if len(operands) == 1 and isinstance(operands[0], list | tuple) else operands
+    operands = (
+        tuple(operands[0]) if len(operands) == 1 and isinstance(operands[0], list | tuple) else operands
+    )
     fields = fields_in(operands)
     inputs, _, output = equation.replace(" ", "").partition("->")
     if len(fields) > 1 or "." in equation or not output:
@@ -368,7 +375,9 @@ def _einsum(call: Call, equation: str, *operands: Any) -> Field:
     if len(set(letters)) < len(letters):
         raise NoRule(f"einsum with a repeated index: {equation}")
     gone = [letter for letter in letters if letter not in output]
-    field = reduce(field, [letters.index(letter) for letter in gone], False, mixes_one=False) if gone else field
+    field = (
+        reduce(field, [letters.index(letter) for letter in gone], False, mixes_one=False) if gone else field
+    )
     letters = [letter for letter in letters if letter in output]
     field = permute(field, [letters.index(letter) for letter in output if letter in letters])
     for position, letter in enumerate(output):
@@ -388,8 +397,12 @@ def _dims(x: Field, dim: Any) -> list[int]:
     return [dim] if isinstance(dim, int) else list(dim)
 
 
-@field_rule("mean", "sum", "amax", "amin", "std", "var", "nanmean", "nansum", "norm", "logsumexp", "prod", "any")
-@field_rule("all", "argmax", "argmin", "median", "std_mean", "var_mean", "vector_norm", "count_nonzero", "aminmax")
+@field_rule(
+    "mean", "sum", "amax", "amin", "std", "var", "nanmean", "nansum", "norm", "logsumexp", "prod", "any"
+)
+@field_rule(
+    "all", "argmax", "argmin", "median", "std_mean", "var_mean", "vector_norm", "count_nonzero", "aminmax"
+)
 def _reduction(call: Call, x, *args: Any, **kwargs: Any) -> list[Field]:
     """All units along the given dimensions; along places, the whole input."""
     dim = kwargs.get("dim", kwargs.get("axis"))
@@ -448,7 +461,9 @@ def _glu(call: Call, x, dim=-1) -> Field:
 # --- shape
 
 
-@field_rule("view", "reshape", "flatten", "unflatten", "squeeze", "unsqueeze", "view_as", "reshape_as", "ravel")
+@field_rule(
+    "view", "reshape", "flatten", "unflatten", "squeeze", "unsqueeze", "view_as", "reshape_as", "ravel"
+)
 def _reshape(call: Call, x, *args: Any, **kwargs: Any) -> Field:
     if call.name in ("unsqueeze",):
         dim = kwargs.get("dim", args[0] if args else None)

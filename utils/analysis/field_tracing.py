@@ -13,8 +13,9 @@ from torch.nn.parameter import UninitializedParameter
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves, tree_map
 
+from utils.analysis.field_extent import measure
 from utils.analysis.field_rules import RULES, Call, NoRule, fields_in, rule_for_module
-from utils.analysis.fields import Field, MisalignedPaths, input_field, measure, same_fields
+from utils.analysis.fields import Field, MisalignedPaths, input_field, same_fields
 
 # what asks a tensor for its values
 ASKS_FOR_VALUES = {
@@ -35,8 +36,8 @@ class Output:
 
 @dataclass(frozen=True)
 class Trace:
-    """``rows``: the layers that compute something, in the order in which they end. ``modules``: the first call
-    of every module.
+    """``rows``: the layers that compute something, in the order in which they end. ``modules``: the first
+    call of every module.
     """
 
     rows: list[Output]
@@ -68,7 +69,8 @@ def trace_fields(model: nn.Module, size: tuple[int, ...], ignore_gates: bool) ->
             reason = str(error).strip().split("\n")[0] or type(error).__name__
             by = "×".join(str(side) for side in size)
             raise ValueError(
-                f"{type(model).__name__} failed on an input of {by}, {watcher.where()}{watcher.received()}: {reason}"
+                f"{type(model).__name__} failed on an input of {by}, {watcher.where()}{watcher.received()}: "
+                f"{reason}"
             ) from error
     return Trace(watcher.rows, watcher.modules)
 
@@ -95,7 +97,8 @@ class _Watcher(TorchFunctionMode):
         super().__init__()
         self.model, self.ignore_gates = model, ignore_gates
         self.paths = {module: name for name, module in model.named_modules()}
-        # by identity; the tensors are kept, so that no other gets the same one. None: independent of the input
+        # by identity; the tensors are kept, so that no other gets the same one. None: independent of the
+        # input
         self.seen: dict[int, tuple[Tensor, Field | None]] = {}
         self.spoiled: dict[int, Tensor] = {}  # of which a part was overwritten
         self.makers: dict[int, _Scope] = {}  # in which module a tensor was made
@@ -123,13 +126,14 @@ class _Watcher(TorchFunctionMode):
         if id(value) not in self.seen:
             if id(value) in self.spoiled:
                 raise CannotFollow(
-                    f"{self.where()}: it uses a tensor after a part of it (or a view of it) was changed in place, "
-                    "which is not followed; write x = x + y in place of x += y, or join parts with torch.cat"
+                    f"{self.where()}: it uses a tensor after a part of it (or a view of it) was changed in "
+                    "place, which is not followed; write x = x + y in place of x += y, or join parts with "
+                    "torch.cat"
                 )
             if value.is_meta:
                 raise CannotFollow(
-                    f"{self.where()}: it uses a tensor that comes from an operation which cannot be followed (a "
-                    "compiled or scripted part, or C++ code); give the module that makes it a rule with "
+                    f"{self.where()}: it uses a tensor that comes from an operation which cannot be followed "
+                    "(a compiled or scripted part, or C++ code); give the module that makes it a rule with "
                     "field_rule of utils.analysis.receptive_field"
                 )
             return value  # a constant with values
@@ -154,8 +158,8 @@ class _Watcher(TorchFunctionMode):
             self.operation = name
             if name in ASKS_FOR_VALUES:
                 raise CannotFollow(
-                    f"{self.where()}: the network looks at values, so that there is no one receptive field; make "
-                    "the choice before (an option of the model), or write it with torch.where"
+                    f"{self.where()}: the network looks at values, so that there is no one receptive field; "
+                    "make the choice before (an option of the model), or write it with torch.where"
                 )
             if any(not tensor.is_meta and tensor.ndim for tensor in tensors):
                 for tensor in tensors:
@@ -175,7 +179,9 @@ class _Watcher(TorchFunctionMode):
             return result
         rule = RULES.get(name)
         if name == "__setitem__":
-            raise NoRule("writing into a part of a tensor is not followed: join parts with torch.cat or F.pad")
+            raise NoRule(
+                "writing into a part of a tensor is not followed: join parts with torch.cat or F.pad"
+            )
         if rule is None:
             raise NoRule(
                 f"there is no rule for {name}: give it one with field_rule({name!r}) of "
@@ -185,8 +191,8 @@ class _Watcher(TorchFunctionMode):
         new = self._apply(rule, call, outputs, *given)
         if any(output is tensor for output in outputs for tensor in tensors):
             self._spoil_views(outputs[0], new[0])
-        for output, field in zip(outputs, new, strict=True):
-            self.record(output, field)
+        for output, result_field in zip(outputs, new, strict=True):
+            self.record(output, result_field)
         if new[0] is not None:
             self._note_function(name, Output("", name, tuple(outputs[0].shape[1:]), new[0]), fields)
         self.operation = ""
@@ -208,7 +214,9 @@ class _Watcher(TorchFunctionMode):
             raise NoRule(f"the rule of {call.name} does not fit this call: {error}") from error
         new = list(result) if isinstance(result, list | tuple) else [result]
         shapes = [output.shape for output in outputs]
-        if len(new) != len(shapes) or any(f and f.shape != tuple(s) for f, s in zip(new, shapes, strict=True)):
+        if len(new) != len(shapes) or any(
+            f and f.shape != tuple(s) for f, s in zip(new, shapes, strict=True)
+        ):
             got = ", ".join(str(f and f.shape) for f in new)
             raise NoRule(f"the rule of {call.name} gives {got} for results of {call.shapes}")
         return new
@@ -232,8 +240,8 @@ class _Watcher(TorchFunctionMode):
             for module in self.model.modules():
                 if isinstance(module, torch.jit.ScriptModule):
                     raise CannotFollow(
-                        f"{self.paths[module] or 'the model'} is scripted and cannot be looked into: give the "
-                        "model as it was before torch.jit"
+                        f"{self.paths[module] or 'the model'} is scripted and cannot be looked into: give "
+                        "the model as it was before torch.jit"
                     )
                 handles.append(module.register_forward_pre_hook(self._enter))
                 handles.append(module.register_forward_hook(self._leave, with_kwargs=True))
@@ -258,13 +266,13 @@ class _Watcher(TorchFunctionMode):
                 call = Call(type(module).__name__, tuple(tuple(o.shape) for o in outputs), self.ignore_gates)
                 given = tree_map(self.field_of, (args, kwargs))
                 new = self._apply(rule_for_module(module), call, outputs, *given)
-                for tensor, field in zip(outputs, new, strict=True):
-                    self.record(tensor, field)
-            field = self.field_of(outputs[0])
-            if isinstance(field, Field):
+                for tensor, result_field in zip(outputs, new, strict=True):
+                    self.record(tensor, result_field)
+            first = self.field_of(outputs[0])
+            if isinstance(first, Field):
                 name, shape = scope.path or "(model)", tuple(outputs[0].shape[1:])
                 made_here = scope.muted or self.makers.get(id(outputs[0])) is scope
-                self._note_module(scope, Output(name, type(module).__name__, shape, field), made_here)
+                self._note_module(scope, Output(name, type(module).__name__, shape, first), made_here)
         self.scopes.pop()
 
     def _note_module(self, scope: _Scope, output: Output, made_here: bool) -> None:

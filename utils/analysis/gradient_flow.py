@@ -6,8 +6,9 @@
         fit(model, train, epochs=5, probes=[flow])
     flow.read().gradients          # [steps, layers]
 
-In a loop of your own, call ``flow()`` after ``loss.backward()`` and before the gradients are cleared. Norms stay
-tensors on the device until ``read``: a step costs one small kernel for each layer, and no waiting for a GPU.
+In a loop of your own, call ``flow()`` after ``loss.backward()`` and before the gradients are cleared. Norms
+stay tensors on the device until ``read``: a step costs one small kernel for each layer, and no waiting for a
+GPU.
 """
 
 from __future__ import annotations
@@ -27,12 +28,12 @@ from torch.utils._pytree import tree_leaves
 class FlowRecord:
     """What a :class:`GradientFlow` has seen.
 
-    - ``layers``: module paths, in the order in which the model has them. ``steps``: ``[S]`` int, the numbers of
-      the steps.
-    - ``gradients``: ``[S, L]``, Euclidean norm of the gradient of each layer's weight. ``weights``: of the weight
-      itself, before the step. ``activations``: root mean square of each layer's output over batch, channels
-      and places, so that layers of different sizes can be compared. Each float64; nan where a layer did not
-      run or got no gradient.
+    - ``layers``: module paths, in the order in which the model has them. ``steps``: ``[S]`` int, the numbers
+      of the steps.
+    - ``gradients``: ``[S, L]``, Euclidean norm of the gradient of each layer's weight. ``weights``: of the
+      weight itself, before the step. ``activations``: root mean square of each layer's output over batch,
+      channels and places, so that layers of different sizes can be compared. Each float64; nan where a layer
+      did not run or got no gradient.
     """
 
     layers: tuple[str, ...]
@@ -60,13 +61,14 @@ class FlowRecord:
 class GradientFlow:
     """Records gradients and activations of the layers that have a weight.
 
-    ``layers``: module paths, each of a module with a parameter ``weight`` of its own; default: all with a weight
-    of two or more dimensions, which are convolutions and linear layers and not normalisations. ``every``:
-    record only the steps whose number it divides. ``activations=False`` records no outputs and needs no hooks.
+    ``layers``: module paths, each of a module with a parameter ``weight`` of its own; default: all with a
+    weight of two or more dimensions, which are convolutions and linear layers and not normalisations.
+    ``every``: record only the steps whose number it divides. ``activations=False`` records no outputs and
+    needs no hooks.
 
-    The model that is recorded is the one given here, also where ``fit`` compiles or moves it. Outputs are seen
-    only inside the ``with``; of several passes before a step, the last one in training mode counts. Raises
-    ``ValueError`` for a layer that is not there or has no weight.
+    The model that is recorded is the one given here, also where ``fit`` compiles or moves it. Outputs are
+    seen only inside the ``with``; of several passes before a step, the last one in training mode counts.
+    Raises ``ValueError`` for a layer that is not there or has no weight.
     """
 
     def __init__(
@@ -113,7 +115,9 @@ class GradientFlow:
                 tensor = next(leaf for leaf in tree_leaves(output) if isinstance(leaf, Tensor))
                 values = tensor.detach()
                 # the norm needs no copy of the output, as a mean of squares would
-                self._seen[name] = torch.linalg.vector_norm(values, dtype=torch.float32) / values.numel() ** 0.5
+                self._seen[name] = (
+                    torch.linalg.vector_norm(values, dtype=torch.float32) / values.numel() ** 0.5
+                )
 
         return note
 
@@ -133,7 +137,9 @@ class GradientFlow:
         gradients = [nothing if weight.grad is None else next(norms).float() for weight in weights]
         sizes = [norm.float() for norm in torch._foreach_norm([weight.detach() for weight in weights])]
         outputs = [self._seen.get(name, nothing) for name in self.modules]
-        rows = [torch.stack([value.to(nothing.device) for value in row]) for row in (gradients, sizes, outputs)]
+        rows = [
+            torch.stack([value.to(nothing.device) for value in row]) for row in (gradients, sizes, outputs)
+        ]
         self._rows.append(torch.stack(rows))
         self._steps.append(step)
         self._seen.clear()
@@ -149,7 +155,9 @@ class GradientFlow:
 def _chosen(model: nn.Module, layers: Sequence[str] | None) -> dict[str, nn.Module]:
     modules = dict(model.named_modules())
     owners = {
-        name: module for name, module in modules.items() if isinstance(module._parameters.get("weight"), Tensor)
+        name: module
+        for name, module in modules.items()
+        if isinstance(module._parameters.get("weight"), Tensor)
     }
     if layers is None:
         chosen = {name: module for name, module in owners.items() if module.weight.ndim >= 2}
@@ -170,4 +178,6 @@ def _chosen(model: nn.Module, layers: Sequence[str] | None) -> dict[str, nn.Modu
 
 def _suggestion(name: str, names: Sequence[str]) -> str:
     close = get_close_matches(str(name), names, n=3, cutoff=0.5)
-    return f"; did you mean {' or '.join(map(repr, close))}?" if close else f"; there is {', '.join(names[:12])}"
+    return (
+        f"; did you mean {' or '.join(map(repr, close))}?" if close else f"; there is {', '.join(names[:12])}"
+    )

@@ -2,7 +2,7 @@
 
 ``receptive_field`` runs the network once on tensors that have shapes and no values, follows every operation,
 and keeps for each unit the interval of input pixels that it depends on. So it works for any network of which
-the operations have a rule (:mod:`utils.analysis.receptive_field_rules`), whatever way its paths branch and
+the operations have a rule (:mod:`utils.analysis.field_rules`), whatever way its paths branch and
 meet, and needs neither weights nor images. Choices in the ``forward`` that depend on shapes are followed;
 those that depend on values are refused.
 

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from torch import nn
 
+from utils.analysis.field_extent import Extent, measure, region
 from utils.analysis.field_tracing import Output, trace_fields
-from utils.analysis.fields import Extent, Field, measure, region
+from utils.analysis.fields import Field
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -62,7 +62,8 @@ COLUMNS = ("name", "type", "output_size", "size", "jump", "start", "clipped")
 
 
 class ReceptiveFields(list[Row]):
-    """The rows in the order in which the layers end: prints as text, shows as HTML, ``to_frame()`` for pandas.
+    """The rows in the order in which the layers end: prints as text, shows as HTML, ``to_frame()`` for
+    pandas.
 
     ``fields["layer1.0"]`` finds a row by module path, also of modules that have no row in the list because
     their output is that of the last layer in them.
@@ -148,9 +149,9 @@ def receptive_field(
     """The receptive field of every layer that runs, see :class:`Row`.
 
     ``input_size`` is ``(C, H, W)``; ``(C, L)`` and ``(C, D, H, W)`` work as well. A row is a module without
-    children, or one that computes something itself (such as the sum of a residual block), then under its name.
-    With ``ignore_gates=True`` a factor that is computed from the whole map and multiplies all of it, as in
-    squeeze and excitation, does not count: what remains is the field of the convolutions.
+    children, or one that computes something itself (such as the sum of a residual block), then under its
+    name. With ``ignore_gates=True`` a factor that is computed from the whole map and multiplies all of it, as
+    in squeeze and excitation, does not count: what remains is the field of the convolutions.
 
     The model, its training flags and its hooks are as before afterwards.
 

@@ -50,7 +50,7 @@ SIZES: dict[str, dict[str, tuple]] = {
     },
     "05_efficient_convolutions": {
         "train_images": (512, 1500, 20000),
-        "valid_images": (500, 2000, 5000),
+        "valid_images": (250, 1000, 5000),
         "epochs": (2, 3, 10),
         "seeds": (2, 4, 5),  # of each network; fewer than four never allow a verdict on a difference
         "width": (0.25, 0.25, 0.5),  # of the paper's networks
@@ -58,6 +58,17 @@ SIZES: dict[str, dict[str, tuple]] = {
         "repeats": (5, 11, 51),  # timings behind each median
         "network_batch": (4, 8, 32),  # pictures in one call of a timed network
         "network_repeats": (3, 7, 21),
+    },
+    "06_receptive_fields": {
+        "chain_depths": ((2, 4, 8, 16), (2, 4, 8, 16, 32), (2, 4, 8, 16, 32)),  # layers of the random stacks
+        "chain_seeds": (2, 3, 10),
+        "chain_images": (2, 4, 8),  # pictures of noise behind one effective field
+        "chain_channels": (4, 4, 8),
+        "train_images": (200, 2500, 45000),
+        "valid_images": (200, 1000, 5000),
+        "epochs": (2, 4, 20),
+        "seeds": (2, 3, 5),
+        "images": (8, 32, 64),  # pictures behind one effective field of a trained network
     },
 }
 

@@ -10,7 +10,7 @@ from utils.experiments.configuration import Experiment
 EXPERIMENTS: dict[str, Experiment] = {
     experiment.id: experiment
     for experiment in (
-        lenet_on("fashion-mnist"), lenet_on("cifar10"), decade(), degradation(), shortcut_variants(),
+        lenet_on("fashion-mnist"), lenet_on("cifar10"), decade(), degradation(width=0.5), degradation(), shortcut_variants(),
     )
 }
 

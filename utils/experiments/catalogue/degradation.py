@@ -16,15 +16,16 @@ DEVIATIONS = (
 )
 
 
-def degradation() -> Experiment:
-    """Networks of 20 and 56 layers, with shortcuts and without."""
+def degradation(width: float = 1.0) -> Experiment:
+    """Networks of 20 and 56 layers, with shortcuts and without; at the paper's width, or narrower for a CPU."""
     configurations = [
-        Configuration(f"{kind}-{depth}", f"resnet-{depth}", "cifar10", options, FIT)
+        Configuration(f"{kind}-{depth}", f"resnet-{depth}", "cifar10", {**options, "width": width}, FIT)
         for kind, options in (("plain", {"shortcut": False}), ("residual", {"shortcut": "A"}))
         for depth in (20, 56)
     ]
+    narrow = (f"{width:g} times the channels of the paper, in all four",) if width != 1 else ()
     return Experiment(
-        id="degradation",
+        id="degradation" if width != 1 else "degradation-paper-width",
         question="Does a plain network of 56 layers have a higher training error than one of 20, and do shortcuts change that?",
         source=SOURCE,
         configurations=tuple(configurations),
@@ -33,7 +34,7 @@ def degradation() -> Experiment:
             "quick": Budget(epochs=6, seeds=(0, 1, 2), train_images=8_000, test_images=5_000, valid_images=1_000),
             "full": Budget(epochs=164, seeds=(0, 1, 2)),
         },
-        deviations=DEVIATIONS,
+        deviations=(*DEVIATIONS, *narrow),
     )
 
 
