@@ -20,7 +20,11 @@ def decade() -> Experiment:
     """Five families with about 10 million multiply-adds each: same batches, optimiser, rate and epochs."""
     configurations = []
     for model, width in WIDTHS.items():
-        options = {"width": width} if model == "vgg-a-bn-cifar" else {"width": width, "batch_norm": True}
+        options = {"width": width, "dropout": 0.0}
+        if model != "vgg-a-bn-cifar":
+            options["batch_norm"] = True
+        if model == "all-cnn-c":
+            options["input_dropout"] = 0.0
         label = model.removesuffix("-cifar").replace("vgg-a-bn", "vgg-a")
         configurations.append(Configuration(label, model, "cifar10", options, FIT))
     return Experiment(
@@ -32,7 +36,7 @@ def decade() -> Experiment:
         budgets=BUDGETS,
         deviations=(
             "variants for 32×32 images with all widths scaled to about 10 million multiply-adds",
-            "batch normalisation in all five, Adam at one learning rate with a cosine: not the papers' training",
+            "batch normalisation and no dropout in all five, Adam at one learning rate with a cosine: not the papers' training",
             "GoogLeNet without auxiliary heads",
         ),
     )
