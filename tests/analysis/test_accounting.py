@@ -413,3 +413,11 @@ def test_data_frame():
     assert list(frame.columns) == ["name", "type", "output_shape", "params", "macs", "bytes"]
     assert len(frame) == len(table) == 7
     assert frame["params"].sum() == table.total_params and frame["macs"].sum() == table.total_macs
+
+
+def test_a_module_that_is_used_twice_keeps_its_weights():
+    conv = nn.Conv2d(3, 3, 3, padding=1)
+    model = nn.Sequential(conv, nn.ReLU(), conv)
+    costs = account(model, (3, 8, 8))
+    assert conv.weight.device.type == "cpu" and costs.total_params == 84
+    assert costs.total_macs == 2 * 81 * 64

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F
 
-from utils.analysis.field_extent import measure
-from utils.analysis.field_shapes import reshape
-from utils.analysis.fields import input_field
+from utils.analysis.receptive_field.extent import measure
+from utils.analysis.receptive_field.shapes import reshape
+from utils.analysis.receptive_field.fields import input_field
 from utils.analysis.receptive_field import field_rule, receptive_field
 from utils.models import build_model
 
@@ -83,7 +83,7 @@ TORCHVISION = {
     "resnet18": (96, ["maxpool", "layer1.0", "layer1", "layer2.0", "layer3.0.conv1", "layer4"]),
     "resnet50": (64, ["layer1.0", "layer2.0", "layer2.1.bn3"]),
     "googlenet": (96, ["conv3", "maxpool2", "inception3a", "inception3b", "inception4a"]),
-    "inception_v3": (107, ["Conv2d_2b_3x3", "Mixed_5b", "Mixed_6a", "Mixed_6b", "Mixed_7a"]),
+    "inception_v3": (91, ["Conv2d_2b_3x3", "Mixed_5b", "Mixed_6a", "Mixed_6b", "Mixed_7a"]),
     "mobilenet_v2": (64, ["features.1", "features.3", "features.5", "features.9"]),
     "densenet121": (
         64,
@@ -323,11 +323,10 @@ def test_unclipped_regions_are_those_in_a_larger_input(layers, size):
     steps = [math.prod(max(1, s) for s in column) for column in zip(*map(strides, layers), strict=True)]
     margins = [int(step) * math.ceil(20 / step) for step in steps]
     try:
-        output_of(net, size)
+        assume(output_of(net, size)[1].numel())
     except RuntimeError:
         assume(False)
     row = receptive_field(net, (CHANNELS, *size))["(model)"]
-    assume(math.prod(row.output_size) > 0)
     largest = row.size if isinstance(row.size, tuple) else (row.size,) * 2
     assume(max(largest) < 16)
     x, output = output_of(net, [n + 2 * margin for n, margin in zip(size, margins, strict=True)])
@@ -542,7 +541,9 @@ def test_normalisation_by_the_statistics_of_the_map_sees_all_of_it():
 
 
 def test_attention_sees_everything_and_keeps_the_grid():
-    fields = receptive_field(torchvision.models.swin_t(), (3, 64, 64))
+    with torch.device("meta"):
+        net = torchvision.models.swin_t()
+    fields = receptive_field(net, (3, 64, 64))
     assert fields["features.0"].size == 4 and fields["features.1.0"].size == math.inf
     assert (fields["features.7"].jump, fields["features.7"].clipped) == (32, 64)
 

@@ -271,7 +271,7 @@ def _run(model: nn.Module, sizes: tuple[tuple[int, ...], ...], device: torch.dev
     handles += [module.register_forward_hook(leave) for module in model.modules()]
     try:
         with counter, watcher:
-            torch.func.functional_call(model, parameters | buffers, inputs)
+            torch.func.functional_call(model, parameters | buffers, inputs, tie_weights=False)
     except Exception as error:
         raise ValueError(_failure(model, stack, sizes, error)) from error
     finally:

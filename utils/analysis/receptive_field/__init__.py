@@ -2,7 +2,7 @@
 
 ``receptive_field`` runs the network once on tensors that have shapes and no values, follows every operation,
 and keeps for each unit the interval of input pixels that it depends on. So it works for any network of which
-the operations have a rule (:mod:`utils.analysis.field_rules`), whatever way its paths branch and
+the operations have a rule (:mod:`utils.analysis.receptive_field.rules`), whatever way its paths branch and
 meet, and needs neither weights nor images. Choices in the ``forward`` that depend on shapes are followed;
 those that depend on values are refused.
 
@@ -25,9 +25,9 @@ Conventions:
 
 from __future__ import annotations
 
-from utils.analysis.effective_field import EffectiveField, effective_receptive_field
-from utils.analysis.field_rules import field_rule
-from utils.analysis.theoretical_field import ReceptiveFields, Row, receptive_field
+from utils.analysis.receptive_field.effective import EffectiveField, effective_receptive_field
+from utils.analysis.receptive_field.rules import field_rule
+from utils.analysis.receptive_field.theoretical import ReceptiveFields, Row, receptive_field
 
 __all__ = [
     "EffectiveField",

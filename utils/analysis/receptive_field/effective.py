@@ -26,7 +26,7 @@ import torch
 from scipy.optimize import least_squares
 from torch import Tensor, nn
 
-from utils.analysis.theoretical_field import PerAxis, Row, receptive_field
+from utils.analysis.receptive_field.theoretical import PerAxis, Row, receptive_field
 
 # what a normal distribution holds within two standard deviations of its mean; the paper's threshold
 TWO_SIGMA = 0.9545

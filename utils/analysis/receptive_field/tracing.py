@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,11 +11,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import UninitializedParameter
 from torch.overrides import TorchFunctionMode
-from torch.utils._pytree import tree_leaves, tree_map
 
-from utils.analysis.field_extent import measure
-from utils.analysis.field_rules import RULES, Call, NoRule, fields_in, rule_for_module
-from utils.analysis.fields import Field, MisalignedPaths, input_field, same_fields
+from utils.analysis.receptive_field.extent import measure
+from utils.analysis.receptive_field.rules import RULES, Call, NoRule, fields_in, found_in, rule_for_module
+from utils.analysis.receptive_field.fields import Field, MisalignedPaths, input_field, same_fields
 
 # what asks a tensor for its values
 ASKS_FOR_VALUES = {
@@ -153,7 +152,7 @@ class _Watcher(TorchFunctionMode):
     def __torch_function__(self, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}
         name = _operation_name(func)
-        tensors = [value for value in tree_leaves((args, kwargs)) if isinstance(value, Tensor)]
+        tensors = found_in(Tensor, args, kwargs)
         if any(tensor.is_meta for tensor in tensors):
             self.operation = name
             if name in ASKS_FOR_VALUES:
@@ -164,15 +163,15 @@ class _Watcher(TorchFunctionMode):
             if any(not tensor.is_meta and tensor.ndim for tensor in tensors):
                 for tensor in tensors:
                     self.field_of(tensor)
-                args, kwargs = tree_map(self._without_values, (args, kwargs))
+                args, kwargs = _mapped(self._without_values, (args, kwargs))
         result = func(*args, **kwargs)
-        outputs = [value for value in tree_leaves(result) if isinstance(value, Tensor)]
+        outputs = found_in(Tensor, result)
         if self.scopes and any(scope.muted for scope in self.scopes):
             return result
         if not outputs and name != "__setitem__":
             self.operation = ""
             return result
-        given = tree_map(self.field_of, (args, kwargs))
+        given = _mapped(self.field_of, (args, kwargs))
         fields = fields_in(given)
         if not fields:
             self.know(*outputs)
@@ -252,7 +251,7 @@ class _Watcher(TorchFunctionMode):
 
     def _enter(self, module: nn.Module, args: tuple[Any, ...]) -> None:
         self.operation = ""
-        shapes = tuple(value.shape for value in tree_leaves(args) if isinstance(value, Tensor))
+        shapes = tuple(value.shape for value in found_in(Tensor, args))
         muted = rule_for_module(module) is not None
         self.scopes.append(_Scope(module, self.paths[module], shapes, muted=muted))
 
@@ -260,11 +259,11 @@ class _Watcher(TorchFunctionMode):
         while self.scopes[-1].module is not module:  # a call that ended in an exception which was caught
             self.scopes.pop()
         scope = self.scopes[-1]
-        outputs = [value for value in tree_leaves(output) if isinstance(value, Tensor)]
+        outputs = found_in(Tensor, output)
         if not any(outer.muted for outer in self.scopes[:-1]) and outputs:
             if scope.muted:
                 call = Call(type(module).__name__, tuple(tuple(o.shape) for o in outputs), self.ignore_gates)
-                given = tree_map(self.field_of, (args, kwargs))
+                given = _mapped(self.field_of, (args, kwargs))
                 new = self._apply(rule_for_module(module), call, outputs, *given)
                 for tensor, result_field in zip(outputs, new, strict=True):
                     self.record(tensor, result_field)
@@ -308,6 +307,16 @@ def _operation_name(func: Any) -> str:
     return name if name.startswith("__") else name.rstrip("_")
 
 
+def _mapped(function: Callable[[Any], Any], value: Any) -> Any:
+    """With ``function`` of each item in lists, tuples and dictionaries."""
+    if isinstance(value, list | tuple):
+        items = [_mapped(function, item) for item in value]
+        return items if isinstance(value, list) else tuple(items)
+    if isinstance(value, dict):
+        return {key: _mapped(function, item) for key, item in value.items()}
+    return function(value)
+
+
 def _does_nothing(module: nn.Module) -> bool:
     return isinstance(module, nn.Identity) or (isinstance(module, nn.Sequential) and len(module) == 0)
 
@@ -315,7 +324,7 @@ def _does_nothing(module: nn.Module) -> bool:
 def _plain_tensors(model: nn.Module) -> list[Tensor]:
     """Tensors that are neither parameters nor buffers: attributes, and items of lists and dictionaries."""
     held = [value for module in model.modules() for name, value in vars(module).items() if name[:1] != "_"]
-    return [leaf for leaf in tree_leaves(held) if isinstance(leaf, Tensor)]
+    return found_in(Tensor, held)
 
 
 @contextmanager

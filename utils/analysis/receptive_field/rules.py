@@ -1,7 +1,7 @@
 """What each operation does to the field of its input: the rules behind ``receptive_field``.
 
 A rule is a function ``rule(call, *args, **kwargs)`` with the arguments of the operation, in which every
-tensor that depends on the input is a :class:`~utils.analysis.fields.Field`; other tensors are as they were,
+tensor that depends on the input is a :class:`~utils.analysis.receptive_field.fields.Field`; other tensors are as they were,
 without values. ``call`` is a :class:`Call`. It returns the field of the result: a ``Field``, a list of them
 for several results, or ``None`` for a result that does not depend on the input.
 
@@ -25,9 +25,8 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
-from torch.utils._pytree import tree_leaves
 
-from utils.analysis.field_operations import (
+from utils.analysis.receptive_field.operations import (
     all_of,
     concatenate,
     everything,
@@ -39,8 +38,8 @@ from utils.analysis.field_operations import (
     take,
     window,
 )
-from utils.analysis.field_shapes import expand, expand_dim, insert, permute, reshape
-from utils.analysis.fields import Field
+from utils.analysis.receptive_field.shapes import expand, expand_dim, insert, permute, reshape
+from utils.analysis.receptive_field.fields import Field
 
 Rule = Callable[..., "Field | list[Field] | None"]
 RULES: dict[str | type[nn.Module], Rule] = {}
@@ -85,8 +84,21 @@ def rule_for_module(module: nn.Module) -> Rule | None:
     return next((RULES[kind] for kind in type(module).__mro__ if kind in RULES), None)
 
 
+def found_in(kind: type | tuple[type, ...], *values: Any) -> list[Any]:
+    """All of some class in values and in the lists, tuples and dictionaries among them."""
+    found = []
+    for value in values:
+        if isinstance(value, kind):
+            found.append(value)
+        elif isinstance(value, list | tuple):
+            found += found_in(kind, *value)
+        elif isinstance(value, dict):
+            found += found_in(kind, *value.values())
+    return found
+
+
 def fields_in(*values: Any) -> list[Field]:
-    return [leaf for leaf in tree_leaves(values) if isinstance(leaf, Field)]
+    return found_in(Field, *values)
 
 
 # --- element by element
@@ -422,9 +434,9 @@ def _extreme(call: Call, x, *args: Any, **kwargs: Any) -> Field | list[Field]:
     return _reduction(call, x, *args, **kwargs)
 
 
-@field_rule("softmax", "log_softmax", "softmin", "cumsum", "cumprod")
+@field_rule("softmax", "log_softmax", "softmin")
 def _softmax(call: Call, x, dim=None, *args: Any, **kwargs: Any) -> Field:
-    """(A running sum sees at most all of them.)"""
+    """Normalised over a dimension: each unit sees all along it."""
     return all_of(x, _dims(x, dim))
 
 

@@ -48,7 +48,7 @@ class Factor:
 CONSTANT = Factor(1)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Span:
     """The intervals along one axis of the input.
 
@@ -91,7 +91,7 @@ class Span:
         return Span(virtual, real, (*self.steps[:f], *steps, *self.steps[f + 1 :]))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Field:
     """What the units of a tensor see. ``dims`` has the factors of each dimension, ``spans`` one span for each
     axis of the input.

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
-from utils.analysis.field_extent import Extent, measure, region
-from utils.analysis.field_tracing import Output, trace_fields
-from utils.analysis.fields import Field
+from utils.analysis.receptive_field.extent import Extent, measure, region
+from utils.analysis.receptive_field.tracing import Output, trace_fields
+from utils.analysis.receptive_field.fields import Field
 
 if TYPE_CHECKING:
     import pandas as pd
