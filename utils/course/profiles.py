@@ -34,19 +34,32 @@ SIZES: dict[str, dict[str, tuple]] = {
         "test_images": (500, 10000, 10000),
     },
     "03_imagenet_decade": {
-        "valid_images": (300, 2000, 5000),
-        "family_images": (500, 2000, 20000),
-        "family_epochs": (2, 4, 15),
+        "valid_images": (300, 1000, 5000),
+        "family_images": (192, 1000, 20000),
+        "family_epochs": (2, 3, 15),
         "family_seeds": (1, 2, 3),
         "gradient_batch": (32, 128, 128),  # pictures behind one measured gradient
-        "filters": ((2, 4, 8), (4, 8, 16, 32), (4, 8, 16, 32, 64)),  # of the first of three layers
-        "filter_images": (600, 3000, 20000),
-        "filter_epochs": (3, 5, 15),
+        "filters": ((2, 4, 8), (4, 8, 16), (4, 8, 16, 32, 64)),  # of the first of three layers
+        "filter_images": (400, 1500, 20000),
+        "filter_epochs": (2, 3, 15),
         "filter_seeds": (2, 3, 3),
-        "column_filters": (6, 12, 32),
-        "column_images": (800, 4000, 45000),
-        "column_epochs": (4, 6, 20),
+        "column_filters": (4, 8, 32),
+        "column_images": (400, 2000, 45000),
+        "column_epochs": (3, 5, 20),
         "column_seeds": (2, 2, 3),  # for each of three preparations
+    },
+    "04_resnet": {
+        "images": (700, 1100, 1100),  # training digits; with 300 for validation there are 1,137
+        "epochs": (5, 6, 20),
+        "seeds": (1, 3, 5),
+        "live_blocks": ((1, 2, 5), (1, 2, 5), (1, 2, 5, 9)),  # blocks in a stage: 8, 14, 32 (and 56) layers
+        "other_rates": ((), (0.01, 0.03, 0.3), (0.01, 0.03, 0.3)),  # learning rates beside 0.1
+        "gradient_blocks": ((1, 3, 9), (1, 2, 3, 5, 9), (1, 2, 3, 5, 9, 18)),
+        "gradient_seeds": (2, 3, 5),
+        "highway_depth": (13, 19, 19),
+        "highway_epochs": (4, 8, 20),
+        "judges": (100, 300, 300),  # validation digits for the damaged networks
+        "draws": (2, 8, 20),  # of blocks that are deleted together
     },
     "05_efficient_convolutions": {
         "train_images": (512, 1500, 20000),
@@ -64,9 +77,9 @@ SIZES: dict[str, dict[str, tuple]] = {
         "chain_seeds": (2, 3, 10),
         "chain_images": (2, 4, 8),  # pictures of noise behind one effective field
         "chain_channels": (4, 4, 8),
-        "train_images": (200, 2500, 45000),
+        "train_images": (200, 2000, 45000),
         "valid_images": (200, 1000, 5000),
-        "epochs": (2, 4, 20),
+        "epochs": (1, 3, 20),
         "seeds": (2, 3, 5),
         "images": (8, 32, 64),  # pictures behind one effective field of a trained network
     },

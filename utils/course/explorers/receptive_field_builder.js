@@ -166,7 +166,7 @@ function build(ui, data) {
   const table = html(
     "fieldset",
     {},
-    html("legend", {}, "Layers, from the input up: choose one"),
+    html("legend", {}, "Layers from the input up: choose one (/ stride, + padding, d dilation)"),
     html("table", { class: "layers" }, html("thead", {}, html("tr", {}, head)), body),
   );
   const group = `layer-${Math.random().toString(36).slice(2)}`;

@@ -1,0 +1,126 @@
+"""Lab 06's checks: right answers pass, each common slip fails with a message that names it, stubs fail."""
+
+import math
+
+import pytest
+import torch
+
+from utils.course.checks import lab_06 as check
+from utils.course.checks.core import CheckFailed
+
+NAMES = ["field_interval", "layers_needed", "has_holes", "best_dilations", "influence"]
+
+
+def field_interval(layers, unit):
+    size, jump, start = 1, 1, 0.0
+    for k, s, p, d in layers:
+        size += (k - 1) * d * jump
+        start += ((k - 1) * d / 2 - p) * jump
+        jump *= s
+    low = start + unit * jump - (size - 1) / 2
+    return int(low), int(low) + size - 1
+
+
+def layers_needed(size, kernel, stride):
+    if stride == 1:
+        return math.ceil((size - 1) / (kernel - 1))
+    count, reached = 0, 1
+    while reached < size:
+        reached += (kernel - 1) * stride**count
+        count += 1
+    return count
+
+
+def has_holes(layers):
+    x = torch.zeros(1, 1, 2000, requires_grad=True)
+    y = x
+    for k, s, _, d in layers:
+        y = torch.nn.functional.conv1d(y, torch.ones(1, 1, k), stride=s, dilation=d)
+    y[0, 0, 3].backward()
+    seen = x.grad[0, 0].nonzero().flatten()
+    return len(seen) < int(seen[-1] - seen[0]) + 1
+
+
+def best_dilations(n):
+    return [3 ** (n - 1 - i) for i in range(n)]  # any order does
+
+
+def influence(kernels):
+    result = torch.ones(1)
+    for w in kernels:
+        wider = torch.zeros(len(result) + len(w) - 1)
+        for tap, weight in enumerate(w):
+            wider[tap : tap + len(result)] += weight * result
+        result = wider
+    return result
+
+
+def any_dilation(layers):
+    return any(d > 1 for *_, d in layers)
+
+
+WRONG = [
+    ("field_interval", lambda ls, u: field_interval(ls[::-1], u), "the last layer comes first"),
+    ("field_interval", lambda ls, u: field_interval([(k, s, 0, d) for k, s, _, d in ls], u), "by p to the left"),
+    ("field_interval", lambda ls, u: tuple(max(0, i) for i in field_interval(ls, u)), "Do not cut it off"),
+    (
+        "field_interval",
+        lambda ls, u: tuple(i + e for e, i in enumerate(field_interval(ls, u))),
+        "not the one after it",
+    ),
+    ("field_interval", lambda ls, u: (0, 0), "d·(k − 1) further"),
+    ("field_interval", lambda ls, u: 7, "a pair (first pixel, last pixel)"),
+    ("field_interval", lambda ls, u: 1 // 0, "ZeroDivisionError"),
+    ("layers_needed", lambda n, k, s: layers_needed(n, k, s) + 1, "exactly `size` is enough"),
+    ("layers_needed", lambda n, k, s: (n - 1) // (k - 1), "at least `size`"),
+    ("layers_needed", lambda n, k, s: layers_needed(n, k, 1), "`stride` times as many"),
+    ("layers_needed", lambda n, k, s: 7, "one by one"),
+    ("has_holes", any_dilation, "other layers can fill it"),
+    ("has_holes", lambda ls: any_dilation(ls) and has_holes(ls), "larger than the kernel"),
+    ("has_holes", lambda ls: 0, "True or False"),
+    ("best_dilations", lambda n: [2**i for i in range(n)], "can each reach another pixel"),
+    ("best_dilations", lambda n: [4**i for i in range(n)], "sees only"),
+    ("best_dilations", lambda n: [1] * (n + 1), "a list of 0 whole numbers"),
+    ("best_dilations", lambda n: [0] * n, "a list of 1 whole numbers"),
+    ("influence", lambda ks: influence(ks).flip(0), "does not reverse"),
+    ("influence", lambda ks: ks[0], "1 + Σ(k − 1)"),
+    ("influence", lambda ks: influence(ks).tolist(), "expected a tensor"),
+    ("influence", lambda ks: 2 * influence(ks), "moved by the tap's place"),
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_right_answer_passes_and_says_so(name, capsys):
+    getattr(check, name)(globals()[name])
+    assert capsys.readouterr().out.startswith(f"✓ {name}: ")
+
+
+@pytest.mark.parametrize(
+    ("name", "slip", "message"), WRONG, ids=[f"{name}: {message}" for name, _, message in WRONG]
+)
+def test_a_common_slip_is_named(name, slip, message):
+    with pytest.raises(CheckFailed) as failure:
+        getattr(check, name)(slip)
+    assert message.lower() in str(failure.value).lower()
+
+
+def test_forgotten_dilation_is_named():
+    def answer(layers, unit):
+        return field_interval([(k, s, p, 1) for k, s, p, _ in layers], unit)
+
+    with pytest.raises(CheckFailed, match="d units apart"):
+        check.field_interval(answer)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_stub_fails_and_is_called_unwritten(name):
+    def stub(*_):
+        raise NotImplementedError
+
+    with pytest.raises(CheckFailed, match="not written yet"):
+        getattr(check, name)(stub)
+
+
+def test_dilations_in_any_order_pass(capsys):
+    check.best_dilations(lambda n: [3**i for i in range(n)])
+    assert "729" in capsys.readouterr().out
