@@ -50,7 +50,7 @@ SIZES: dict[str, dict[str, tuple]] = {
     },
     "04_resnet": {
         "images": (700, 1100, 1100),  # training digits; with 300 for validation there are 1,137
-        "epochs": (5, 6, 20),
+        "epochs": (5, 6, 6),
         "seeds": (1, 3, 5),
         "live_blocks": ((1, 2, 5), (1, 2, 5), (1, 2, 5, 9)),  # blocks in a stage: 8, 14, 32 (and 56) layers
         "other_rates": ((), (0.01, 0.03, 0.3), (0.01, 0.03, 0.3)),  # learning rates beside 0.1
