@@ -37,3 +37,8 @@ def test_an_unknown_name_is_answered_with_the_choices(kind, key):
 def test_every_configuration_of_the_catalogue_resolves(experiment):
     for configuration in experiment.configurations:
         resolve(configuration.fit_options, steps=50)
+
+
+def test_an_unknown_probe_lists_the_choices():
+    with pytest.raises(ValueError, match="unknown probe 'weights' in a configuration; there are gradient"):
+        resolve({"probes": {"weights": {}}}, 10)

@@ -21,7 +21,7 @@ import yaml
 from utils.course.notebooks import ROOT
 from utils.course.profiles import PROFILES
 
-SOURCES = ("utils/**/*.py", "utils/**/*.js", "utils/**/*.css", "book/results/**/*.json")
+SOURCES = ("utils/**/*.py", "utils/**/*.js", "utils/**/*.css", "book/results/**/*.json", "book/results/**/*.safetensors")
 JUPYTER_BOOK = "from jupyter_book.cli.main import main; main()"  # it has no `python -m` form
 PACKAGES = ("torch", "torchvision", "numpy", "matplotlib", "scikit-learn")
 

@@ -61,6 +61,14 @@ class Lab:
         self.badge.recorded(found.describe())
         return found
 
+    def trained(self, experiment: str, label: str) -> torch.nn.Module:
+        """A network with the kept weights of a recorded run, in evaluation mode on the device; the badge says which."""
+        from utils.experiments import trained
+
+        found = trained(experiment, label)
+        self.badge.recorded(found.describe())
+        return found.model.to(self.device)
+
     def finish(self) -> None:
         """Complete the badge at the top of the page with the running time."""
         self.badge.finish(time.perf_counter() - self.started)

@@ -1,5 +1,6 @@
-"""Named experiments and their recorded results: ``python -m utils.experiments list``."""
+"""Named experiments, their recorded results and kept weights: ``python -m utils.experiments list``."""
 
 from utils.experiments.summary import Figure, Results, results
+from utils.experiments.weights import Trained, trained
 
-__all__ = ["Figure", "Results", "results"]
+__all__ = ["Figure", "Results", "Trained", "results", "trained"]

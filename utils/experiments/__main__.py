@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
+from pathlib import Path
 
 from utils.experiments import record as records
+from utils.experiments import weights
 from utils.experiments.catalogue import EXPERIMENTS, find
 from utils.experiments.configuration import PROFILES
 from utils.experiments.summary import results
@@ -68,16 +71,21 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _verify(options: argparse.Namespace) -> int:
-    paths = sorted(records.RESULTS.glob("*/*.json"))
-    bad = 0
-    for path in paths:
-        try:
-            records.read(path)
-        except ValueError as error:
-            bad += 1
-            print(f"✗ {error}")
-    print(f"{len(paths) - bad} of {len(paths)} records are sound")
+    cards = sorted(records.RESULTS.glob("checkpoints/*.json"))
+    paths = sorted(set(records.RESULTS.glob("*/*.json")) - set(cards))
+    bad = _tell("records", paths, records.faults_of_file) + _tell("kept weights", cards, weights.faults)
     return int(bad > 0)
+
+
+def _tell(kind: str, paths: list[Path], faults: Callable[[Path], list[str]]) -> int:
+    """Print what is wrong with each file, and how many are sound; returns how many are not."""
+    found = [faults(path) for path in paths]
+    for path, complaints in zip(paths, found, strict=True):
+        for complaint in complaints:
+            print(f"✗ {path.name}: {complaint}")
+    bad = sum(bool(complaints) for complaints in found)
+    print(f"{len(paths) - bad} of {len(paths)} {kind} are sound")
+    return bad
 
 
 if __name__ == "__main__":

@@ -23,7 +23,9 @@ class Budget:
 class Configuration:
     """One way to train one model. ``label`` names it within its experiment; the rest are arguments of the functions they reach.
 
-    ``model_options`` go to ``build_model``, ``fit_options`` to ``fit`` (lr, optimizer, batch_size, ...).
+    ``model_options`` go to ``build_model``, ``fit_options`` to ``fit`` (lr, optimizer, batch_size, ...; names of schedules,
+    augmentations and probes are those of :mod:`utils.experiments.recipes`). ``keep_weights``: the weights of the first seed are
+    kept in ``book/results/checkpoints``, for labs that look into trained networks.
     """
 
     label: str
@@ -31,6 +33,7 @@ class Configuration:
     dataset: str
     model_options: Mapping[str, Any] = field(default_factory=dict)
     fit_options: Mapping[str, Any] = field(default_factory=dict)
+    keep_weights: bool = False
 
     def as_dict(self) -> dict[str, Any]:
         """Plain dictionaries and values, as they are written into a record."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from utils.analysis.landscape import GradientProbe
 from utils.data.augment import Compose, RandomCrop, RandomFlip
 from utils.training import schedules
 from utils.training.schedules import Schedule
@@ -23,18 +24,23 @@ SCHEDULES: dict[str, Callable[[int], Schedule]] = {
     # a twentieth of the training to come up to speed, for networks that diverge at their full rate when new
     "warmup-cosine": lambda steps: schedules.warmup_cosine(max(1, steps // 20), max(2, steps)),
 }
+# each has a ``read``, whose result goes into the record
+PROBES: dict[str, Callable[..., Any]] = {"gradient": GradientProbe}
 
 
 def resolve(fit_options: Mapping[str, Any], steps: int) -> dict[str, Any]:
-    """The arguments of ``fit``: names of schedules and augmentations replaced by what they name.
+    """The arguments of ``fit``: names of schedules, augmentations and probes replaced by what they name.
 
-    ``steps`` is the number of optimizer steps of the whole training. Raises ``ValueError`` for an unknown name.
+    ``steps`` is the number of optimizer steps of the whole training. ``probes`` are name → arguments. Raises ``ValueError`` for an
+    unknown name.
     """
     options = dict(fit_options)
     if "augment" in options:
         options["augment"] = _named("augmentation", options["augment"], AUGMENTATIONS)()
     if "schedule" in options:
         options["schedule"] = _named("schedule", options["schedule"], SCHEDULES)(steps)
+    if "probes" in options:
+        options["probes"] = [_named("probe", name, PROBES)(**chosen) for name, chosen in options["probes"].items()]
     return options
 
 

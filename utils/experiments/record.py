@@ -51,6 +51,15 @@ def read(path: Path) -> dict[str, Any]:
     return record
 
 
+def faults_of_file(path: Path) -> list[str]:
+    """What is wrong with the record in ``path``, one sentence each; empty if it is sound."""
+    try:
+        read(path)
+    except ValueError as error:
+        return [str(error)]
+    return []
+
+
 def faults(record: Any) -> list[str]:
     """What is wrong with a record, one sentence each; empty if every figure in it can be derived again."""
     if not isinstance(record, dict):

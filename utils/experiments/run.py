@@ -12,12 +12,15 @@ from typing import Any
 
 import torch
 import torchvision
+from torch import nn
 
 from utils.analysis.accounting import account
 from utils.data import Dataset, Split, load_dataset
 from utils.experiments import record as records
+from utils.experiments import weights
 from utils.experiments.configuration import Budget, Configuration, Experiment
 from utils.experiments.recipes import resolve
+from utils.experiments.recorded_probes import probe_results
 from utils.models import build_model
 from utils.training import evaluate, fit
 
@@ -34,15 +37,21 @@ def run(
             path = records.path_of(experiment.id, configuration.label, seed, profile, results)
             if again or not path.exists():
                 print(f"{experiment.id} · {configuration.label} · seed {seed} · {profile}", flush=True)
-                records.write(run_one(experiment, configuration, budget, profile, seed, device, path), path)
+                record, model = run_one(experiment, configuration, budget, profile, seed, device, path)
+                records.write(record, path)
+                if configuration.keep_weights and seed == budget.seeds[0]:
+                    weights.keep(model, record, path, results)
             written.append(path)
     return written
 
 
 def run_one(
     experiment: Experiment, configuration: Configuration, budget: Budget, profile: str, seed: int, device: str | None, path: Path,
-) -> dict[str, Any]:
-    """Train once, validate after every epoch, read the test split once, and return the record."""
+) -> tuple[dict[str, Any], nn.Module]:
+    """Train once, validate after every epoch, read the test split once, and return the record and the trained model.
+
+    A run with probes starts again if it is killed: what they have measured so far is not in the checkpoint.
+    """
     started = datetime.datetime.now(datetime.timezone.utc)
     began = time.perf_counter()
     dataset = load_dataset(configuration.dataset)
@@ -58,12 +67,15 @@ def run_one(
     checkpoint.parent.mkdir(parents=True, exist_ok=True)
     batch_size = configuration.fit_options.get("batch_size", 128)
     options = resolve(configuration.fit_options, steps=budget.epochs * -(-len(train) // batch_size))
-    history = fit(model, train, valid, epochs=budget.epochs, seed=seed, device=device, checkpoint=checkpoint, **options)
+    probes = options.get("probes", [])
+    history = fit(
+        model, train, valid, epochs=budget.epochs, seed=seed, device=device, checkpoint=None if probes else checkpoint, **options
+    )
     final = evaluate(model, test, device=device)
     # with a patience the weights are those of the best epoch, without one those of the last
     epoch = history.best_epoch if "patience" in configuration.fit_options else len(history) - 1
     checkpoint.unlink(missing_ok=True)
-    return {
+    record = {
         "format": records.FORMAT,
         "experiment": experiment.id,
         "configuration": configuration.as_dict(),
@@ -87,6 +99,9 @@ def run_one(
         "started": started.isoformat(timespec="seconds"),
         "seconds": round(time.perf_counter() - began, 1),
     }
+    if probes:
+        record["probes"] = probe_results(configuration.fit_options["probes"], probes)
+    return record, model
 
 
 def _part(split: Split, images: int | None) -> Split:
@@ -97,7 +112,8 @@ def _part(split: Split, images: int | None) -> Split:
 def _describe_data(dataset: Dataset, train: int, valid: int, test: int) -> dict[str, Any]:
     origin = dataset.provenance
     return {
-        "name": dataset.name, "title": origin.title, "sha256": origin.sha256, "train": train, "valid": valid, "test": test,
+        "name": dataset.name, "title": origin.title, "sha256": origin.sha256, "classes": len(dataset.classes),
+        "train": train, "valid": valid, "test": test,
     }
 
 

@@ -4,8 +4,10 @@ A new explorer is one ``<name>.js`` beside this file, which defines ``build(ui, 
 and one small function that computes its data and returns ``Explorer(name, title, data, summary)``.
 """
 
+from utils.course.explorers.band_scrubber import band_scrubber
 from utils.course.explorers.base import Explorer
 from utils.course.explorers.convolution import KERNELS, convolution_stepper
+from utils.course.explorers.landscape_viewer import landscape_viewer
 from utils.course.explorers.output_size import PRESETS, output_size_calculator
 from utils.course.explorers.receptive_field import BUILDER_PRESETS, receptive_field_builder
 from utils.course.explorers.toeplitz import toeplitz_builder
@@ -15,7 +17,9 @@ __all__ = [
     "Explorer",
     "KERNELS",
     "PRESETS",
+    "band_scrubber",
     "convolution_stepper",
+    "landscape_viewer",
     "output_size_calculator",
     "receptive_field_builder",
     "toeplitz_builder",

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from utils.experiments.catalogue import batchnorm
 from utils.experiments.catalogue.decade import decade
 from utils.experiments.catalogue.degradation import degradation, shortcut_variants
+from utils.experiments.catalogue.filters import filter_networks
+from utils.experiments.catalogue.landscape import landscape_networks
 from utils.experiments.catalogue.lenet import lenet_on
 from utils.experiments.configuration import Experiment
 
@@ -11,6 +14,7 @@ EXPERIMENTS: dict[str, Experiment] = {
     experiment.id: experiment
     for experiment in (
         lenet_on("fashion-mnist"), lenet_on("cifar10"), decade(), degradation(width=0.5), degradation(), shortcut_variants(),
+        batchnorm.bands(), batchnorm.gradients(), landscape_networks(), filter_networks(),
     )
 }
 

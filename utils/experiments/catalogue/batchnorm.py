@@ -1,0 +1,57 @@
+"""Labs 7 and 8: VGG-A with and without batch normalisation over learning rates (claims C6 to C8), and their gradients."""
+
+from __future__ import annotations
+
+from utils.experiments.configuration import Budget, Configuration, Experiment
+
+NETWORKS = {"plain": "vgg-a-cifar", "bn": "vgg-a-bn-cifar"}
+PUBLISHED_RATES = (1e-4, 5e-4, 1e-3, 2e-3)  # those of the bands
+WIDER_RATES = (5e-3, 1e-2)
+FIT = {"optimizer": "adam", "batch_size": 128, "record_steps": True}
+SOURCE = "claims C6 to C8 (a student report on VGG-A and batch normalisation); Santurkar et al. 2018, arXiv:1805.11604"
+# lengths of the steps along the gradient, the same for all networks
+GRADIENT_LENGTHS = (0.01, 0.02, 0.04, 0.08)
+BUDGETS = {
+    "smoke": Budget(epochs=1, seeds=(0,), train_images=256, test_images=250, valid_images=250),
+    "quick": Budget(epochs=5, seeds=(0, 1, 2), train_images=4_000, test_images=5_000, valid_images=1_000),
+    "full": Budget(epochs=20, seeds=(0, 1, 2)),
+}
+DEVIATIONS = (
+    "a tenth of the training images is kept for validation; the report trained on all 50,000 and chose by test accuracy",
+    "inputs normalised with the mean and deviation of each channel instead of .5 and .5",
+)
+
+
+def bands() -> Experiment:
+    """The loss of every step at four learning rates and beyond, with and without batch normalisation."""
+    configurations = [
+        Configuration(f"{kind}-{rate:g}", model, "cifar10", {}, {**FIT, "lr": rate})
+        for kind, model in NETWORKS.items()
+        for rate in (*PUBLISHED_RATES, *WIDER_RATES)
+    ]
+    return Experiment(
+        id="batchnorm-bands",
+        question="What does batch normalisation change in VGG-A: its accuracy, and how much the learning rate matters to its loss?",
+        source=SOURCE,
+        configurations=tuple(configurations),
+        budgets=BUDGETS,
+        deviations=(*DEVIATIONS, "two larger learning rates beside the published four; bands are drawn over the published ones"),
+    )
+
+
+def gradients() -> Experiment:
+    """Gradient predictiveness and smoothness along the training, at one learning rate of plain gradient descent."""
+    probe = {"gradient": {"lengths": GRADIENT_LENGTHS, "every": 8}}
+    fit = {"optimizer": "sgd", "momentum": 0.9, "lr": 0.02, "batch_size": 128, "record_steps": True, "probes": probe}
+    configurations = [Configuration(kind, model, "cifar10", {"width": 0.5}, fit) for kind, model in NETWORKS.items()]
+    return Experiment(
+        id="batchnorm-gradients",
+        question="How far can the gradient of VGG-A be trusted along its own direction, with and without batch normalisation?",
+        source=SOURCE,
+        configurations=tuple(configurations),
+        budgets=BUDGETS,
+        deviations=(
+            *DEVIATIONS,
+            "half the channels of VGG-A; stochastic gradient descent with momentum, for the lengths of the steps are those of plain descent",
+        ),
+    )

@@ -1,0 +1,33 @@
+"""Lab 11: networks whose filters and attributions are looked at; their weights are kept."""
+
+from __future__ import annotations
+
+from utils.experiments.configuration import Budget, Configuration, Experiment
+
+FIT = {
+    "optimizer": "adam", "lr": 1e-3, "batch_size": 128, "precision": "float32", "schedule": "warmup-cosine", "augment": "flip-crop",
+}
+
+
+def filter_networks() -> Experiment:
+    """A network with large first filters, and the SE-residual network of the report with its sixteen small ones."""
+    return Experiment(
+        id="filter-networks",
+        question="What do the filters of a trained network look like, and what does a picture of its evidence say?",
+        source="lab 11; Zeiler and Fergus 2013, arXiv:1311.2901; claim C1 for the SE-residual network",
+        configurations=(
+            Configuration(
+                "alexnet", "alexnet-cifar", "cifar10", {"width": 0.5, "batch_norm": True, "dropout": 0.2}, FIT, keep_weights=True
+            ),
+            Configuration("se-residual", "se-residual", "cifar10", {}, FIT, keep_weights=True),
+        ),
+        budgets={
+            "smoke": Budget(epochs=1, seeds=(0,), train_images=256, test_images=250, valid_images=250),
+            "quick": Budget(epochs=12, seeds=(0,), train_images=20_000, test_images=10_000, valid_images=1_000),
+            "full": Budget(epochs=100, seeds=(0,)),
+        },
+        deviations=(
+            "half the channels of AlexNet, with batch normalisation",
+            "one training for both instead of the report's; flips and crops only",
+        ),
+    )

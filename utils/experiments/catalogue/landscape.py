@@ -1,0 +1,40 @@
+"""Lab 8: plain and residual networks whose loss surfaces are drawn, with and without batch normalisation."""
+
+from __future__ import annotations
+
+from utils.experiments.configuration import Budget, Configuration, Experiment
+
+# one training for all eight, one that networks without batch normalisation survive
+FIT = {
+    "optimizer": "adam", "lr": 1e-3, "weight_decay": 0.0, "batch_size": 128, "precision": "float32", "clip_norm": 1.0,
+    "schedule": "warmup-cosine", "augment": "flip-crop",
+}
+
+
+def landscape_networks() -> Experiment:
+    """Networks of 20 and 56 layers, with and without shortcuts, with and without batch normalisation; weights are kept."""
+    configurations = [
+        Configuration(
+            f"{kind}-{depth}-{'bn' if norm else 'no-bn'}", f"resnet-{depth}", "cifar10",
+            {"shortcut": shortcut, "batch_norm": norm, "width": 0.5}, FIT, keep_weights=True,
+        )
+        for norm in (True, False)
+        for kind, shortcut in (("plain", False), ("residual", "A"))
+        for depth in (20, 56)
+    ]
+    return Experiment(
+        id="landscape-networks",
+        question="What do shortcuts, depth and batch normalisation do to the loss around a trained network?",
+        source="Li et al. 2018, arXiv:1712.09913, section 5",
+        configurations=tuple(configurations),
+        budgets={
+            "smoke": Budget(epochs=1, seeds=(0,), train_images=256, test_images=250, valid_images=250),
+            "quick": Budget(epochs=6, seeds=(0,), train_images=8_000, test_images=5_000, valid_images=1_000),
+            "full": Budget(epochs=164, seeds=(0, 1, 2)),
+        },
+        deviations=(
+            "Adam, a cosine and a bound on the gradient's norm instead of SGD at a rate of .1 with steps: networks without batch "
+            "normalisation do not survive the paper's training, and all eight are to be trained alike",
+            "half the channels of the CIFAR networks; few epochs and images in the profile quick",
+        ),
+    )

@@ -1,0 +1,155 @@
+"""Weights of recorded runs that labs need without training: one safetensors file each, and a model card beside it.
+
+A card is JSON: which run of which experiment the weights are from, its record, the result, and the SHA-256 of the weights' file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from utils.experiments import record as records
+from utils.experiments.configuration import PROFILES
+
+if TYPE_CHECKING:  # torch comes in where weights are written or read, not with the package
+    from torch import nn
+
+LARGEST = 4_000_000  # bytes of one file
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A network in evaluation mode with the weights of a recorded run, and the card that says which run that was."""
+
+    model: nn.Module
+    card: dict[str, Any]
+
+    def describe(self) -> str:
+        """One line: what was trained on what, and how well it does."""
+        result, data = self.card["result"], self.card["dataset"]
+        return (
+            f"{self.card['configuration']['label']}: {self.card['model']['parameters']:,} parameters, trained on "
+            f"{data['train']:,} images of {data['title']} for {self.card['epochs']} epochs (seed {self.card['seed']}), "
+            f"test accuracy {100 * result['test_accuracy']:.1f} % on {result['test_images']:,} images"
+        )
+
+
+def path_of(experiment: str, label: str, results: Path | None = None) -> Path:
+    """Where the weights of a configuration lie; the card has the ending ``.json`` in its place."""
+    return (results or records.RESULTS) / "checkpoints" / f"{experiment}-{label}.safetensors"
+
+
+def keep(model: nn.Module, record: dict[str, Any], record_file: Path, results: Path | None = None) -> Path | None:
+    """Write weights and card of a finished run. Weights of a larger profile are left alone: then nothing is written, and None returned.
+
+    Raises ``ValueError`` for weights of more than 4 MB, which do not belong into the repository.
+    """
+    from safetensors.torch import save
+
+    path = path_of(record["experiment"], record["configuration"]["label"], results)
+    card_path = path.with_suffix(".json")
+    if card_path.exists() and PROFILES.index(_read_card(card_path)["profile"]) > PROFILES.index(record["profile"]):
+        return None
+    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    content = save(weights)
+    if len(content) > LARGEST:
+        raise ValueError(f"the weights for {path.name} have {len(content):,} bytes, more than {LARGEST:,}: keep a smaller network")
+    card = {
+        "format": FORMAT,
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "bytes": len(content),
+        "record": record_file.name,
+        "epochs": len(record["history"]["train_loss"]),
+        **{
+            name: record[name]
+            for name in (
+                "experiment", "configuration", "seed", "profile", "result", "model", "dataset", "device", "versions", "commit", "started",
+            )
+        },
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _replace(path, content)
+    _replace(card_path, (json.dumps(card, indent=1, sort_keys=True, allow_nan=False) + "\n").encode())
+    return path
+
+
+def trained(experiment: str, label: str, results: Path | None = None) -> Trained:
+    """The network of that configuration with its kept weights.
+
+    Raises ``FileNotFoundError`` with the command that trains it where there are none, and ``ValueError`` naming the file where it
+    is damaged or does not fit its card.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load
+
+    from utils.models import build_model
+
+    path = path_of(experiment, label, results)
+    card_path = path.with_suffix(".json")
+    if not path.exists() or not card_path.exists():
+        raise FileNotFoundError(
+            f"no weights of {label!r} are kept for {experiment}; train them with: "
+            f"python -m utils.experiments run {experiment} --profile quick --again"
+        )
+    card = _read_card(card_path)
+    content = _checked(path, card)
+    configuration = card["configuration"]
+    model = build_model(configuration["model"], num_classes=card["dataset"]["classes"], **configuration["model_options"])
+    try:
+        model.load_state_dict(load(content))
+    except (SafetensorError, RuntimeError) as error:
+        raise ValueError(f"{path} does not hold the weights of {configuration['model']}: {error}") from error
+    return Trained(model.eval(), card)
+
+
+def faults(card_path: Path) -> list[str]:
+    """What is wrong with a card and the weights beside it, one sentence each."""
+    path = card_path.with_suffix(".safetensors")
+    try:
+        card = _read_card(card_path)
+        _checked(path, card)
+    except (ValueError, OSError) as error:
+        return [str(error)]
+    record_path = card_path.parents[1] / card["experiment"] / card["record"]
+    if not record_path.exists():
+        return [f"{card_path} names the record {card['record']}, which is not in {record_path.parent.name}/"]
+    record = records.read(record_path)
+    return [
+        f"{card_path}: {name} is not what the record says"
+        for name in ("configuration", "seed", "profile", "result", "started")
+        if card[name] != record[name]
+    ]
+
+
+def _checked(path: Path, card: dict[str, Any]) -> bytes:
+    """The bytes of the file; ``ValueError`` if they are not those that the card was written for."""
+    content = path.read_bytes()
+    if hashlib.sha256(content).hexdigest() != card["sha256"]:
+        raise ValueError(f"{path} does not have the SHA-256 of its card: it is damaged, or was replaced; restore it, or train it again")
+    return content
+
+
+def _read_card(path: Path) -> dict[str, Any]:
+    try:
+        card = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is not a model card: {error}") from error
+    lacking = [name for name in ("sha256", "configuration", "profile", "result", "record") if name not in card]
+    if lacking:
+        raise ValueError(f"{path} is not a model card: it lacks {', '.join(lacking)}")
+    return card
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """The file is the old one or the new one, never a part."""
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        part.write_bytes(content)
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
