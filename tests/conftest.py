@@ -1,8 +1,16 @@
 """Fixtures that tests of several rooms share."""
 
+import os
+
 import pytest
 
 from utils.course.suite import chromium
+
+
+def pytest_configure(config):
+    """Workers share the cores: with a pool of threads in each, they would mostly wait for each other."""
+    if config.getoption("numprocesses", None):
+        os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,8 @@ CELL_TIMEOUT = 600  # seconds for one cell of a notebook
 STEPS: dict[str, list[str]] = {
     "unit tests": PYTEST,
     "labs, every cell": [
-        *PYTEST, "--nbval-lax", "--nbval-current-env", f"--nbval-cell-timeout={CELL_TIMEOUT}", "-m", "", "labs",
+        *PYTEST, "--nbval-lax", "--nbval-current-env", f"--nbval-cell-timeout={CELL_TIMEOUT}", "-m", "",
+        "--dist", "loadscope", "labs",  # a notebook's cells belong into one kernel
     ],
     "exercises: solutions pass, stubs fail": [*PYTEST, "-m", "notebooks", "tests/labs"],
     "book": [sys.executable, "-m", "utils.course", "book", "--profile", "smoke"],
