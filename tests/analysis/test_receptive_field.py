@@ -633,7 +633,7 @@ def test_wrong_inputs_are_refused():
     for size in [(3,), 32, (3, 0, 8), (3, 8.0, 8)]:
         with pytest.raises(ValueError, match="input_size must be"):
             receptive_field(nn.Conv2d(1, 1, 3), size)
-    with pytest.raises(KeyError, match="no layer named 'features.conv9'; there is features.conv"):
+    with pytest.raises(KeyError, match="no layer named 'features.conv9'; did you mean 'features.conv"):
         receptive_field(on_meta("alexnet"), IMAGENET)["features.conv9"]
     with pytest.raises(ValueError, match="no unit"):
         receptive_field(nn.Conv2d(1, 1, 3), (1, 8, 8))[0].region(6, 0)

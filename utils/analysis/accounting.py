@@ -16,8 +16,6 @@ convolution with missing connections, trainable subsampling, RBF units.
 
 from __future__ import annotations
 
-import html
-import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -29,6 +27,9 @@ from torch.nn.parameter import UninitializedParameter
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
+
+from utils.analysis.modules import evaluation_mode
+from utils.analysis.text_table import TextTable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -109,42 +110,12 @@ class Account:
         )
 
     def __str__(self) -> str:
-        header, *body = self._cells()
-        widths = [max(len(line[column]) for line in (header, *body)) for column in range(len(header))]
-        lines = [
-            "  ".join(
-                cell.ljust(width) if column < 3 else cell.rjust(width)
-                for column, (cell, width) in enumerate(zip(line, widths, strict=True))
-            ).rstrip()
-            for line in (header, *body)
-        ]
-        rule = "-" * (sum(widths) + 2 * (len(widths) - 1))
-        notes = textwrap.fill(NOTES, max(len(rule), 60))
-        return "\n".join([self._title(), lines[0], rule, *lines[1:-1], rule, lines[-1], "", notes])
+        return self._table().text()
 
     def _repr_html_(self) -> str:
-        header, *body, total = self._cells()
+        return self._table().html()
 
-        def line(cells: Sequence[str], tag: str) -> str:
-            styles = ["left"] * 3 + ["right"] * 3
-            return "".join(
-                f'<{tag} style="text-align:{style}">{html.escape(cell)}</{tag}>'
-                for cell, style in zip(cells, styles, strict=True)
-            )
-
-        return (
-            f"<table><caption>{html.escape(self._title())}</caption>"
-            + f"<thead><tr>{line(header, 'th')}</tr></thead><tbody>"
-            + "".join(f"<tr>{line(cells, 'td')}</tr>" for cells in body)
-            + f"</tbody><tfoot><tr>{line(total, 'th')}</tr></tfoot></table>"
-            + f"<p><small>{html.escape(NOTES)}</small></p>"
-        )
-
-    def _title(self) -> str:
-        return f"{self.model} on an input of {' and '.join(_by(size) for size in self.input_sizes)}"
-
-    def _cells(self) -> list[tuple[str, ...]]:
-        """Header, one line for each row, totals, as text."""
+    def _table(self) -> TextTable:
         body = [
             (
                 row.name,
@@ -155,7 +126,13 @@ class Account:
             for row in self.rows
         ]
         totals = (f"{number:,}" for number in (self.total_params, self.total_macs, self.total_bytes))
-        return [("name", "type", "output", "params", "MACs", "bytes"), *body, ("total", "", "", *totals)]
+        return TextTable(
+            title=f"{self.model} on an input of {' and '.join(_by(size) for size in self.input_sizes)}",
+            header=("name", "type", "output", "params", "MACs", "bytes"),
+            body=body,
+            total=("total", "", "", *totals),
+            notes=NOTES,
+        )
 
 
 def account(model: nn.Module, input_size: Sequence[int] | Sequence[Sequence[int]]) -> Account:
@@ -307,18 +284,13 @@ def _evaluation(model: nn.Module, device: torch.device) -> Iterator[None]:
 
     The fused attention of ``nn.MultiheadAttention`` is off: the counter has no formula for it.
     """
-    flags = [(module, module.training) for module in model.modules()]
     fused = torch.backends.mha.get_fastpath_enabled()
     try:
-        for module, _ in flags:
-            module.training = False
         torch.backends.mha.set_fastpath_enabled(False)
-        with torch.no_grad(), torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        with evaluation_mode(model), torch.no_grad(), torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
             yield
     finally:
         torch.backends.mha.set_fastpath_enabled(fused)
-        for module, training in flags:
-            module.training = training
 
 
 def _failure(model: nn.Module, stack: list[_Call], sizes: Sequence[Sequence[int]], error: Exception) -> str:

@@ -15,13 +15,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
+
+from utils.analysis.modules import find_layer, suggestion
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +52,7 @@ class FlowRecord:
     def of(self, layer: str, what: str = "gradients") -> np.ndarray:
         """``[S]``: the course of one layer. Raises ``ValueError`` for an unknown layer."""
         if layer not in self.layers:
-            raise ValueError(f"no layer {layer!r} was recorded{_suggestion(layer, self.layers)}")
+            raise ValueError(f"no layer {layer!r} was recorded; {suggestion(layer, self.layers)}")
         return getattr(self, what)[:, self.layers.index(layer)]
 
     def __len__(self) -> int:
@@ -153,10 +154,9 @@ class GradientFlow:
 
 
 def _chosen(model: nn.Module, layers: Sequence[str] | None) -> dict[str, nn.Module]:
-    modules = dict(model.named_modules())
     owners = {
         name: module
-        for name, module in modules.items()
+        for name, module in model.named_modules()
         if isinstance(module._parameters.get("weight"), Tensor)
     }
     if layers is None:
@@ -167,17 +167,9 @@ def _chosen(model: nn.Module, layers: Sequence[str] | None) -> dict[str, nn.Modu
     if isinstance(layers, str):
         raise ValueError(f"layers must be a list of module paths, got {layers!r}")
     for name in layers:
-        if name not in modules:
-            raise ValueError(f"{type(model).__name__} has no layer {name!r}{_suggestion(name, list(owners))}")
+        module = find_layer(model, name)
         if name not in owners:
-            raise ValueError(f"{name} ({type(modules[name]).__name__}) has no weight of its own")
+            raise ValueError(f"{name} ({type(module).__name__}) has no weight of its own")
     if not layers:
         raise ValueError("layers is empty")
     return {name: owners[name] for name in layers}
-
-
-def _suggestion(name: str, names: Sequence[str]) -> str:
-    close = get_close_matches(str(name), names, n=3, cutoff=0.5)
-    return (
-        f"; did you mean {' or '.join(map(repr, close))}?" if close else f"; there is {', '.join(names[:12])}"
-    )

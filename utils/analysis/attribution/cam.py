@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from utils.analysis.attribution.running import Target, checked_images, frozen, plain, run_model, score
+from utils.analysis.attribution.running import Target, checked_images, plain, run_model, score
+from utils.analysis.modules import frozen
 
 
 def grad_cam(

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from utils.analysis.attribution.relu_rules import Rule, apply_rule, noting_modules
-from utils.analysis.attribution.running import Target, checked_images, frozen, plain, run_to, score
+from utils.analysis.attribution.running import Target, checked_images, plain, run_to, score
+from utils.analysis.modules import frozen
 
 
 def gradient(model: nn.Module, x: Tensor, target: Target, layer: str | None = None) -> Tensor:

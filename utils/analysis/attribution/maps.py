@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from utils.analysis.attribution.running import checked_images, find_layer, frozen, plain, run_model
+from utils.analysis.attribution.running import checked_images, plain, run_model
+from utils.analysis.modules import find_layer, frozen
 
 ORDERS = ("index", "norm")
 

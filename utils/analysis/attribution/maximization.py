@@ -10,7 +10,8 @@ import torch
 from torch import Generator, Tensor, nn
 from torchvision.transforms.functional import gaussian_blur
 
-from utils.analysis.attribution.running import Target, checked_images, frozen, plain, run_to, score
+from utils.analysis.attribution.running import Target, checked_images, plain, run_to, score
+from utils.analysis.modules import frozen
 
 START_STD = 0.1  # of the noise that the ascent starts from, in units of the normalised input
 BLUR_REACH = 3  # standard deviations on either side at which the blur's kernel ends

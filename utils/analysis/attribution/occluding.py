@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from utils.analysis.attribution.running import Target, checked_images, chosen, frozen, plain, run_to, score
+from utils.analysis.attribution.running import Target, checked_images, chosen, plain, run_to, score
+from utils.analysis.modules import frozen
 
 
 def occlusion(

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from utils.analysis.attribution.running import chosen, frozen, plain, run_to
+from utils.analysis.attribution.running import chosen, plain, run_to
+from utils.analysis.modules import frozen
 from utils.analysis.receptive_field import receptive_field
 from utils.data.batches import Batches
 from utils.data.dataset import Split

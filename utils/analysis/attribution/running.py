@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from difflib import get_close_matches
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from utils.analysis.modules import find_layer
 
 # a class or channel for all images; one for each; or a unit (channel, row, column) for all
 Target = int | Sequence[int] | Tensor
@@ -26,45 +26,6 @@ def plain(model: nn.Module) -> nn.Module:
                 f"TorchScript ({name or 'the network'}) runs no hooks: take the network that it was made from"
             )
     return model
-
-
-@contextmanager
-def frozen(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode, no gradients of the parameters; put back at the end, whatever happens.
-
-    Training flags are set one by one, as a network may have parts in different modes.
-    """
-    flags = [(module, module.training) for module in model.modules()]
-    needs = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
-    try:
-        for module, _ in flags:
-            module.training = False
-        for parameter, _ in needs:
-            parameter.requires_grad_(False)
-        # in inference mode, where a caller may be, enable_grad would do nothing
-        with torch.inference_mode(False):
-            yield
-    finally:
-        for module, training in flags:
-            module.training = training
-        for parameter, required in needs:
-            parameter.requires_grad_(required)
-
-
-def find_layer(model: nn.Module, layer: str) -> nn.Module:
-    """The module at a path such as ``"stage1.0.conv1"``; ``ValueError`` with the nearest paths if there is
-    none.
-    """
-    modules = {name: module for name, module in model.named_modules() if name}
-    if layer in modules:
-        return modules[layer]
-    close = get_close_matches(str(layer), modules, n=3, cutoff=0.5)
-    hint = (
-        f"did you mean {' or '.join(map(repr, close))}?"
-        if close
-        else f"it has {', '.join(list(modules)[:12]) or 'no parts with a name'}"
-    )
-    raise ValueError(f"{type(model).__name__} has no layer {layer!r}; {hint}")
 
 
 def checked_images(x: Any) -> Tensor:

@@ -14,9 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from difflib import get_close_matches
 from fractions import Fraction
 from itertools import product
 from typing import Any
@@ -26,6 +24,7 @@ import torch
 from scipy.optimize import least_squares
 from torch import Tensor, nn
 
+from utils.analysis.modules import find_layer, frozen
 from utils.analysis.receptive_field.theoretical import PerAxis, Row, receptive_field
 
 # what a normal distribution holds within two standard deviations of its mean; the paper's threshold
@@ -89,14 +88,14 @@ def effective_receptive_field(
     map ``[N, C, H, W]``, for data without images, and if all gradients are zero.
     """
     model = getattr(model, "_orig_mod", model)
-    module = _named_module(model, layer)
+    module = find_layer(model, layer)
     for name, value in {"positions": positions, "channels": channels, "images": images}.items():
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}")
     row: Row | None = None
     total = count = torch.zeros(())
     seen = 0
-    with _frozen(model):
+    with frozen(model), torch.enable_grad():
         for x in _batches(data, images, next(model.parameters(), torch.zeros(())).device):
             if row is None:
                 row = _row_of(model, layer, tuple(x.shape[1:]))
@@ -125,18 +124,6 @@ def effective_receptive_field(
             "units dead? Take the layer before the activation, or more images, channels or positions"
         )
     return _described(layer, mean, row, seen, len(units), len(chosen))
-
-
-def _named_module(model: nn.Module, layer: str) -> nn.Module:
-    modules = dict(model.named_modules())
-    if layer in modules and layer:
-        return modules[layer]
-    names = [name for name in modules if name]
-    close = get_close_matches(str(layer), names, n=3, cutoff=0.5)
-    hint = (
-        f"did you mean {' or '.join(map(repr, close))}?" if close else f"there is {', '.join(names[:12])} …"
-    )
-    raise ValueError(f"{type(model).__name__} has no layer {layer!r}; {hint}")
 
 
 def _row_of(model: nn.Module, layer: str, size: tuple[int, ...]) -> Row:
@@ -206,25 +193,6 @@ def _output(model: nn.Module, module: nn.Module, x: Tensor) -> Tensor:
         handle.remove()
     output = found[0]
     return output[:, :, None, None] if output.ndim == 2 else output
-
-
-@contextmanager
-def _frozen(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode without gradients of the parameters; put back at the end."""
-    flags = [(module, module.training) for module in model.modules()]
-    needs = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
-    try:
-        for module, _ in flags:
-            module.training = False
-        for parameter, _ in needs:
-            parameter.requires_grad_(False)
-        with torch.enable_grad():
-            yield
-    finally:
-        for module, training in flags:
-            module.training = training
-        for parameter, required in needs:
-            parameter.requires_grad_(required)
 
 
 def _batches(data: Tensor | Iterable[Any], images: int, device: torch.device) -> Iterator[Tensor]:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import html
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
+from utils.analysis.modules import suggestion
 from utils.analysis.receptive_field.extent import Extent, measure, region
 from utils.analysis.receptive_field.tracing import Output, trace_fields
 from utils.analysis.receptive_field.fields import Field
+from utils.analysis.text_table import TextTable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -86,8 +86,7 @@ class ReceptiveFields(list[Row]):
         if key in self.modules:
             return self.modules[key]
         names = list(dict.fromkeys([*(row.name for row in self), *self.modules]))
-        close = get_close_matches(key, names, n=3, cutoff=0.5) or names
-        raise KeyError(f"{self.model} ran no layer named {key!r}; there is {', '.join(close)}")
+        raise KeyError(f"{self.model} ran no layer named {key!r}; {suggestion(key, names)}")
 
     def to_frame(self) -> pd.DataFrame:
         """A data frame with one line for each row."""
@@ -96,41 +95,14 @@ class ReceptiveFields(list[Row]):
         return pd.DataFrame([[getattr(row, column) for column in COLUMNS] for row in self], columns=COLUMNS)
 
     def __str__(self) -> str:
-        header, *body = self._cells()
-        widths = [max(len(line[column]) for line in (header, *body)) for column in range(len(header))]
-        lines = [
-            "  ".join(
-                cell.ljust(width) if column < 3 else cell.rjust(width)
-                for column, (cell, width) in enumerate(zip(line, widths, strict=True))
-            ).rstrip()
-            for line in (header, *body)
-        ]
-        rule = "-" * (sum(widths) + 2 * (len(widths) - 1))
-        return "\n".join([self._title(), lines[0], rule, *lines[1:]])
+        return self._table().text()
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        header, *body = self._cells()
+        return self._table().html()
 
-        def line(cells: Sequence[str], tag: str) -> str:
-            sides = ["left"] * 3 + ["right"] * 4
-            return "".join(
-                f'<{tag} style="text-align:{side}">{html.escape(cell)}</{tag}>'
-                for cell, side in zip(cells, sides, strict=True)
-            )
-
-        return (
-            f"<table><caption>{html.escape(self._title())}</caption>"
-            + f"<thead><tr>{line(header, 'th')}</tr></thead><tbody>"
-            + "".join(f"<tr>{line(cells, 'td')}</tr>" for cells in body)
-            + "</tbody></table>"
-        )
-
-    def _title(self) -> str:
-        return f"receptive fields of {self.model} on an input of {_by(self.input_size)}, in input pixels"
-
-    def _cells(self) -> list[tuple[str, ...]]:
+    def _table(self) -> TextTable:
         body = [
             (
                 row.name,
@@ -140,7 +112,11 @@ class ReceptiveFields(list[Row]):
             )
             for row in self
         ]
-        return [("name", "type", "output", "size", "jump", "start", "clipped"), *body]
+        return TextTable(
+            title=f"receptive fields of {self.model} on an input of {_by(self.input_size)}, in input pixels",
+            header=("name", "type", "output", "size", "jump", "start", "clipped"),
+            body=body,
+        )
 
 
 def receptive_field(

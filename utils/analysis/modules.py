@@ -1,0 +1,61 @@
+"""Finding a module of a network by its path, and holding a network still while it is looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from difflib import get_close_matches
+
+import torch
+from torch import nn
+
+SHOWN = 12  # module paths in a message
+
+
+def find_layer(model: nn.Module, layer: str) -> nn.Module:
+    """The module at a path such as ``"stage1.0.conv1"``; ``ValueError`` with the nearest paths if there is
+    none.
+    """
+    modules = {name: module for name, module in model.named_modules() if name}
+    if layer in modules:
+        return modules[layer]
+    raise ValueError(f"{type(model).__name__} has no layer {layer!r}; {suggestion(layer, list(modules))}")
+
+
+def suggestion(name: object, names: Sequence[str]) -> str:
+    """The end of a message about an unknown name: those that look like it, or the first that there are."""
+    close = get_close_matches(str(name), names, n=3, cutoff=0.5)
+    if close:
+        return f"did you mean {' or '.join(map(repr, close))}?"
+    return f"it has {', '.join(names[:SHOWN]) or 'no parts with a name'}"
+
+
+@contextmanager
+def evaluation_mode(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode; put back at the end, whatever happens.
+
+    Training flags are set one by one, as a network may have parts in different modes.
+    """
+    flags = [(module, module.training) for module in model.modules()]
+    try:
+        for module, _ in flags:
+            module.training = False
+        yield
+    finally:
+        for module, training in flags:
+            module.training = training
+
+
+@contextmanager
+def frozen(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode, no gradients of the parameters; put back at the end, whatever happens."""
+    needs = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
+    try:
+        for parameter, _ in needs:
+            parameter.requires_grad_(False)
+        # in inference mode, where a caller may be, enable_grad would do nothing
+        with evaluation_mode(model), torch.inference_mode(False):
+            yield
+    finally:
+        for parameter, required in needs:
+            parameter.requires_grad_(required)
