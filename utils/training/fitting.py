@@ -17,8 +17,8 @@ from utils.data.batches import Batches, derive_seed
 from utils.data.dataset import Split
 from utils.training import checkpoints
 from utils.training.history import Diverged, History, best_epoch
-from utils.training.loop import Probe, device_of, evaluate, train_one_epoch
-from utils.training.losses import Loss, cross_entropy
+from utils.training.loop import Hits, Probe, device_of, evaluate, train_one_epoch
+from utils.training.losses import Loss, count_correct, cross_entropy
 from utils.training.memory import keep_freed_memory
 from utils.training.optimizers import OptimizerChoice, base_learning_rates, build_optimizer
 from utils.training.precision import (
@@ -52,6 +52,7 @@ def fit(
     schedule: Schedule | None = None,
     augment: Callable | None = None,
     loss: Loss | None = None,
+    hits: Hits = count_correct,
     label_smoothing: float = 0.0,
     clip_norm: float | None = None,
     patience: int | None = None,
@@ -81,6 +82,8 @@ def fit(
     - ``augment``: see :class:`utils.data.batches.Batches`.
     - ``loss``: a function of (logits, y) that returns the mean over the batch; default: cross entropy with
       ``label_smoothing``. The validation loss is the same function, but without smoothing.
+    - ``hits``: a function of (outputs, y) that returns how many of the batch are right, where the outputs are
+      not the logits of the classes.
     - ``clip_norm``: upper bound on the norm of the whole gradient.
     - ``patience``: stop when the validation ``monitor`` ("loss" or "accuracy") has not improved by more than
       ``min_delta`` for this many epochs, and put back the weights of the best epoch. Without it the model
@@ -175,6 +178,7 @@ def fit(
                 clip_norm=clip_norm,
                 probes=probes,
                 settings=settings,
+                hits=hits,
             )
             history.seconds.append(time.perf_counter() - start)
             history.train_loss.append(trained.loss)
@@ -186,7 +190,7 @@ def fit(
             figures = {"train_loss": trained.loss, "train_accuracy": trained.accuracy}
             if valid_batches is not None:
                 start = time.perf_counter()
-                checked = evaluate(runner, valid_batches, loss_function=valid_loss, settings=settings)
+                checked = evaluate(runner, valid_batches, loss_function=valid_loss, settings=settings, hits=hits)
                 history.valid_seconds.append(time.perf_counter() - start)
                 if not torch.isfinite(torch.tensor(checked.loss)):
                     last = first_step + len(batches) - 1

@@ -17,6 +17,8 @@ from utils.training.optimizers import base_learning_rates, set_learning_rates
 from utils.training.precision import Settings
 
 Probe = Callable[..., None]
+# (outputs of a batch, labels) -> how many are right
+Hits = Callable[[Tensor, Tensor], Tensor]
 
 # how many steps' losses wait on the device before they are read and looked at: reading makes a GPU wait for
 # its queue
@@ -35,17 +37,19 @@ def train_one_epoch(
     clip_norm: float | None = None,
     probes: Sequence[Probe] = (),
     settings: Settings | None = None,
+    hits: Hits = count_correct,
 ) -> Epoch:
     """One pass over ``batches`` of (x [B, C, H, W], y), with an optimizer step after each; the model is left
     in training mode.
 
     ``loss_function(logits, y)`` returns the mean over the batch. A network with auxiliary heads returns
     (logits, head, …) in training mode: the gradient is that of the loss plus the network's
-    ``auxiliary_weight`` times each head's, and what is recorded is the loss of the logits. ``lr_factor(step)``
-    scales the base learning rates (default: the optimizer's present ones); steps count on from ``first_step``. ``clip_norm`` bounds
-    the norm of the whole gradient. Each probe is called as ``probe(model=, step=, loss=, x=, y=)`` when the
-    gradients are there and the weights have not moved yet. Raises :class:`~utils.training.history.Diverged`
-    with the first step whose loss is not finite.
+    ``auxiliary_weight`` times each head's, and what is recorded is the loss of the logits.
+    ``lr_factor(step)`` scales the base learning rates (default: the optimizer's present ones); steps
+    count on from ``first_step``. ``clip_norm`` bounds the norm of the whole gradient. ``hits(logits, y)``
+    counts what is right, for the accuracy. Each probe is called as ``probe(model=, step=, loss=, x=,
+    y=)`` when the gradients are there and the weights have not moved yet. Raises
+    :class:`~utils.training.history.Diverged` with the first step whose loss is not finite.
     """
     settings = settings or Settings()
     base_lrs = base_lrs or base_learning_rates(optimizer)
@@ -67,7 +71,7 @@ def train_one_epoch(
         if clip_norm is not None:
             nn.utils.clip_grad_norm_(model.parameters(), clip_norm)
         optimizer.step()
-        record.add(loss.detach(), count_correct(logits.detach(), y), len(x), lr)
+        record.add(loss.detach(), hits(logits.detach(), y), len(x), lr)
     return record.finish()
 
 
@@ -140,6 +144,7 @@ def evaluate(
     *,
     loss_function: Loss = F.cross_entropy,
     settings: Settings | None = None,
+    hits: Hits = count_correct,
 ) -> Evaluation:
     """Loss and accuracy of the model in evaluation mode; its mode is put back afterwards.
 
@@ -149,7 +154,7 @@ def evaluate(
     total, correct, n = 0.0, 0, 0
     for logits, y in _outputs(model, split, batch_size, device, settings):
         total = total + loss_function(logits, y).double() * len(y)
-        correct = correct + count_correct(logits, y)
+        correct = correct + hits(logits, y)
         n += len(y)
     return Evaluation(float(total) / n, int(correct) / n, n)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -30,3 +31,38 @@ def count_correct(logits: Tensor, y: Tensor) -> Tensor:
     """
     target = y.argmax(1) if y.ndim == 2 else y
     return (logits.argmax(1) == target).sum()
+
+
+def supervised_contrastive_loss(features: Tensor, labels: Tensor | None = None, temperature: float = 0.07) -> Tensor:
+    """Khosla et al. 2020 (arXiv:2004.11362), equation 2, the form with the sum outside of the logarithm.
+
+    ``features``: ``[N, V, D]``, V views of N images, scaled to length 1 here. ``labels``: int64 ``[N]``;
+    without them each image is a class of its own, which is the loss of SimCLR (Chen et al. 2020,
+    arXiv:2002.05709). For each anchor, one of all N·V features: the mean over its positives p (same label, not
+    itself) of −log(exp(z·z_p/τ) / Σ_a exp(z·z_a/τ)), the sum over all others a. The result is the mean over
+    all anchors that have a positive.
+
+    The largest similarity is subtracted before exponentials are taken, so that small τ do not overflow.
+    Raises ``ValueError`` for other shapes, τ not positive, and if no anchor has a positive.
+    """
+    if features.ndim != 3:
+        raise ValueError(f"features must be [N, V, D], got {list(features.shape)}")
+    if not temperature > 0:
+        raise ValueError(f"temperature must be positive, got {temperature}")
+    N, V, D = features.shape
+    if labels is None:
+        labels = torch.arange(N, device=features.device)
+    if labels.shape != (N,):
+        raise ValueError(f"labels must be [{N}], got {list(labels.shape)}")
+    z = F.normalize(features.float(), dim=2).reshape(N * V, D)
+    owner = labels.repeat_interleave(V)  # [N·V]
+    myself = torch.eye(N * V, dtype=torch.bool, device=z.device)
+    positive = (owner[:, None] == owner[None, :]) & ~myself
+    number = positive.sum(dim=1)
+    anchors = number > 0
+    if not bool(anchors.any()):
+        raise ValueError(f"no anchor has a positive: {N} images of {N} classes with {V} view; give two views or labels")
+    similarity = (z @ z.T / temperature).masked_fill(myself, -torch.inf)
+    log_share = similarity - torch.logsumexp(similarity, dim=1, keepdim=True)
+    mean = log_share.masked_fill(~positive, 0.0).sum(dim=1)[anchors] / number[anchors]
+    return -mean.mean()

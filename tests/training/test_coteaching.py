@@ -1,0 +1,114 @@
+"""Co-teaching: the loss against a plain computation, the schedule by hand, and the pair inside ``fit``."""
+
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from utils.data import load_dataset
+from utils.data.label_noise import noisy_labels
+from utils.training import fit
+from utils.training.coteaching import CoTeaching, coteaching_loss, forget_rate_schedule
+
+
+def plainly(own, other, labels, rate):
+    """Sort by the other network's loss, keep the first, average one's own: with Python lists."""
+    def losses(logits):
+        return [math.log(sum(math.exp(v) for v in row)) - row[label] for row, label in zip(logits.tolist(), labels.tolist(), strict=True)]
+
+    order = sorted(range(len(labels)), key=lambda i: losses(other)[i])[: int((1 - rate) * len(labels))]
+    mine = losses(own)
+    return sum(mine[i] for i in order) / len(order)
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(2, 12), st.integers(2, 5), st.floats(0, 0.5), st.integers(0, 2**31))
+def test_each_learns_from_what_the_other_chose(n, classes, rate, seed):
+    generator = torch.Generator().manual_seed(seed)
+    a, b = torch.randn(2, n, classes, generator=generator)
+    labels = torch.randint(0, classes, (n,), generator=generator)
+    loss_a, loss_b = coteaching_loss(a, b, labels, rate)
+    assert loss_a.item() == pytest.approx(plainly(a, b, labels, rate), rel=1e-4)
+    assert loss_b.item() == pytest.approx(plainly(b, a, labels, rate), rel=1e-4)
+
+
+def test_nothing_left_out_is_the_cross_entropy():
+    a, b = torch.randn(2, 6, 3)
+    labels = torch.tensor([0, 1, 2, 0, 1, 2])
+    loss_a, loss_b = coteaching_loss(a, b, labels, 0.0)
+    assert torch.allclose(loss_a, F.cross_entropy(a, labels)) and torch.allclose(loss_b, F.cross_entropy(b, labels))
+
+
+def test_what_was_left_out_gets_no_gradient():
+    a = torch.tensor([[5.0, 0.0], [0.0, 5.0], [1.0, 0.0]], requires_grad=True)
+    b = torch.tensor([[0.0, 9.0], [4.0, 0.0], [3.0, 0.0]], requires_grad=True)
+    labels = torch.tensor([0, 0, 0])  # b finds the first wrong, a the second
+    loss_a, loss_b = coteaching_loss(a, b, labels, 0.3)
+    (loss_a + loss_b).backward()
+    assert [bool(row.any()) for row in a.grad] == [False, True, True]
+    assert [bool(row.any()) for row in b.grad] == [True, False, True]
+
+
+def test_the_rate_rises_and_stays():
+    assert forget_rate_schedule(6, 0.4, ramp=4) == pytest.approx([0, 0.1, 0.2, 0.3, 0.4, 0.4])
+    assert forget_rate_schedule(3, 0.3, ramp=0) == [0.3, 0.3, 0.3]
+
+
+@pytest.mark.parametrize(
+    "call, complaint",
+    [
+        (lambda: coteaching_loss(torch.zeros(2, 3), torch.zeros(2, 3), torch.zeros(2), 1.0), r"in \[0, 1\), got 1.0"),
+        (lambda: coteaching_loss(torch.zeros(2, 3), torch.zeros(2, 4), torch.zeros(2), 0.1), "logits must be two"),
+        (lambda: coteaching_loss(torch.zeros(1, 3), torch.zeros(1, 3), torch.zeros(1).long(), 0.3), "leaves nothing of 1"),
+        (lambda: forget_rate_schedule(0, 0.3), "epochs must be at least 1"),
+        (lambda: forget_rate_schedule(5, 1.5), "rate is a fraction"),
+        (lambda: CoTeaching(nn.Identity(), nn.Identity(), [], 10), "one for each epoch"),
+        (lambda: CoTeaching(nn.Identity(), nn.Identity(), [0.1], 0), "steps_per_epoch must be at least 1"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(call, complaint):
+    with pytest.raises(ValueError, match=complaint):
+        call()
+
+
+def pair(epochs, steps):
+    def network(seed):
+        torch.manual_seed(seed)
+        return nn.Sequential(nn.Flatten(), nn.LazyLinear(10))
+
+    networks = [network(seed) for seed in (1, 2)]
+    for part in networks:
+        part(torch.zeros(1, 1, 32, 32))
+    return CoTeaching(*networks, forget_rate_schedule(epochs, 0.4, ramp=2), steps)
+
+
+def test_in_evaluation_the_probabilities_are_averaged():
+    both = pair(1, 1).eval()
+    x = torch.randn(4, 1, 32, 32)
+    expected = (both.a(x).softmax(1) + both.b(x).softmax(1)) / 2
+    assert torch.allclose(both(x).exp(), expected, atol=1e-6)
+
+
+def test_fit_trains_the_pair_and_a_resumed_training_is_the_same(tmp_path, monkeypatch):
+    monkeypatch.setenv("CNNLAB_CACHE", str(tmp_path))
+    digits = load_dataset("digits")
+    part = digits.train.subset(320)
+    noisy = part.with_labels(noisy_labels(part.labels, 0.3, 10))
+    options = {"batch_size": 64, "lr": 1e-2, "progress": False, "drop_last": True}
+
+    def train(model, epochs, **more):
+        return fit(model, noisy, digits.valid, epochs=epochs, loss=model.loss, hits=model.hits, **options, **more)
+
+    whole = pair(4, 5)
+    history = train(whole, 4)
+    assert int(whole.steps) == 20 and history.valid_accuracy[-1] > 0.5
+    interrupted = pair(4, 5)
+    train(interrupted, 2, checkpoint=tmp_path / "run.pt")
+    resumed = pair(4, 5)
+    again = train(resumed, 4, checkpoint=tmp_path / "run.pt")
+    assert again.train_loss == history.train_loss and again.valid_loss == history.valid_loss
+    assert int(resumed.steps) == 20

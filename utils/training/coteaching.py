@@ -1,0 +1,113 @@
+"""Co-teaching: two networks that choose for each other which examples to learn from.
+
+Han et al. 2018, "Co-teaching: Robust training of deep neural networks with extremely noisy labels",
+arXiv 1804.06872. Networks learn what most examples agree on before they learn single wrong labels, so an
+example with a small loss probably has a true label. Each network takes the examples of smallest loss of a
+batch, and the *other* one learns from them: two networks make different mistakes, and neither confirms its
+own.
+
+:class:`CoTeaching` is such a pair as one module, so that ``fit`` trains, checkpoints and resumes it like any
+network::
+
+    pair = CoTeaching(build_model(...), build_model(...), forget_rate_schedule(epochs, 0.3, ramp=5), steps_per_epoch)
+    fit(pair, train, valid, epochs=epochs, loss=pair.loss, hits=pair.hits)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from utils.training.losses import count_correct
+
+
+def coteaching_loss(
+    logits_a: Tensor, logits_b: Tensor, labels: Tensor, forget_rate: float
+) -> tuple[Tensor, Tensor]:
+    """The losses of the two networks: of each the mean cross entropy over the ``int((1 − forget_rate) · B)``
+    examples of the smallest loss in the *other* network.
+
+    ``logits_a``, ``logits_b``: ``[B, K]``; ``labels``: int64 ``[B]``; ``forget_rate`` in [0, 1). The choice
+    itself has no gradient. Raises ``ValueError`` for other rates and shapes, and where no example is left.
+    """
+    if not 0.0 <= forget_rate < 1.0:
+        raise ValueError(f"forget_rate is a fraction in [0, 1), got {forget_rate}")
+    if logits_a.shape != logits_b.shape or logits_a.ndim != 2 or labels.shape != logits_a.shape[:1]:
+        raise ValueError(
+            f"logits must be two [B, K] and labels [B], got {list(logits_a.shape)}, {list(logits_b.shape)} "
+            f"and {list(labels.shape)}"
+        )
+    kept = int((1.0 - forget_rate) * len(labels))
+    if kept == 0:
+        raise ValueError(f"forget_rate {forget_rate} leaves nothing of {len(labels)} examples")
+    losses_a = F.cross_entropy(logits_a, labels, reduction="none")
+    losses_b = F.cross_entropy(logits_b, labels, reduction="none")
+    chosen_by_a = losses_a.detach().topk(kept, largest=False).indices
+    chosen_by_b = losses_b.detach().topk(kept, largest=False).indices
+    return losses_a[chosen_by_b].mean(), losses_b[chosen_by_a].mean()
+
+
+def forget_rate_schedule(epochs: int, rate: float, ramp: int = 10) -> list[float]:
+    """The share of a batch to leave out, for each epoch: from 0 up to ``rate`` over ``ramp`` epochs, then so.
+
+    Epoch e (from 0) has ``rate · min(e / ramp, 1)``; ``ramp=0`` begins with ``rate``. At first nothing is left
+    out, because the losses of new networks say nothing about labels.
+    """
+    if epochs < 1 or ramp < 0:
+        raise ValueError(f"epochs must be at least 1 and ramp at least 0, got {epochs} and {ramp}")
+    if not 0.0 <= rate < 1.0:
+        raise ValueError(f"rate is a fraction in [0, 1), got {rate}")
+    return [rate * min(epoch / ramp, 1.0) if ramp else rate for epoch in range(epochs)]
+
+
+class CoTeaching(nn.Module):
+    """Two networks ``[B, C, H, W]`` → ``[B, K]`` that are trained on the same batches and choose for each
+    other.
+
+    ``forget_rates``: one for each epoch (the last one goes on); ``steps_per_epoch``: batches of an epoch. In
+    training mode the output is ``[B, K, 2]``, the logits of both; in evaluation mode ``[B, K]``, the logarithm
+    of the mean of their probabilities. The number of steps is part of the state, so that a resumed training
+    goes on with the right rate.
+    """
+
+    def __init__(self, a: nn.Module, b: nn.Module, forget_rates: Sequence[float], steps_per_epoch: int) -> None:
+        super().__init__()
+        if not forget_rates or not all(0.0 <= rate < 1.0 for rate in forget_rates):
+            raise ValueError(f"forget_rates are fractions in [0, 1), one for each epoch, got {list(forget_rates)}")
+        if steps_per_epoch < 1:
+            raise ValueError(f"steps_per_epoch must be at least 1, got {steps_per_epoch}")
+        self.a, self.b = a, b
+        self.forget_rates, self.steps_per_epoch = tuple(forget_rates), steps_per_epoch
+        self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
+
+    @property
+    def forget_rate(self) -> float:
+        """That of the present epoch."""
+        epoch = int(self.steps) // self.steps_per_epoch
+        return self.forget_rates[min(epoch, len(self.forget_rates) - 1)]
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits_a, logits_b = self.a(x), self.b(x)
+        if self.training:
+            return torch.stack([logits_a, logits_b], dim=2)
+        both = torch.stack([logits_a.log_softmax(1), logits_b.log_softmax(1)])
+        return torch.logsumexp(both, dim=0) - torch.log(torch.tensor(2.0))
+
+    def loss(self, outputs: Tensor, labels: Tensor) -> Tensor:
+        """For ``fit``: the sum of both losses in training, which counts one step; the cross entropy in
+        evaluation.
+
+        The gradient of the sum is, for each network, that of its own loss: they share no weights.
+        """
+        if outputs.ndim == 2:
+            return F.cross_entropy(outputs, labels)
+        loss_a, loss_b = coteaching_loss(outputs[..., 0], outputs[..., 1], labels, self.forget_rate)
+        self.steps += 1
+        return loss_a + loss_b
+
+    def hits(self, outputs: Tensor, labels: Tensor) -> Tensor:
+        """For ``fit``: how many of the batch the first network gets right (in evaluation: both together)."""
+        return count_correct(outputs if outputs.ndim == 2 else outputs[..., 0], labels)
