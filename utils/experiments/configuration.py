@@ -25,7 +25,9 @@ class Configuration:
 
     ``model_options`` go to ``build_model``, ``fit_options`` to ``fit`` (lr, optimizer, batch_size, ...; names of schedules,
     augmentations and probes are those of :mod:`utils.experiments.recipes`). ``keep_weights``: the weights of the first seed are
-    kept in ``book/results/checkpoints``, for labs that look into trained networks.
+    kept in ``book/results/checkpoints``, for labs that look into trained networks. ``method`` and ``method_options``: how it is
+    trained, see :mod:`utils.experiments.methods`. ``label_noise``: arguments of ``utils.data.label_noise.noisy_labels`` for the
+    training labels; the noise depends on the seed of the run, and validation and test labels stay true.
     """
 
     label: str
@@ -34,6 +36,9 @@ class Configuration:
     model_options: Mapping[str, Any] = field(default_factory=dict)
     fit_options: Mapping[str, Any] = field(default_factory=dict)
     keep_weights: bool = False
+    method: str = "supervised"
+    method_options: Mapping[str, Any] = field(default_factory=dict)
+    label_noise: Mapping[str, Any] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain dictionaries and values, as they are written into a record."""

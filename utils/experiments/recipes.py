@@ -7,38 +7,76 @@ names become what ``fit`` takes. Schedules depend on how many steps there are, w
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from utils.analysis.landscape import GradientProbe
-from utils.data.augment import Compose, RandomCrop, RandomFlip
+from utils.data.augment import ColorJitter, Compose, Cutout, RandomCrop, RandomFlip, RandomTranslate
+from utils.data.views import simclr_views
 from utils.training import schedules
 from utils.training.schedules import Schedule
 
 AUGMENTATIONS: dict[str, Callable[[], Any]] = {
     # He et al. 2016 (arXiv:1512.03385), section 4.2: mirrored, and cropped after padding by 4 (here by reflection)
     "flip-crop": lambda: Compose([RandomFlip(), RandomCrop(4)]),
+    # claims C1 to C5
+    "flip-crop-jitter": lambda: Compose([RandomFlip(), RandomCrop(4), ColorJitter(0.2, 0.2, 0.2, 0.1)]),
+    # claims C9 to C13; the size of the translations is not published: 4 of 32 pixels
+    "flip-translate": lambda: Compose([RandomFlip(), RandomTranslate(0.125)]),
+    "flip-translate-cutout": lambda: Compose([RandomFlip(), RandomTranslate(0.125), Cutout(8)]),
+    "simclr-views": simclr_views,
 }
-# functions of the number of steps in the whole training
-SCHEDULES: dict[str, Callable[[int], Schedule]] = {
-    "cosine": lambda steps: schedules.cosine(steps),
+
+
+@dataclass(frozen=True)
+class Span:
+    """How long a training is: optimizer steps in all, and in an epoch."""
+
+    steps: int
+    per_epoch: int
+
+    def part(self, share: float) -> int:
+        """So many steps, at least one."""
+        return max(1, round(share * self.steps))
+
+
+# functions of the length of the training: a shorter one has the same curve, drawn together
+SCHEDULES: dict[str, Callable[[Span], Schedule]] = {
+    "cosine": lambda span: schedules.cosine(span.steps),
     # a twentieth of the training to come up to speed, for networks that diverge at their full rate when new
-    "warmup-cosine": lambda steps: schedules.warmup_cosine(max(1, steps // 20), max(2, steps)),
+    "warmup-cosine": lambda span: schedules.warmup_cosine(max(1, span.steps // 20), max(2, span.steps)),
+    # claims C1 to C5: 5 of 100 epochs up, at the top until epoch 25, then down to a tenth
+    "warmup-hold-cosine": lambda span: schedules.warmup_hold_cosine(
+        span.part(0.05), span.part(0.2), max(span.steps, 3), floor=0.1
+    ),
+    # claim C9: from 5e-5 to 3e-3 and back, twice in a training
+    "triangular2": lambda span: schedules.triangular2(span.part(0.25), low=5e-5 / 3e-3),
+    # claim C11 as printed: five parts, each a tenth of the rate before, or a cosine from the full rate to 0
+    "step": lambda span: schedules.step(span.part(0.2), 0.1, unit="batch"),
+    "restarts": lambda span: schedules.cosine_restarts(span.part(0.2)),
+    # claim C11 as its code has it: the numbers that were meant in epochs are counted in batches
+    "step-each-10-batches": lambda span: schedules.step(10, 0.1, unit="batch"),
+    "restarts-each-10-batches": lambda span: schedules.cosine_restarts(10),
+    # claim C19: 0.98 per epoch over 200 epochs
+    "exponential": lambda span: schedules.exponential(0.98 ** (200 / span.steps), unit="batch"),
+    # claim C23: halved after each quarter (50 of 200 epochs)
+    "halving": lambda span: schedules.halving(span.part(0.25), unit="batch"),
 }
 # each has a ``read``, whose result goes into the record
 PROBES: dict[str, Callable[..., Any]] = {"gradient": GradientProbe}
 
 
-def resolve(fit_options: Mapping[str, Any], steps: int) -> dict[str, Any]:
+def resolve(fit_options: Mapping[str, Any], steps: int, per_epoch: int | None = None) -> dict[str, Any]:
     """The arguments of ``fit``: names of schedules, augmentations and probes replaced by what they name.
 
-    ``steps`` is the number of optimizer steps of the whole training. ``probes`` are name → arguments. Raises ``ValueError`` for an
+    ``steps`` is the number of optimizer steps of the whole training, ``per_epoch`` of an epoch. ``probes`` are name → arguments. Raises ``ValueError`` for an
     unknown name.
     """
     options = dict(fit_options)
     if "augment" in options:
         options["augment"] = _named("augmentation", options["augment"], AUGMENTATIONS)()
     if "schedule" in options:
-        options["schedule"] = _named("schedule", options["schedule"], SCHEDULES)(steps)
+        options["schedule"] = _named("schedule", options["schedule"], SCHEDULES)(Span(steps, per_epoch or steps))
     if "probes" in options:
         options["probes"] = [_named("probe", name, PROBES)(**chosen) for name, chosen in options["probes"].items()]
     return options

@@ -16,13 +16,13 @@ from torch import nn
 
 from utils.analysis.accounting import account
 from utils.data import Dataset, Split, load_dataset
+from utils.data.label_noise import noisy_labels
+from utils.experiments import methods, weights
 from utils.experiments import record as records
-from utils.experiments import weights
 from utils.experiments.configuration import Budget, Configuration, Experiment
-from utils.experiments.recipes import resolve
+from utils.experiments.methods import Task
 from utils.experiments.recorded_probes import probe_results
-from utils.models import build_model
-from utils.training import evaluate, fit
+from utils.training import evaluate
 
 
 def run(
@@ -50,7 +50,7 @@ def run_one(
 ) -> tuple[dict[str, Any], nn.Module]:
     """Train once, validate after every epoch, read the test split once, and return the record and the trained model.
 
-    A run with probes starts again if it is killed: what they have measured so far is not in the checkpoint.
+    Parameters and multiply-adds in it are those of one network, as it is built.
     """
     started = datetime.datetime.now(datetime.timezone.utc)
     began = time.perf_counter()
@@ -58,19 +58,15 @@ def run_one(
     train = _part(dataset.train, budget.train_images)
     valid = _part(dataset.valid, budget.valid_images)
     test = _part(dataset.test, budget.test_images)
-    shape = tuple(train.images.shape[1:])
-
-    torch.manual_seed(seed)
-    model = build_model(configuration.model, num_classes=len(dataset.classes), **configuration.model_options)
-    costs = account(model, shape)
+    if configuration.label_noise:
+        noisy = noisy_labels(train.labels, num_classes=len(dataset.classes), seed=seed, **configuration.label_noise)
+        train = train.with_labels(noisy)
     checkpoint = path.with_suffix(".checkpoint")
     checkpoint.parent.mkdir(parents=True, exist_ok=True)
-    batch_size = configuration.fit_options.get("batch_size", 128)
-    options = resolve(configuration.fit_options, steps=budget.epochs * -(-len(train) // batch_size))
-    probes = options.get("probes", [])
-    history = fit(
-        model, train, valid, epochs=budget.epochs, seed=seed, device=device, checkpoint=None if probes else checkpoint, **options
-    )
+    task = Task(configuration, train, valid, len(dataset.classes), budget.epochs, seed, device, checkpoint)
+    costs = account(task.build(), tuple(train.images.shape[1:]))
+    outcome = methods.train(task)
+    model, history = outcome.model, outcome.history
     final = evaluate(model, test, device=device)
     # with a patience the weights are those of the best epoch, without one those of the last
     epoch = history.best_epoch if "patience" in configuration.fit_options else len(history) - 1
@@ -99,8 +95,10 @@ def run_one(
         "started": started.isoformat(timespec="seconds"),
         "seconds": round(time.perf_counter() - began, 1),
     }
-    if probes:
-        record["probes"] = probe_results(configuration.fit_options["probes"], probes)
+    if outcome.probes:
+        record["probes"] = probe_results(configuration.fit_options["probes"], outcome.probes)
+    if outcome.stages:
+        record["stages"] = {name: stage.as_dict() for name, stage in outcome.stages.items()}
     return record, model
 
 

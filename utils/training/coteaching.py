@@ -15,6 +15,7 @@ network::
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -94,7 +95,7 @@ class CoTeaching(nn.Module):
         if self.training:
             return torch.stack([logits_a, logits_b], dim=2)
         both = torch.stack([logits_a.log_softmax(1), logits_b.log_softmax(1)])
-        return torch.logsumexp(both, dim=0) - torch.log(torch.tensor(2.0))
+        return torch.logsumexp(both, dim=0) - math.log(2.0)
 
     def loss(self, outputs: Tensor, labels: Tensor) -> Tensor:
         """For ``fit``: the sum of both losses in training, which counts one step; the cross entropy in

@@ -1,0 +1,98 @@
+"""Methods of training: each leaves a sound record, and a run that was killed ends as if it had not been."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from utils.data import load_dataset
+from utils.experiments import methods, record
+from utils.experiments.configuration import Budget, Configuration, Experiment
+from utils.experiments.methods import Task, train
+from utils.experiments.run import run
+
+FIT = {"lr": 1e-2, "batch_size": 50}
+LINEAR = Configuration("plain", "linear", "digits", {"input_size": 32}, FIT)
+NET = Configuration(
+    "net", "vgg-a-bn-cifar", "digits", {"in_channels": 1, "width": 0.05}, {**FIT, "augment": "two"}, method="contrastive",
+    method_options={"hidden": 16, "head_augment": "two"},
+)
+
+
+@pytest.fixture
+def task(monkeypatch, tmp_path):
+    """A task of three epochs on 300 digits; its configuration is replaced by the tests."""
+    monkeypatch.setenv("CNNLAB_CACHE", str(tmp_path / "cache"))
+    digits = load_dataset("digits")
+    return Task(LINEAR, digits.train.subset(300), digits.valid, 10, 3, 0, "cpu", tmp_path / "run.checkpoint")
+
+
+class Killed(Exception):
+    pass
+
+
+def killed_after(monkeypatch, calls):
+    """``fit`` that ends its run with an exception at the validation after so many epochs, all in all."""
+    from utils.training import fitting
+
+    original, seen = fitting.evaluate, []
+
+    def evaluate(*arguments, **options):
+        if len(seen) == calls:
+            raise Killed
+        seen.append(1)
+        return original(*arguments, **options)
+
+    monkeypatch.setattr(fitting, "evaluate", evaluate)
+
+
+CO = replace(LINEAR, label="co", method="co-teaching", method_options={"forget_rate": 0.3, "ramp_share": 0.34})
+
+
+@pytest.mark.parametrize("configuration, epochs_before_the_end", [(LINEAR, 2), (CO, 2)])
+def test_a_killed_run_goes_on_and_ends_the_same(task, monkeypatch, tmp_path, configuration, epochs_before_the_end):
+    task = replace(task, configuration=configuration)
+    whole = train(replace(task, checkpoint=tmp_path / "other.checkpoint"))
+    with monkeypatch.context() as patch:
+        killed_after(patch, epochs_before_the_end)
+        with pytest.raises(Killed):
+            train(task)
+    again = train(task)
+    assert again.history.as_dict(times=False) == whole.history.as_dict(times=False)
+    assert all(torch.equal(a, b) for a, b in zip(again.model.state_dict().values(), whole.model.state_dict().values(), strict=True))
+
+
+def test_co_teaching_beats_one_network_on_noisy_labels(monkeypatch, tmp_path):
+    monkeypatch.setenv("CNNLAB_CACHE", str(tmp_path / "cache"))
+    budget = Budget(epochs=12, seeds=(0,), train_images=1000, test_images=300)
+    noisy = {"label_noise": {"rate": 0.4}, "model_options": {"input_size": 32}}
+    experiment = Experiment(
+        "noise", "?", "this test",
+        (replace(LINEAR, label="one", **noisy), replace(CO, label="two", **noisy)),
+        {"smoke": budget, "quick": budget, "full": budget},
+    )  # fmt: skip
+    one, two = (record.read(path) for path in run(experiment, "smoke", results=tmp_path, device="cpu"))
+    assert one["configuration"]["label_noise"] == {"rate": 0.4}
+    assert one["history"]["train_accuracy"][-1] < 0.75  # of labels of which 40 % are wrong
+    assert one["result"]["test_accuracy"] > 0.6 and two["result"]["test_accuracy"] > 0.6
+
+
+def test_contrastive_keeps_the_history_of_its_first_stage(task, monkeypatch, tmp_path):
+    from utils.data.augment import RandomTranslate
+    from utils.data.views import Views
+    from utils.experiments import recipes
+
+    monkeypatch.setitem(recipes.AUGMENTATIONS, "two", lambda: Views(RandomTranslate(0.05)))
+    monkeypatch.setitem(recipes.AUGMENTATIONS, "one", lambda: RandomTranslate(0.05))
+    configuration = replace(NET, method_options={"hidden": 64, "head_augment": "one", "head_lr": 3e-2, "head_epochs_share": 3})
+    outcome = train(replace(task, configuration=configuration))
+    assert len(outcome.stages["pretraining"]) == 3 and len(outcome.history) == 9
+    assert outcome.history.valid_accuracy[-1] > 0.5
+    assert list(tmp_path.glob("*.pretraining")) == []
+    assert not any(parameter.requires_grad for parameter in outcome.model[0].parameters())
+
+
+def test_an_unknown_method_lists_the_choices(task):
+    with pytest.raises(ValueError, match="unknown method 'magic'.*supervised, co-teaching, contrastive"):
+        train(replace(task, configuration=replace(LINEAR, method="magic")))
+    assert set(methods.METHODS) == {"supervised", "co-teaching", "contrastive"}

@@ -1,0 +1,126 @@
+"""How the network of a configuration is trained: as usual, as one of two that teach each other, or by contrast first.
+
+A method is a function of a :class:`Task` that returns the trained network and the history of what it was trained with last; histories
+of what came before are in ``stages``. Each resumes a killed run from its checkpoint files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from utils.data import Split
+from utils.experiments.configuration import Configuration
+from utils.experiments.recipes import resolve
+from utils.models import build_model
+from utils.models.heads import FrozenEncoder, cut_head
+from utils.training import History, fit
+from utils.training.contrastive import ContrastiveLoss, ContrastiveNetwork
+from utils.training.coteaching import CoTeaching, forget_rate_schedule
+
+SECOND_NETWORK = 1_000_003  # added to the seed: no run has a seed as large
+
+
+@dataclass(frozen=True)
+class Task:
+    """One configuration with one seed, and the data it is trained on."""
+
+    configuration: Configuration
+    train: Split
+    valid: Split
+    classes: int
+    epochs: int
+    seed: int
+    device: str | None
+    checkpoint: Path
+
+    def build(self, seed: int | None = None) -> nn.Module:
+        """The network with the initial weights of a seed (default: the run's)."""
+        torch.manual_seed(self.seed if seed is None else seed)
+        options = self.configuration.model_options
+        return build_model(self.configuration.model, num_classes=self.classes, **options)
+
+    def options(self, epochs: int, **more: Any) -> dict[str, Any]:
+        """The configuration's arguments of ``fit`` for a training of so many epochs; ``more`` comes in their place."""
+        chosen = {**self.configuration.fit_options, **more}
+        per_epoch = -(-len(self.train) // chosen.get("batch_size", 128))
+        return {
+            **resolve(chosen, epochs * per_epoch, per_epoch), "epochs": epochs, "seed": self.seed, "device": self.device,
+        }
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The trained network, the history of its (last) training, those of earlier stages, and the probes that were called."""
+
+    model: nn.Module
+    history: History
+    stages: Mapping[str, History] = field(default_factory=dict)
+    probes: tuple[Any, ...] = ()
+
+
+def supervised(task: Task) -> Outcome:
+    """``fit`` on the training labels.
+
+    A run with probes starts again if it is killed: what they have measured so far is not in the checkpoint.
+    """
+    model, options = task.build(), task.options(task.epochs)
+    probes = options.get("probes", [])
+    history = fit(model, task.train, task.valid, checkpoint=None if probes else task.checkpoint, **options)
+    return Outcome(model, history, probes=tuple(probes))
+
+
+def co_teaching(task: Task, *, forget_rate: float, ramp_share: float = 0.0) -> Outcome:
+    """Two networks choose examples for each other (``utils.training.coteaching``); judged are both together.
+
+    ``forget_rate``: the share that is left out; it rises to this over ``ramp_share`` of the epochs.
+    """
+    options = task.options(task.epochs, drop_last=True)
+    steps = len(task.train) // options["batch_size"]
+    rates = forget_rate_schedule(task.epochs, forget_rate, round(ramp_share * task.epochs))
+    pair = CoTeaching(task.build(), task.build(task.seed + SECOND_NETWORK), rates, steps)
+    history = fit(pair, task.train, task.valid, checkpoint=task.checkpoint, loss=pair.loss, hits=pair.hits, **options)
+    return Outcome(pair, history)
+
+
+def contrastive(
+    task: Task, *, supervised: bool = True, temperature: float = 0.07, hidden: int = 512, head_epochs_share: float = 0.5,
+    head_augment: str = "flip-crop", head_lr: float = 1e-3,
+) -> Outcome:
+    """Pre-training with the (supervised) contrastive loss, then a head of two layers on the frozen encoder.
+
+    The configuration's ``fit_options`` are those of the pre-training. ``head_epochs_share``: epochs of the head as a share of those of
+    the pre-training.
+    """
+    encoder = task.build()
+    features = cut_head(encoder)
+    network, loss = ContrastiveNetwork(encoder, features), ContrastiveLoss(temperature, supervised)
+    first = fit(
+        network, task.train, task.valid, checkpoint=task.checkpoint.with_suffix(".pretraining"), loss=loss, hits=loss.hits,
+        **task.options(task.epochs, drop_last=True),
+    )  # fmt: skip
+    head = nn.Sequential(nn.Linear(features, hidden), nn.ReLU(), nn.Linear(hidden, task.classes))
+    model = nn.Sequential(FrozenEncoder(network.encoder), head)
+    epochs = max(1, round(head_epochs_share * task.epochs))
+    plain = {"optimizer": "adam", "lr": head_lr, "weight_decay": 0.0, "schedule": "cosine", "augment": head_augment}
+    history = fit(model, task.train, task.valid, checkpoint=task.checkpoint, **task.options(epochs, **plain))
+    task.checkpoint.with_suffix(".pretraining").unlink(missing_ok=True)
+    return Outcome(model, history, {"pretraining": first})
+
+
+METHODS: dict[str, Callable[..., Outcome]] = {
+    "supervised": supervised, "co-teaching": co_teaching, "contrastive": contrastive,
+}
+
+
+def train(task: Task) -> Outcome:
+    """Train as the configuration says. Raises ``ValueError`` for an unknown method."""
+    configuration = task.configuration
+    if configuration.method not in METHODS:
+        raise ValueError(f"unknown method {configuration.method!r} in a configuration; there are {', '.join(METHODS)}")
+    return METHODS[configuration.method](task, **configuration.method_options)
