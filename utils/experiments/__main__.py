@@ -1,4 +1,4 @@
-"""``python -m utils.experiments list | show ID | run ID | verify``."""
+"""``python -m utils.experiments list | show ID | run ID | compare [ID] | verify``."""
 
 from __future__ import annotations
 
@@ -27,10 +27,12 @@ def main(arguments: list[str] | None = None) -> int:
     run.add_argument("--seed", type=int, action="append", help="may be given several times; default: those of the profile")
     run.add_argument("--device", help="cpu, cuda, cuda:1, …; default: the GPU if there is one")
     run.add_argument("--again", action="store_true", help="run also what has a record")
+    compare = commands.add_parser("compare", help="published claims beside the recorded runs, with verdicts; all, or one of C1 to C25")
+    compare.add_argument("id", nargs="?", help="a claim, such as C6, or an experiment")
     commands.add_parser("verify", help="check every record: its digest and every figure that can be derived again")
     options = parser.parse_args(arguments)
     try:
-        return {"list": _list, "show": _show, "run": _run, "verify": _verify}[options.command](options)
+        return {"list": _list, "show": _show, "run": _run, "compare": _compare, "verify": _verify}[options.command](options)
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -67,6 +69,13 @@ def _run(options: argparse.Namespace) -> int:
     seeds = tuple(options.seed) if options.seed else None
     for path in run(find(options.id), options.profile, seeds, options.device, options.again):
         print(path.relative_to(records.RESULTS.parents[1]))
+    return 0
+
+
+def _compare(options: argparse.Namespace) -> int:
+    from utils.experiments.comparison import chosen_claims, table
+
+    print(table(chosen_claims(options.id)).to_string(max_colwidth=60))
     return 0
 
 

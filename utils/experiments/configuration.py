@@ -10,13 +10,21 @@ PROFILES = ("smoke", "quick", "full")
 
 @dataclass(frozen=True)
 class Budget:
-    """What a profile changes: epochs, seeds, and how many images of each split are used (None: all)."""
+    """What a profile changes: epochs, seeds, and how many images of each split are used (None: all).
+
+    ``dataset`` stands in for the configurations' own: a smoke test needs no download.
+    """
 
     epochs: int
     seeds: tuple[int, ...]
     train_images: int | None = None
     test_images: int | None = None
     valid_images: int | None = None
+    dataset: str | None = None
+
+
+# enough to see that an experiment runs, on embedded data
+SMOKE = Budget(epochs=1, seeds=(0,), train_images=64, test_images=100, valid_images=50, dataset="shapes")
 
 
 @dataclass(frozen=True)

@@ -54,7 +54,7 @@ def run_one(
     """
     started = datetime.datetime.now(datetime.timezone.utc)
     began = time.perf_counter()
-    dataset = load_dataset(configuration.dataset)
+    dataset = load_dataset(budget.dataset or configuration.dataset)
     train = _part(dataset.train, budget.train_images)
     valid = _part(dataset.valid, budget.valid_images)
     test = _part(dataset.test, budget.test_images)

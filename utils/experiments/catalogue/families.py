@@ -1,0 +1,62 @@
+"""Lab 15: residual networks, squeeze and excitation, ConvNeXt and a transformer side by side (claims C14 to C16)."""
+
+from __future__ import annotations
+
+from utils.experiments.configuration import SMOKE, Budget, Configuration, Experiment
+
+FIT = {
+    "optimizer": "adamw", "lr": 1e-3, "weight_decay": 5e-2, "batch_size": 128, "schedule": "warmup-cosine", "augment": "flip-crop",
+    "precision": "float32",
+}
+# about 35 million multiply-adds for each
+NARROW = {
+    "resnet-18": ("resnet-18-cifar", {"width": 0.25}),
+    "se-resnet-18": ("se-resnet-18-cifar", {"width": 0.25}),
+    "convnext": ("convnext-t-cifar", {"depths": (2, 2, 4, 2), "channels": (24, 48, 96, 192), "stochastic_depth": 0.0}),
+    "vit": ("vit-cifar", {"features": 96, "depth": 5, "heads": 4, "hidden": 192}),
+}
+FULL = {
+    "resnet-18": ("resnet-18-cifar", {}),
+    "se-resnet-18": ("se-resnet-18-cifar", {}),
+    "convnext": ("convnext-t-cifar", {}),
+    "vit": ("vit-cifar", {}),
+}
+BUDGETS = {
+    "smoke": SMOKE,
+    "quick": Budget(epochs=10, seeds=(0, 1, 2), train_images=4_000, test_images=5_000, valid_images=1_000),
+    "full": Budget(epochs=120, seeds=(0, 1, 2)),
+}
+
+
+def families(dataset: str = "cifar10", narrow: bool = False) -> Experiment:
+    """The four networks with one training for all."""
+    networks = NARROW if narrow else FULL
+    deviations = ["one training for all four, where the project tuned each: AdamW, warm-up and cosine, flips and crops"]
+    if narrow:
+        deviations.append("all four narrowed to about 35 million multiply-adds; ConvNeXt and the transformer also with fewer layers")
+    return Experiment(
+        id=f"families-{dataset}{'-narrow' if narrow else ''}",
+        question="How do a residual network, squeeze and excitation, ConvNeXt and a vision transformer compare when trained alike?",
+        source="a student project at KTH; claims C14 to C16",
+        configurations=tuple(Configuration(label, model, dataset, options, FIT) for label, (model, options) in networks.items()),
+        budgets=BUDGETS,
+        deviations=tuple(deviations),
+    )
+
+
+def families_by_size(images: int) -> Experiment:
+    """The narrow residual network and the narrow transformer on part of the training images, for the same number of steps."""
+    chosen = ("resnet-18", "vit")
+    epochs = round(40_000 / images)
+    return Experiment(
+        id=f"families-{images}-images",
+        question="How does the distance between a convolutional network and a transformer depend on the number of training images?",
+        source="Dosovitskiy et al. 2020, arXiv:2010.11929, section 4.3, for large data; claim C16",
+        configurations=tuple(Configuration(label, NARROW[label][0], "cifar10", NARROW[label][1], FIT) for label in chosen),
+        budgets={
+            "smoke": SMOKE,
+            "quick": Budget(epochs=epochs, seeds=(0, 1, 2), train_images=images, test_images=5_000, valid_images=1_000),
+            "full": Budget(epochs=10 * epochs, seeds=(0, 1, 2), train_images=images),
+        },
+        deviations=("the same number of optimiser steps whatever the number of images",),
+    )

@@ -1,0 +1,193 @@
+"""Published claims beside recorded runs, and verdicts that follow from the numbers by rule.
+
+- A published *figure* (:class:`Published`) can be judged by runs of the published size only: it is replicated if it lies where one more run
+  of ours would be expected (95 % prediction interval of Student's t over the seeds, at least ± half a point).
+- A published *order* (:class:`Order`) is judged at whatever size it was run, and the verdict names the size: Welch's t test over the
+  seeds at the level of 5 %.
+- A published *likeness* (:class:`Alike`) is replicated if the 95 % interval of each difference lies within a margin, not replicated if
+  one lies outside of it.
+- Everything else "cannot be judged", with the reason: no runs, a smaller size, too few seeds, or their spread.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from scipy.stats import t as student_t
+
+from utils.experiments.summary import Results
+
+REPLICATED, NOT, UNJUDGED = "replicated", "not replicated", "cannot be judged"
+SMALLEST_MARGIN = 0.005  # half a point of accuracy
+LEVEL = 0.05
+ENOUGH_SEEDS = 3
+
+# a measure of the runs of an experiment: name -> one number for each seed
+Measure = Callable[[Results], Mapping[str, Sequence[float]]]
+
+
+@dataclass(frozen=True)
+class Published:
+    """A published figure of one name of the measure."""
+
+    name: str
+    value: float
+
+
+@dataclass(frozen=True)
+class Order:
+    """It is claimed that the measure of ``higher`` is larger than that of ``lower``; published figures where there are any."""
+
+    higher: str
+    lower: str
+    published: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True)
+class Alike:
+    """It is claimed that the measures of these differ by no more than ``margin``."""
+
+    names: tuple[str, ...]
+    margin: float = 0.01
+
+
+Check = Published | Order | Alike
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What a source says, the experiment that repeats it, and the checks that decide."""
+
+    id: str
+    source: str
+    statement: str
+    experiment: str
+    checks: tuple[Check, ...]
+    measure: Measure
+    unit: str = "%"
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the comparison, as text."""
+
+    claim: str
+    what: str
+    published: str
+    ours: str
+    difference: str
+    verdict: str
+    why: str
+
+
+def compare(claim: Claim, results: Results | None) -> list[Row]:
+    """One row for each check of a claim; ``results`` None where nothing is recorded."""
+    if results is None:
+        return [Row(claim.id, claim.statement, "", "not run", "", UNJUDGED, claim.why or "no recorded run")]
+    measured = claim.measure(results)
+    size = "" if results.profile == "full" else at_size(results)
+    rows = []
+    for check in claim.checks:
+        judge = {Published: _published, Order: _order, Alike: _alike}[type(check)]
+        rows.append(judge(claim, check, measured, size))
+    return rows
+
+
+def at_size(results: Results) -> str:
+    """How small the runs were, in words."""
+    run = results.runs[0]
+    return f"{run['dataset']['train']:,} images, {len(run['history']['train_loss'])} epochs"
+
+
+def _published(claim: Claim, check: Published, measured: Mapping[str, Sequence[float]], size: str) -> Row:
+    values = measured.get(check.name, ())
+    what = f"{claim.statement}: {check.name}"
+    published = _number(check.value, claim.unit)
+    if not values:
+        return Row(claim.id, what, published, "not run", "", UNJUDGED, claim.why or "no recorded run")
+    mean = statistics.fmean(values)
+    difference = _signed(mean - check.value, claim.unit)
+    told = (claim.id, what, published, _spread(values, claim.unit), difference)
+    if size:
+        return Row(*told, UNJUDGED, f"run at a smaller size ({size})")
+    if len(values) < ENOUGH_SEEDS:
+        return Row(*told, UNJUDGED, f"{len(values)} of {ENOUGH_SEEDS} seeds")
+    n = len(values)
+    expected = student_t.ppf(1 - LEVEL / 2, n - 1) * statistics.stdev(values) * math.sqrt(1 + 1 / n)
+    margin = max(expected, SMALLEST_MARGIN)
+    inside = abs(mean - check.value) <= margin
+    why = f"{'within' if inside else 'beyond'} ± {_number(margin, claim.unit)}, where one more run would be expected"
+    return Row(*told, REPLICATED if inside else NOT, why)
+
+
+def _order(claim: Claim, check: Order, measured: Mapping[str, Sequence[float]], size: str) -> Row:
+    what = f"{claim.statement}: {check.higher} above {check.lower}"
+    published = " / ".join(_number(value, claim.unit) for value in check.published) if check.published else "in words"
+    a, b = measured.get(check.higher, ()), measured.get(check.lower, ())
+    if not a or not b:
+        return Row(claim.id, what, published, "not run", "", UNJUDGED, claim.why or "no recorded run")
+    ours = f"{_spread(a, claim.unit)} / {_spread(b, claim.unit)}"
+    difference = statistics.fmean(a) - statistics.fmean(b)
+    told = (claim.id, what, published, ours, _signed(difference, claim.unit))
+    if min(len(a), len(b)) < ENOUGH_SEEDS:
+        return Row(*told, UNJUDGED, f"{min(len(a), len(b))} of {ENOUGH_SEEDS} seeds")
+    low, high = interval(a, b)
+    where = f" at {size}" if size else ""
+    if low > 0:
+        return Row(*told, REPLICATED + where, "the difference is clear over the seeds (Welch's t test, 5 %)")
+    if high < 0:
+        return Row(*told, NOT + where, "the difference is clear over the seeds, and the other way round (Welch's t test, 5 %)")
+    return Row(*told, UNJUDGED, f"the spread over {min(len(a), len(b))} seeds is as large as the difference{where}")
+
+
+def _alike(claim: Claim, check: Alike, measured: Mapping[str, Sequence[float]], size: str) -> Row:
+    what = f"{claim.statement}: {', '.join(check.names)} within {_number(check.margin, claim.unit)}"
+    groups = [measured.get(name, ()) for name in check.names]
+    if not all(groups):
+        return Row(claim.id, what, "in words", "not run", "", UNJUDGED, claim.why or "no recorded run")
+    ours = " / ".join(_spread(values, claim.unit) for values in groups)
+    means = [statistics.fmean(values) for values in groups]
+    told = (claim.id, what, "in words", ours, _signed(max(means) - min(means), claim.unit))
+    if min(map(len, groups)) < ENOUGH_SEEDS:
+        return Row(*told, UNJUDGED, f"{min(map(len, groups))} of {ENOUGH_SEEDS} seeds")
+    where = f" at {size}" if size else ""
+    intervals = [interval(a, b) for a, b in itertools.combinations(groups, 2)]
+    if all(-check.margin <= low and high <= check.margin for low, high in intervals):
+        return Row(*told, REPLICATED + where, "the 95 % interval of each difference lies within the margin")
+    if any(low > check.margin or high < -check.margin for low, high in intervals):
+        return Row(*told, NOT + where, "the 95 % interval of a difference lies outside of the margin")
+    return Row(*told, UNJUDGED, f"the seeds do not settle differences of this size{where}")
+
+
+def interval(a: Sequence[float], b: Sequence[float]) -> tuple[float, float]:
+    """The 95 % interval of mean(a) − mean(b) by Welch's t; both have at least two values."""
+    va, vb = statistics.variance(a) / len(a), statistics.variance(b) / len(b)
+    difference = statistics.fmean(a) - statistics.fmean(b)
+    if va + vb == 0:
+        return difference, difference
+    freedom = (va + vb) ** 2 / (va**2 / (len(a) - 1) + vb**2 / (len(b) - 1))
+    reach = student_t.ppf(1 - LEVEL / 2, freedom) * math.sqrt(va + vb)
+    return difference - reach, difference + reach
+
+
+def _number(value: float, unit: str) -> str:
+    return f"{100 * value:.2f} %" if unit == "%" else f"{value:.3f}{unit}"
+
+
+def _signed(value: float, unit: str) -> str:
+    text = f"{100 * value:+.2f} points" if unit == "%" else f"{value:+.3f}{unit}"
+    return text.replace("-", "−")
+
+
+def _spread(values: Sequence[float], unit: str) -> str:
+    mean = statistics.fmean(values)
+    if len(values) == 1:
+        return f"{_number(mean, unit)} (n = 1)"
+    sd = statistics.stdev(values)
+    body = f"{100 * mean:.2f} ± {100 * sd:.2f} %" if unit == "%" else f"{mean:.3f} ± {sd:.3f}{unit}"
+    return f"{body} (n = {len(values)})"
