@@ -20,6 +20,7 @@ STEPS: dict[str, list[str]] = {
         "--dist", "loadscope", "labs",  # a notebook's cells belong into one kernel
     ],
     "exercises: solutions pass, stubs fail": [*PYTEST, "-m", "notebooks", "tests/labs"],
+    "experiments behind the claims": [*PYTEST, "-m", "experiments", "tests/experiments"],
     "book": [sys.executable, "-m", "utils.course", "book", "--profile", "smoke"],
     "built pages in a browser": [*PYTEST, "-m", "book", "tests/book"],
 }

@@ -24,7 +24,7 @@ class Budget:
 
 
 # enough to see that an experiment runs, on embedded data
-SMOKE = Budget(epochs=1, seeds=(0,), train_images=64, test_images=100, valid_images=50, dataset="shapes")
+SMOKE = Budget(epochs=1, seeds=(0,), train_images=64, test_images=32, valid_images=32, dataset="shapes")
 
 
 @dataclass(frozen=True)

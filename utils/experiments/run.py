@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import datetime
+import functools
 import platform
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -31,13 +33,14 @@ def run(
 ) -> list[Path]:
     """Run what has no record yet (everything, if ``again``) and return the records' paths. A killed run resumes at its last epoch."""
     budget = experiment.budgets[profile]
+    load = functools.cache(load_dataset)
     written = []
     for seed in seeds or budget.seeds:
         for configuration in experiment.configurations:
             path = records.path_of(experiment.id, configuration.label, seed, profile, results)
             if again or not path.exists():
                 print(f"{experiment.id} · {configuration.label} · seed {seed} · {profile}", flush=True)
-                record, model = run_one(experiment, configuration, budget, profile, seed, device, path)
+                record, model = run_one(experiment, configuration, budget, profile, seed, device, path, load)
                 records.write(record, path)
                 if configuration.keep_weights and seed == budget.seeds[0]:
                     weights.keep(model, record, path, results)
@@ -47,6 +50,7 @@ def run(
 
 def run_one(
     experiment: Experiment, configuration: Configuration, budget: Budget, profile: str, seed: int, device: str | None, path: Path,
+    load: Callable[[str], Dataset] = load_dataset,
 ) -> tuple[dict[str, Any], nn.Module]:
     """Train once, validate after every epoch, read the test split once, and return the record and the trained model.
 
@@ -54,7 +58,7 @@ def run_one(
     """
     started = datetime.datetime.now(datetime.timezone.utc)
     began = time.perf_counter()
-    dataset = load_dataset(budget.dataset or configuration.dataset)
+    dataset = load(budget.dataset or configuration.dataset)
     train = _part(dataset.train, budget.train_images)
     valid = _part(dataset.valid, budget.valid_images)
     test = _part(dataset.test, budget.test_images)

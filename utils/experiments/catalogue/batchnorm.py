@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from utils.experiments.configuration import Budget, Configuration, Experiment
+from utils.experiments.configuration import SMOKE, Budget, Configuration, Experiment
 
 NETWORKS = {"plain": "vgg-a-cifar", "bn": "vgg-a-bn-cifar"}
 PUBLISHED_RATES = (1e-4, 5e-4, 1e-3, 2e-3)  # those of the bands
@@ -12,7 +12,7 @@ SOURCE = "claims C6 to C8 (a student report on VGG-A and batch normalisation); S
 # lengths of the steps along the gradient, the same for all networks
 GRADIENT_LENGTHS = (0.01, 0.02, 0.04, 0.08)
 BUDGETS = {
-    "smoke": Budget(epochs=1, seeds=(0,), train_images=256, test_images=250, valid_images=250),
+    "smoke": SMOKE,
     "quick": Budget(epochs=5, seeds=(0, 1, 2), train_images=4_000, test_images=5_000, valid_images=1_000),
     "full": Budget(epochs=20, seeds=(0, 1, 2)),
 }

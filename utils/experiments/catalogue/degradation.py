@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from utils.experiments.configuration import Budget, Configuration, Experiment
+from utils.experiments.configuration import SMOKE, Budget, Configuration, Experiment
 
 FIT = {
     "optimizer": "sgd", "lr": 0.1, "momentum": 0.9, "weight_decay": 1e-4, "batch_size": 128, "precision": "float32",
@@ -30,7 +30,7 @@ def degradation(width: float = 1.0) -> Experiment:
         source=SOURCE,
         configurations=tuple(configurations),
         budgets={
-            "smoke": Budget(epochs=1, seeds=(0,), train_images=256, test_images=500),
+            "smoke": SMOKE,
             "quick": Budget(epochs=6, seeds=(0, 1, 2), train_images=8_000, test_images=5_000, valid_images=1_000),
             "full": Budget(epochs=164, seeds=(0, 1, 2)),
         },
@@ -49,7 +49,7 @@ def shortcut_variants() -> Experiment:
         source="He et al. 2016, arXiv:1603.05027, table 2",
         configurations=tuple(configurations),
         budgets={
-            "smoke": Budget(epochs=1, seeds=(0,), train_images=256, test_images=500),
+            "smoke": SMOKE,
             "quick": Budget(epochs=3, seeds=(0, 1, 2), train_images=4_000, test_images=5_000, valid_images=1_000),
             "full": Budget(epochs=164, seeds=(0, 1, 2)),
         },

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from utils.experiments.configuration import Budget, Configuration, Experiment
+from utils.experiments.configuration import SMOKE, Budget, Configuration, Experiment
 
 FIT = {
     "optimizer": "adam", "lr": 1e-3, "batch_size": 128, "precision": "float32", "schedule": "warmup-cosine", "augment": "flip-crop",
@@ -22,7 +22,7 @@ def filter_networks() -> Experiment:
             Configuration("se-residual", "se-residual", "cifar10", {}, FIT, keep_weights=True),
         ),
         budgets={
-            "smoke": Budget(epochs=1, seeds=(0,), train_images=256, test_images=250, valid_images=250),
+            "smoke": SMOKE,
             "quick": Budget(epochs=12, seeds=(0,), train_images=20_000, test_images=10_000, valid_images=1_000),
             "full": Budget(epochs=100, seeds=(0,)),
         },

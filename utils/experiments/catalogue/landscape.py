@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from utils.experiments.configuration import Budget, Configuration, Experiment
+from utils.experiments.configuration import SMOKE, Budget, Configuration, Experiment
 
 # one training for all eight, one that networks without batch normalisation survive
 FIT = {
@@ -28,7 +28,7 @@ def landscape_networks() -> Experiment:
         source="Li et al. 2018, arXiv:1712.09913, section 5",
         configurations=tuple(configurations),
         budgets={
-            "smoke": Budget(epochs=1, seeds=(0,), train_images=256, test_images=250, valid_images=250),
+            "smoke": SMOKE,
             "quick": Budget(epochs=6, seeds=(0,), train_images=8_000, test_images=5_000, valid_images=1_000),
             "full": Budget(epochs=164, seeds=(0, 1, 2)),
         },
