@@ -29,6 +29,7 @@ def main(arguments: list[str] | None = None) -> int:
     run.add_argument("--again", action="store_true", help="run also what has a record")
     compare = commands.add_parser("compare", help="published claims beside the recorded runs, with verdicts; all, or one of C1 to C25")
     compare.add_argument("id", nargs="?", help="a claim, such as C6, or an experiment")
+    compare.add_argument("--write", action="store_true", help="also write the tables of book/claims.md")
     commands.add_parser("verify", help="check every record: its digest and every figure that can be derived again")
     options = parser.parse_args(arguments)
     try:
@@ -73,8 +74,11 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _compare(options: argparse.Namespace) -> int:
+    from utils.experiments import page
     from utils.experiments.comparison import chosen_claims, table
 
+    if options.write:
+        page.PAGE.write_text(page.written(page.PAGE.read_text(encoding="utf-8")), encoding="utf-8")
     print(table(chosen_claims(options.id)).to_string(max_colwidth=60))
     return 0
 

@@ -87,10 +87,8 @@ class Row:
 
 def compare(claim: Claim, results: Results | None) -> list[Row]:
     """One row for each check of a claim; ``results`` None where nothing is recorded."""
-    if results is None:
-        return [Row(claim.id, claim.statement, "", "not run", "", UNJUDGED, claim.why or "no recorded run")]
-    measured = claim.measure(results)
-    size = "" if results.profile == "full" else at_size(results)
+    measured = {} if results is None else claim.measure(results)
+    size = "" if results is None or results.profile == "full" else at_size(results)
     rows = []
     for check in claim.checks:
         judge = {Published: _published, Order: _order, Alike: _alike}[type(check)]

@@ -1,0 +1,27 @@
+"""The claims page shows what the records say, and nothing else."""
+
+import pytest
+
+from utils.experiments import page
+from utils.experiments.catalogue.claims import CLAIMS
+
+
+def test_the_page_is_what_the_records_say():
+    text = page.PAGE.read_text(encoding="utf-8")
+    assert page.written(text) == text, "run: python -m utils.experiments compare --write"
+
+
+def test_every_claim_has_its_line():
+    lines = page.tables().splitlines()
+    for name in CLAIMS:
+        assert sum(line.startswith(f"| **{name}** |") for line in lines) == 1
+
+
+def test_another_record_changes_the_page(tmp_path):
+    text = page.PAGE.read_text(encoding="utf-8")
+    assert page.written(text, tmp_path) != text and "not run" in page.written(text, tmp_path)
+
+
+def test_a_page_without_marks_is_refused():
+    with pytest.raises(ValueError, match="needs <!-- claims --> and <!-- /claims -->, once each"):
+        page.written("nothing")
