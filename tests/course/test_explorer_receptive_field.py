@@ -1,57 +1,31 @@
 """The receptive-field builder: in a real browser, its arithmetic against autograd, its keyboard and its manners."""
 
-import json
 import random
 
 import numpy as np
 import pytest
 import torch
-from axe_playwright_python.sync_playwright import Axe
 from torch import nn
 from torch.nn import functional as F
 
+from tests.course.explorer_page import (
+    PHONE,
+    assert_accessible,
+    browser_test,
+    outlines_by_tab,
+    overflow,
+    read,
+)
 from utils.analysis.receptive_field import receptive_field
 from utils.course.explorers import BUILDER_PRESETS, receptive_field_builder
 from utils.course.explorers.receptive_field import dilated
 from utils.models import build_model
 
-browser_test = pytest.mark.browser
-DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 PICTURE = np.random.default_rng(7).integers(0, 256, (16, 16, 3), dtype=np.uint8)
-
-
-@pytest.fixture
-def show(browser):
-    """A function that puts explorers on a page, which may neither report errors nor load anything."""
-    pages = []
-
-    def open_page(*explorers, viewport=DESKTOP, scheme="light"):
-        page = browser.new_context(viewport=viewport, color_scheme=scheme).new_page()
-        page.notes = []
-        page.on("console", lambda message: page.notes.append(message.text))
-        page.on("pageerror", lambda error: page.notes.append(str(error)))
-        page.on("request", lambda request: page.notes.append(request.url))
-        blocks = "".join(f"<div>{explorer._repr_html_()}</div>" for explorer in explorers)
-        page.set_content(
-            "<!doctype html><html lang='en'><head><meta charset='utf-8'><title>Builder</title>"
-            "<meta name='viewport' content='width=device-width'></head>"
-            f"<body><main><h1>Builder</h1>{blocks}</main></body></html>"
-        )
-        pages.append(page)
-        return page
-
-    yield open_page
-    for page in pages:
-        assert page.notes == []
-        page.context.close()
 
 
 def builder(**options):
     return receptive_field_builder(PICTURE, **options)
-
-
-def read(host, name):
-    return json.loads(host.get_attribute(f"data-{name}"))
 
 
 def rows_of(side, layers):
@@ -281,25 +255,7 @@ def test_arrow_keys_walk_through_the_layers(show):
 @browser_test
 def test_every_control_is_reached_by_tab_and_shows_it(show):
     page = show(builder())
-    host = page.locator(".cnnlab-explorer")
-    controls = host.locator(
-        "button:visible, select:visible, input:not([type=radio]):visible, fieldset:has([type=radio]):visible"
-    )
-    expected = sum(1 for control in controls.all() if control.is_enabled())
-    outlines = []
-    for _ in range(expected + 5):
-        page.keyboard.press("Tab")
-        outline = host.evaluate(
-            """host => {
-                const active = host.shadowRoot.activeElement;
-                if (!active) return null;
-                const shown = active.type === 'radio' ? active.nextElementSibling : active;
-                return getComputedStyle(shown).outlineStyle;
-            }"""
-        )
-        if outline is None:
-            break
-        outlines.append(outline)
+    outlines, expected = outlines_by_tab(page)
     assert outlines == ["solid"] * expected
 
 
@@ -307,14 +263,7 @@ def test_every_control_is_reached_by_tab_and_shows_it(show):
 @pytest.mark.parametrize("preset", ["VGG-A", "ResNet-18", "Dilation 1, 2, 4, 8"])
 def test_nothing_overflows_on_a_phone(show, preset):
     page = show(builder(preset=preset), viewport=PHONE)
-    overflow = """() => {
-        const root = document.querySelector('.cnnlab-explorer').shadowRoot;
-        const inPicture = (node) => node.closest('svg') && node.tagName !== 'svg';
-        const ends = [...root.querySelectorAll('*')].filter((node) => !inPicture(node))
-            .map((node) => node.getBoundingClientRect().right);
-        return [document.documentElement.scrollWidth - innerWidth, ends.filter((right) => right > innerWidth - 8).length];
-    }"""
-    assert page.evaluate(overflow) == [0, 0]
+    assert overflow(page) == [0, 0]
 
 
 @browser_test
@@ -329,9 +278,4 @@ def test_two_on_one_page_do_not_touch_each_other(show):
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_it_is_accessible(show, scheme):
     page = show(builder(), builder(preset="Dilation 2, 2, 2 (gridding)"), scheme=scheme)
-    page.add_style_tag(
-        content="@media (prefers-color-scheme: dark) { body { background: #14181e; color: #fff; } }"
-    )
-    rules = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
-    results = Axe().run(page, options=rules)
-    assert results.violations_count == 0, results.generate_report()
+    assert_accessible(page)

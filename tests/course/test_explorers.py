@@ -8,9 +8,17 @@ import sys
 import numpy as np
 import pytest
 import torch
-from axe_playwright_python.sync_playwright import Axe
 from torch.nn import functional as F
 
+from tests.course.explorer_page import (
+    PHONE,
+    assert_accessible,
+    browser_test,
+    outlines_by_tab,
+    overflow,
+    page_of,
+    read,
+)
 from utils.course.explorers import (
     KERNELS,
     PRESETS,
@@ -20,8 +28,6 @@ from utils.course.explorers import (
     toeplitz_builder,
 )
 
-browser_test = pytest.mark.browser
-DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 GENERATOR = np.random.default_rng(7)
 IMAGE = GENERATOR.random((12, 10)).round(2)
 ALL = {
@@ -37,42 +43,6 @@ DARK_PAGES = {
     "jupyterlab": ("<html lang='en'>", "<body data-jp-theme-light='false'>"),
     "colab": ("<html lang='en' theme='dark'>", "<body>"),
 }
-
-
-def page_of(*explorers, html="<html lang='en'>", body="<body>"):
-    blocks = "".join(
-        f"<div class='output text_html'>{explorer._repr_html_()}</div>" for explorer in explorers
-    )
-    head = "<meta charset='utf-8'><meta name='viewport' content='width=device-width'><title>Explorers</title>"
-    return (
-        f"<!doctype html>{html}<head>{head}</head>{body}<main><h1>Explorers</h1>{blocks}</main></body></html>"
-    )
-
-
-@pytest.fixture
-def show(browser):
-    """A function that puts explorers on a page, which may neither report errors nor load anything."""
-    pages = []
-
-    def open_page(*explorers, viewport=DESKTOP, scheme="light", motion="no-preference", **page_options):
-        context = browser.new_context(viewport=viewport, color_scheme=scheme, reduced_motion=motion)
-        page = context.new_page()
-        page.notes = []
-        page.on("console", lambda message: page.notes.append(message.text))
-        page.on("pageerror", lambda error: page.notes.append(str(error)))
-        page.on("request", lambda request: page.notes.append(request.url))
-        page.set_content(page_of(*explorers, **page_options))
-        pages.append(page)
-        return page
-
-    yield open_page
-    for page in pages:
-        assert page.notes == []
-        page.context.close()
-
-
-def read(host, name):
-    return json.loads(host.get_attribute(f"data-{name}"))
 
 
 def choose(host, group, option):
@@ -471,27 +441,8 @@ def test_toeplitz_row_follows_slider_and_pointer(show):
 @pytest.mark.parametrize("name", ALL)
 def test_every_control_is_reached_by_tab_and_shows_it(show, name):
     page = show(ALL[name]())
-    host = page.locator(".cnnlab-explorer")
-    controls = host.locator(
-        "button:visible, select:visible, input:not([type=radio]):visible, fieldset:has([type=radio]):visible"
-    )
-    expected = sum(1 for control in controls.all() if control.is_enabled())
-    reached = 0
-    for _ in range(expected + 5):
-        page.keyboard.press("Tab")
-        outline = host.evaluate(
-            """host => {
-                const active = host.shadowRoot.activeElement;
-                if (!active) return null;
-                const shown = active.type === 'radio' ? active.nextElementSibling : active;
-                return getComputedStyle(shown).outlineStyle;
-            }"""
-        )
-        if outline is None:
-            break
-        assert outline == "solid"
-        reached += 1
-    assert reached == expected
+    outlines, expected = outlines_by_tab(page)
+    assert outlines == ["solid"] * expected
 
 
 # ---- manners
@@ -552,13 +503,7 @@ def test_nothing_overflows_on_a_phone(show, name):
             choose(host, group, value)
     if name == "stepper":
         choose(host, "Padding", 2)
-    overflow = """() => {
-        const root = document.querySelector('.cnnlab-explorer').shadowRoot;
-        const ends = [...root.querySelectorAll('*')].map((node) => node.getBoundingClientRect().right);
-        const wide = ends.filter((right) => right > innerWidth - 8);
-        return [document.documentElement.scrollWidth - innerWidth, wide.length];
-    }"""
-    assert page.evaluate(overflow) == [0, 0]
+    assert overflow(page) == [0, 0]
 
 
 @browser_test
@@ -596,9 +541,4 @@ def test_theme_is_followed_while_the_page_is_open(show):
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_explorers_are_accessible(show, scheme):
     page = show(*(make() for make in ALL.values()), scheme=scheme)
-    page.add_style_tag(
-        content="@media (prefers-color-scheme: dark) { body { background: #14181e; color: #fff; } }"
-    )
-    rules = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
-    results = Axe().run(page, options=rules)
-    assert results.violations_count == 0, results.generate_report()
+    assert_accessible(page)

@@ -1,0 +1,152 @@
+"""Lab 07's checks: right answers pass, each common slip fails with a message that names it, stubs fail."""
+
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from utils.course.checks import lab_07 as check
+from utils.course.checks.core import CheckFailed
+
+NAMES = ["group_norm", "fold", "running_statistics", "rms_norm_backward", "signal_sizes"]
+
+
+def group_norm(x, groups, eps, correction=0, over=2):
+    rows = x.reshape(x.shape[0], groups, -1)
+    mean, variance = rows.mean(dim=over, keepdim=True), rows.var(dim=over, keepdim=True, correction=correction)
+    return ((rows - mean) / torch.sqrt(variance + eps)).reshape(x.shape)
+
+
+def fold(weight, bias, gamma, beta, mean, variance, eps):
+    scale = gamma / torch.sqrt(variance + eps)
+    return weight * scale[:, None, None, None], beta + scale * (bias - mean)
+
+
+def running_statistics(batches, momentum, start=(0.0, 1.0), correction=1):
+    mean, variance = (torch.full_like(batches[0][0], value) for value in start)
+    for batch in batches:
+        mean = (1 - momentum) * mean + momentum * batch.mean(dim=0)
+        variance = (1 - momentum) * variance + momentum * batch.var(dim=0, correction=correction)
+    return mean, variance
+
+
+def rms_norm_backward(g, x, eps):
+    r = torch.sqrt((x**2).mean() + eps)
+    return (g - x / r * (g * x / r).mean()) / r
+
+
+def signal_sizes(fan_ins, deviation):
+    sizes, square = [], 1.0
+    for n in fan_ins:
+        sizes.append(deviation * math.sqrt(n * square))
+        square = sizes[-1] ** 2 / 2
+    return sizes
+
+
+def channelwise(x, groups, eps):
+    variance = x.var(dim=(0, 2, 3), keepdim=True, correction=0)
+    return (x - x.mean(dim=(0, 2, 3), keepdim=True)) / torch.sqrt(variance + eps)
+
+
+def folded(change):
+    """``fold`` with one of its arguments changed."""
+
+    def slip(weight, bias, gamma, beta, mean, variance, eps):
+        arguments = {"weight": weight, "bias": bias, "gamma": gamma, "beta": beta, "mean": mean, "variance": variance, "eps": eps}
+        return fold(**{**arguments, **change(arguments)})
+
+    return slip
+
+
+def r_of(x, eps):
+    return torch.sqrt((x**2).mean() + eps)
+
+
+WRONG = [
+    ("group_norm", lambda x, n, e: group_norm(x, n, e, correction=1), "not by one less"),
+    ("group_norm", lambda x, n, e: group_norm(x, n, e, over=(0, 2)), "of one picture"),
+    ("group_norm", lambda x, n, e: group_norm(x, n, 0.0), "missing under the root"),
+    ("group_norm", channelwise, "this is batch normalisation"),
+    ("group_norm", lambda x, n, e: group_norm(x, 1, e), "over all channels"),
+    ("group_norm", lambda x, n, e: group_norm(x, x.shape[1], e), "each channel by itself"),
+    ("group_norm", lambda x, n, e: group_norm(x, n, e).flatten(1), "expected shape"),
+    ("group_norm", lambda x, n, e: None, "returned None"),
+    ("fold", lambda *a: fold(*a)[0], "expected a pair"),
+    ("fold", lambda w, *a: (w, fold(w, *a)[1]), "channel by channel"),
+    ("fold", folded(lambda a: {"gamma": torch.ones_like(a["gamma"])}), "gamma: it multiplies"),
+    ("fold", folded(lambda a: {"variance": (a["variance"] + a["eps"]) ** 2, "eps": 0.0}), "not by the variance"),
+    ("fold", folded(lambda a: {"eps": 0.0}), "eps: it is missing"),
+    ("fold", folded(lambda a: {"bias": torch.zeros_like(a["bias"])}), "is normalised like all"),
+    ("fold", folded(lambda a: {"mean": torch.zeros_like(a["mean"])}), "subtract it"),
+    ("fold", folded(lambda a: {"mean": -a["mean"]}), "before the scaling"),
+    ("fold", folded(lambda a: {"beta": torch.zeros_like(a["beta"])}), "beta: it is missing"),
+    ("running_statistics", lambda b, m: running_statistics(b, 1 - m), "not of the old value"),
+    ("running_statistics", lambda b, m: running_statistics(b, m, correction=0), "divide by B"),
+    ("running_statistics", lambda b, m: running_statistics(b, m, start=(0.0, 0.0)), "running variance 1"),
+    ("running_statistics", lambda b, m: (torch.cat(b).mean(dim=0), torch.cat(b).var(dim=0)), "0 and 1, not the first batch"),
+    ("running_statistics", lambda b, m: running_statistics(b, m)[0], "expected a pair"),
+    ("rms_norm_backward", lambda g, x, e: g / r_of(x, e), "each x_i is in r"),
+    ("rms_norm_backward", lambda g, x, e: rms_norm_backward(g, x, e) - g.mean() / r_of(x, e), "no term through it"),
+    ("rms_norm_backward", lambda g, x, e: rms_norm_backward(g, x, e) * r_of(x, e), "everything is divided by r"),
+    ("rms_norm_backward", lambda g, x, e: (g - x * (g * x).mean()) / r_of(x, e), "it has y, not x"),
+    ("rms_norm_backward", lambda g, x, e: (g - x / r_of(x, e) ** 2 * (g * x).sum()) / r_of(x, e), "not the sum"),
+    ("rms_norm_backward", lambda g, x, e: 2 * g / r_of(x, e) - rms_norm_backward(g, x, e), "is subtracted"),
+    ("signal_sizes", lambda n, s: [s * math.sqrt(n[0])] + [s * math.sqrt(k / 2) for k in n[1:]], "factors multiply"),
+    ("signal_sizes", lambda n, s: [size**2 for size in signal_sizes(n, s)], "not variances"),
+    ("signal_sizes", lambda n, s: signal_sizes([k / 2 if i == 0 else k for i, k in enumerate(n)], s), "no ReLU comes before"),
+    ("signal_sizes", lambda n, s: signal_sizes([k if i == 0 else 2 * k for i, k in enumerate(n)], s), "leaves half"),
+    ("signal_sizes", lambda n, s: signal_sizes(n, s)[-1:], "one number for each layer"),
+    ("signal_sizes", lambda n, s: 1.0, "got float"),
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_right_answer_passes_and_says_so(name, capsys):
+    getattr(check, name)(globals()[name])
+    assert capsys.readouterr().out.startswith(f"✓ {name}: ")
+
+
+@pytest.mark.parametrize(("name", "slip", "message"), WRONG, ids=[f"{name}: {message}" for name, _, message in WRONG])
+def test_a_common_slip_is_named(name, slip, message):
+    with pytest.raises(CheckFailed) as failure:
+        getattr(check, name)(slip)
+    assert message in str(failure.value)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_stub_fails_and_is_called_unwritten(name):
+    def stub(*_):
+        raise NotImplementedError
+
+    with pytest.raises(CheckFailed, match="not written yet"):
+        getattr(check, name)(stub)
+
+
+def test_the_predicted_sizes_are_those_of_a_stack():
+    """Wide random layers, against the argument of the lab."""
+    torch.manual_seed(0)
+    h, measured = torch.randn(200, 400), []
+    for _ in range(3):
+        out = h @ (0.05 * torch.randn(400, 400))
+        measured.append(out.std().item())
+        h = torch.relu(out)
+    assert measured == pytest.approx(signal_sizes([400, 400, 400], 0.05), rel=0.05)
+
+
+def test_the_expected_fold_is_the_two_layers_of_torch():
+    generator = torch.Generator().manual_seed(0)
+    weight, x = (torch.randn(shape, generator=generator) for shape in ((4, 3, 3, 3), (2, 3, 7, 6)))
+    bias, gamma, beta, mean = torch.randn(4, 4, generator=generator)
+    variance = torch.rand(4, generator=generator) + 0.2
+    expected = F.batch_norm(F.conv2d(x, weight, bias), mean, variance, gamma, beta, training=False, eps=0.1)
+    assert torch.allclose(F.conv2d(x, *fold(weight, bias, gamma, beta, mean, variance, 0.1)), expected, atol=1e-5)
+
+
+def test_the_check_leaves_the_random_numbers_alone():
+    torch.manual_seed(1)
+    expected = torch.rand(3)
+    torch.manual_seed(1)
+    for name in NAMES:
+        getattr(check, name)(globals()[name])
+    assert torch.equal(torch.rand(3), expected)
