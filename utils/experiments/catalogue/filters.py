@@ -23,7 +23,7 @@ def filter_networks() -> Experiment:
         ),
         budgets={
             "smoke": SMOKE,
-            "quick": Budget(epochs=12, seeds=(0,), train_images=20_000, test_images=10_000, valid_images=1_000),
+            "quick": Budget(epochs=8, seeds=(0,), train_images=10_000, test_images=5_000, valid_images=1_000),
             "full": Budget(epochs=100, seeds=(0,)),
         },
         deviations=(
