@@ -1,47 +1,20 @@
 """The batch-norm explorer: what it is fed, and in a real browser its arithmetic against torch, keyboard, dragging, manners."""
 
-import json
-
 import pytest
 import torch
-from axe_playwright_python.sync_playwright import Axe
 from torch import nn
 
+from tests.course.explorer_page import (
+    PHONE,
+    assert_accessible,
+    browser_test,
+    outlines_by_tab,
+    overflow,
+    read,
+)
 from utils.course.explorers import batch_norm_explorer
 
-browser_test = pytest.mark.browser
-DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 VALUES = (-2.5, 0.0, 1.0, 4.0, 7.25)
-
-
-@pytest.fixture
-def show(browser):
-    """A function that puts explorers on a page, which may neither report errors nor load anything."""
-    pages = []
-
-    def open_page(*explorers, viewport=DESKTOP, scheme="light"):
-        page = browser.new_context(viewport=viewport, color_scheme=scheme).new_page()
-        page.notes = []
-        page.on("console", lambda message: page.notes.append(message.text))
-        page.on("pageerror", lambda error: page.notes.append(str(error)))
-        page.on("request", lambda request: page.notes.append(request.url))
-        blocks = "".join(f"<div>{explorer._repr_html_()}</div>" for explorer in explorers)
-        page.set_content(
-            "<!doctype html><html lang='en'><head><meta charset='utf-8'><title>Norm</title>"
-            "<meta name='viewport' content='width=device-width'></head>"
-            f"<body><main><h1>Norm</h1>{blocks}</main></body></html>"
-        )
-        pages.append(page)
-        return page
-
-    yield open_page
-    for page in pages:
-        assert page.notes == []
-        page.context.close()
-
-
-def read(host, name):
-    return json.loads(host.get_attribute(f"data-{name}"))
 
 
 def layer(gamma=1.0, beta=0.0, momentum=0.1):
@@ -174,25 +147,7 @@ def test_a_single_value_is_refused_in_training_only(show):
 @browser_test
 def test_every_control_is_reached_by_tab_and_shows_it(show):
     page = show(batch_norm_explorer())
-    host = page.locator(".cnnlab-explorer")
-    controls = host.locator(
-        "button:visible, select:visible, input:not([type=radio]):visible, fieldset:has([type=radio]):visible"
-    )
-    expected = sum(1 for control in controls.all() if control.is_enabled())
-    outlines = []
-    for _ in range(expected + 5):
-        page.keyboard.press("Tab")
-        outline = host.evaluate(
-            """host => {
-                const active = host.shadowRoot.activeElement;
-                if (!active) return null;
-                const shown = active.type === 'radio' ? active.nextElementSibling : active;
-                return getComputedStyle(shown).outlineStyle;
-            }"""
-        )
-        if outline is None:
-            break
-        outlines.append(outline)
+    outlines, expected = outlines_by_tab(page)
     assert outlines == ["solid"] * expected
 
 
@@ -200,21 +155,11 @@ def test_every_control_is_reached_by_tab_and_shows_it(show):
 @pytest.mark.parametrize("values", [VALUES, [3], [-10, 10] * 4])
 def test_nothing_overflows_on_a_phone(show, values):
     page = show(batch_norm_explorer(values, gamma=5, beta=5), viewport=PHONE)
-    overflow = """() => {
-        const root = document.querySelector('.cnnlab-explorer').shadowRoot;
-        const ends = [...root.querySelectorAll('*')].map((node) => node.getBoundingClientRect().right);
-        return [document.documentElement.scrollWidth - innerWidth, ends.filter((right) => right > innerWidth - 8).length];
-    }"""
-    assert page.evaluate(overflow) == [0, 0]
+    assert overflow(page) == [0, 0]
 
 
 @browser_test
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_it_is_accessible(show, scheme):
     page = show(batch_norm_explorer(VALUES), batch_norm_explorer([3]), scheme=scheme)
-    page.add_style_tag(
-        content="@media (prefers-color-scheme: dark) { body { background: #14181e; color: #fff; } }"
-    )
-    rules = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
-    results = Axe().run(page, options=rules)
-    assert results.violations_count == 0, results.generate_report()
+    assert_accessible(page)

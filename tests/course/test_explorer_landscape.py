@@ -1,20 +1,24 @@
 """Band scrubber and landscape viewer: what they are fed, and in a real browser what they read out and how
 they turn."""
 
-import json
 import math
 import subprocess
 import sys
 
 import numpy as np
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 
+from tests.course.explorer_page import (
+    PHONE,
+    assert_accessible,
+    browser_test,
+    outlines_by_tab,
+    overflow,
+    read,
+)
 from utils.analysis.landscape import LossSurface, loss_bands
 from utils.course.explorers import band_scrubber, landscape_viewer
 
-browser_test = pytest.mark.browser
-DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 GENERATOR = np.random.default_rng(8)
 RUNS = {lr: 2.5 * np.exp(-np.arange(40) / 20) + GENERATOR.random(40) for lr in ("0.0001", "0.001", "0.002")}
 BANDS = {
@@ -39,36 +43,6 @@ ALL = {
     "viewer": lambda: viewer(trajectory={"residual": PATH}),
     "viewer-one": lambda: landscape_viewer(surface(), PATH, log=False),
 }
-
-
-@pytest.fixture
-def show(browser):
-    """A function that puts explorers on a page, which may neither report errors nor load anything."""
-    pages = []
-
-    def open_page(*explorers, viewport=DESKTOP, scheme="light"):
-        page = browser.new_context(viewport=viewport, color_scheme=scheme).new_page()
-        page.notes = []
-        page.on("console", lambda message: page.notes.append(message.text))
-        page.on("pageerror", lambda error: page.notes.append(str(error)))
-        page.on("request", lambda request: page.notes.append(request.url))
-        blocks = "".join(f"<div>{explorer._repr_html_()}</div>" for explorer in explorers)
-        page.set_content(
-            "<!doctype html><html lang='en'><head><meta charset='utf-8'><title>Landscapes</title>"
-            "<meta name='viewport' content='width=device-width'></head>"
-            f"<body><main><h1>Landscapes</h1>{blocks}</main></body></html>"
-        )
-        pages.append(page)
-        return page
-
-    yield open_page
-    for page in pages:
-        assert page.notes == []
-        page.context.close()
-
-
-def read(host, name):
-    return json.loads(host.get_attribute(f"data-{name}"))
 
 
 # ---- Python
@@ -292,25 +266,7 @@ def test_viewer_says_what_is_not_finite(show):
 @pytest.mark.parametrize("name", ALL)
 def test_every_control_is_reached_by_tab_and_shows_it(show, name):
     page = show(ALL[name]())
-    host = page.locator(".cnnlab-explorer")
-    controls = host.locator(
-        "button:visible, select:visible, input:not([type=radio]):visible, fieldset:has([type=radio]):visible"
-    )
-    outlines = []
-    expected = controls.count()
-    for _ in range(expected + 5):
-        page.keyboard.press("Tab")
-        outline = host.evaluate(
-            """host => {
-                const active = host.shadowRoot.activeElement;
-                if (!active) return null;
-                const shown = active.type === 'radio' ? active.nextElementSibling : active;
-                return getComputedStyle(shown).outlineStyle;
-            }"""
-        )
-        if outline is None:
-            break
-        outlines.append(outline)
+    outlines, expected = outlines_by_tab(page)
     assert outlines == ["solid"] * expected
 
 
@@ -318,14 +274,7 @@ def test_every_control_is_reached_by_tab_and_shows_it(show, name):
 @pytest.mark.parametrize("name", ALL)
 def test_nothing_overflows_on_a_phone(show, name):
     page = show(ALL[name](), viewport=PHONE)
-    overflow = """() => {
-        const root = document.querySelector('.cnnlab-explorer').shadowRoot;
-        const inPicture = (node) => node.closest('defs');
-        const ends = [...root.querySelectorAll('*')].filter((node) => !inPicture(node))
-            .map((node) => node.getBoundingClientRect().right);
-        return [document.documentElement.scrollWidth - innerWidth, ends.filter((right) => right > innerWidth -
-        8).length]; }"""
-    assert page.evaluate(overflow) == [0, 0]
+    assert overflow(page) == [0, 0]
 
 
 @browser_test
@@ -333,9 +282,4 @@ def test_nothing_overflows_on_a_phone(show, name):
 def test_they_are_accessible_side_by_side(show, scheme):
     page = show(*(make() for make in ALL.values()), scheme=scheme)
     assert page.locator(".cnnlab-explorer[data-ready]").count() == len(ALL)
-    page.add_style_tag(
-        content="@media (prefers-color-scheme: dark) { body { background: #14181e; color: #fff; } }"
-    )
-    rules = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
-    results = Axe().run(page, options=rules)
-    assert results.violations_count == 0, results.generate_report()
+    assert_accessible(page)

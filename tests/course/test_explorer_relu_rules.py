@@ -1,54 +1,28 @@
 """The explorer of the three rules: in a real browser, its arithmetic against the library, its keyboard and its manners."""
 
-import json
 import random
 
 import pytest
 import torch
-from axe_playwright_python.sync_playwright import Axe
 from torch import nn
 
+from tests.course.explorer_page import (
+    PHONE,
+    assert_accessible,
+    browser_test,
+    outlines_by_tab,
+    overflow,
+    read,
+)
 from utils.analysis import attribution
 from utils.course.explorers import relu_rules
 from utils.course.explorers.relu_rules import EXAMPLES, WEIGHTS
 
-browser_test = pytest.mark.browser
-DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 METHODS = {
     "gradient": attribution.gradient,
     "deconvnet": attribution.deconvnet,
     "guided": attribution.guided_backprop,
 }
-
-
-@pytest.fixture
-def show(browser):
-    """A function that puts explorers on a page, which may neither report errors nor load anything."""
-    pages = []
-
-    def open_page(*explorers, viewport=DESKTOP, scheme="light"):
-        page = browser.new_context(viewport=viewport, color_scheme=scheme).new_page()
-        page.notes = []
-        page.on("console", lambda message: page.notes.append(message.text))
-        page.on("pageerror", lambda error: page.notes.append(str(error)))
-        page.on("request", lambda request: page.notes.append(request.url))
-        blocks = "".join(f"<div>{explorer._repr_html_()}</div>" for explorer in explorers)
-        page.set_content(
-            "<!doctype html><html lang='en'><head><meta charset='utf-8'><title>Rules</title>"
-            "<meta name='viewport' content='width=device-width'></head>"
-            f"<body><main><h1>Rules</h1>{blocks}</main></body></html>"
-        )
-        pages.append(page)
-        return page
-
-    yield open_page
-    for page in pages:
-        assert page.notes == []
-        page.context.close()
-
-
-def read(host, name):
-    return json.loads(host.get_attribute(f"data-{name}"))
 
 
 def network(weights):
@@ -183,29 +157,14 @@ def test_words_say_what_happens(show):
 
 @browser_test
 def test_every_control_is_reached_by_tab_and_shows_it(show):
-    page = show(relu_rules())
-    host = page.locator(".cnnlab-explorer")
-    outlines = []
-    for _ in range(12):
-        page.keyboard.press("Tab")
-        outline = host.evaluate(
-            "host => host.shadowRoot.activeElement && getComputedStyle(host.shadowRoot.activeElement).outlineStyle"
-        )
-        if outline is None:
-            break
-        outlines.append(outline)
-    assert outlines == ["solid"] * 6
+    outlines, expected = outlines_by_tab(show(relu_rules()))
+    assert outlines == ["solid"] * expected and expected == 6
 
 
 @browser_test
 def test_nothing_overflows_on_a_phone(show):
     page = show(relu_rules(), relu_rules(x=[-12.25, 33.5, -98.75], signal=[-77.25, 88.5]), viewport=PHONE)
-    overflow = """() => {
-        const ends = [...document.querySelectorAll('.cnnlab-explorer')].flatMap((host) =>
-            [...host.shadowRoot.querySelectorAll('*')].map((node) => node.getBoundingClientRect().right));
-        return [document.documentElement.scrollWidth - innerWidth, ends.filter((right) => right > innerWidth - 8).length];
-    }"""
-    assert page.evaluate(overflow) == [0, 0]
+    assert overflow(page) == [0, 0]
 
 
 @browser_test
@@ -218,10 +177,4 @@ def test_two_on_one_page_do_not_touch_each_other(show):
 @browser_test
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_it_is_accessible(show, scheme):
-    page = show(relu_rules(), scheme=scheme)
-    page.add_style_tag(
-        content="@media (prefers-color-scheme: dark) { body { background: #14181e; color: #fff; } }"
-    )
-    rules = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
-    results = Axe().run(page, options=rules)
-    assert results.violations_count == 0, results.generate_report()
+    assert_accessible(show(relu_rules(), scheme=scheme))

@@ -83,6 +83,47 @@ SIZES: dict[str, dict[str, tuple]] = {
         "seeds": (2, 3, 5),
         "images": (8, 32, 64),  # pictures behind one effective field of a trained network
     },
+    "11_filters_and_attribution": {
+        "standin_images": (600, 2000, 5000),  # shapes for the stand-ins, where there is no CIFAR-10
+        "standin_epochs": (3, 6, 12),
+        "standin_width": (0.25, 0.25, 0.5),  # of AlexNet
+        "standin_blocks": (1, 1, 8),  # of the SE-residual network, in each stage
+        "untrained": (10, 50, 200),  # networks behind the spread of a filter statistic
+        "pool": (150, 500, 2000),  # validation pictures from which the examples are taken
+        "shown": (3, 4, 4),  # pictures in a figure
+        "images": (6, 40, 200),  # validation pictures behind each measured mean
+        "cascade_images": (3, 16, 64),
+        "cascade_seeds": (1, 2, 5),
+        "ascent_steps": (24, 128, 512),
+        "patch_images": (250, 2000, 20000),
+    },
+    "07_batchnorm_vgg": {
+        "batch": (64, 128, 256),  # pictures behind the measurements on untrained networks
+        "start_width": (0.125, 0.25, 1.0),  # of the patchify VGG that is trained from different starts
+        "start_images": (320, 480, 20000),
+        "start_batch": (16, 20, 64),
+        "start_epochs": (4, 5, 10),
+        "start_seeds": (1, 3, 5),
+        "noise_width": (0.125, 0.25, 1.0),  # of VGG-A with noise behind its normalisation
+        "noise_images": (480, 960, 20000),
+        "noise_batch": (32, 64, 128),
+        "noise_epochs": (2, 3, 10),
+        "noise_seeds": (2, 3, 5),
+        "valid_images": (128, 500, 5000),
+        "tiny_images": (64, 256, 2000),  # validation pictures that are shown in batches of 1 to 64
+    },
+    "08_loss_landscapes": {
+        "digits_epochs": (10, 10, 30),
+        "random_directions": (1000, 1000, 10000),  # through the bowl of 1,000 axes
+        "images": (24, 64, 1000),  # training pictures behind each point of a surface
+        "grid": (7, 11, 51),  # points on a side of a surface; odd, so that the network itself is one of them
+        "directions": (3, 6, 20),  # random directions behind a sharpness
+        "stand_in_images": (128, 1000, 8000),  # without CIFAR-10: shapes that the eight networks are trained on
+        "stand_in_epochs": (1, 3, 6),
+        "pairs": (2, 4, 10),  # of solutions, of each kind
+        "keep_every": (4, 4, 4),  # steps between two states of the path
+        "path_grid": (15, 25, 41),
+    },
 }
 
 

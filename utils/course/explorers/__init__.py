@@ -6,10 +6,12 @@ and one small function that computes its data and returns ``Explorer(name, title
 
 from utils.course.explorers.band_scrubber import band_scrubber
 from utils.course.explorers.base import Explorer
+from utils.course.explorers.batch_norm import batch_norm_explorer
 from utils.course.explorers.convolution import KERNELS, convolution_stepper
 from utils.course.explorers.landscape_viewer import landscape_viewer
 from utils.course.explorers.output_size import PRESETS, output_size_calculator
 from utils.course.explorers.receptive_field import BUILDER_PRESETS, receptive_field_builder
+from utils.course.explorers.relu_rules import relu_rules
 from utils.course.explorers.toeplitz import toeplitz_builder
 
 __all__ = [
@@ -18,9 +20,11 @@ __all__ = [
     "KERNELS",
     "PRESETS",
     "band_scrubber",
+    "batch_norm_explorer",
     "convolution_stepper",
     "landscape_viewer",
     "output_size_calculator",
     "receptive_field_builder",
+    "relu_rules",
     "toeplitz_builder",
 ]

@@ -77,7 +77,7 @@ function build(ui, data) {
         const value = Number((digit * 10 ** power).toPrecision(6));
         if (value >= low && value <= high) found.push(value);
       }
-    if (found.length < 2) return ticks(low, high, 4); // less than an octave or so
+    if (found.length < 3) return ticks(low, high, 4); // about a power of ten or less
     const keep = Math.ceil(found.length / 9);
     return found.filter((_, index) => index % keep === 0);
   }

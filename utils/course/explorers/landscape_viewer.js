@@ -9,7 +9,8 @@ function build(ui, data) {
     return mix(SCALE[below], SCALE[below + 1], at - below);
   };
   const FLOOR = -0.62,
-    TALL = 1.15; // where the box begins and how tall it is; the plane reaches from -1 to 1
+    TALL = 1.15, // where the box begins and how tall it is; the plane reaches from -1 to 1
+    MARGIN = 18; // pixels above and below, for the numbers
   const state = { which: 0, turn: 30, tilt: 30, log: data.log, common: data.surfaces.length > 1, point: 0 };
 
   const surface = () => data.surfaces[state.which];
@@ -141,7 +142,10 @@ function build(ui, data) {
     canvas.height = tallness * dots;
     const pen = canvas.getContext("2d");
     pen.scale(dots, dots);
-    const size = Math.min(width / 3.15, tallness / 2.75);
+    // as large as the corner that lies nearest or furthest allows at this tilt, however the plane is turned
+    const lean = (state.tilt * Math.PI) / 180,
+      reach = Math.abs(FLOOR) * Math.cos(lean) + Math.SQRT2 * Math.sin(lean);
+    const size = Math.min(width / 3.15, (tallness / 2 - MARGIN) / reach);
     const page = (place) => {
       const { x, y } = project(place);
       return [width / 2 + x * size, tallness / 2 - y * size];
@@ -161,8 +165,9 @@ function build(ui, data) {
       pen.lineWidth = thickness;
       pen.stroke();
     };
+    pen.font = "12px system-ui, sans-serif";
+    const wide = (text) => pen.measureText(text).width;
     const write = (text, [x, y], colour = muted, align = "center") => {
-      pen.font = "12px system-ui, sans-serif";
       pen.textAlign = align;
       pen.textBaseline = "middle";
       pen.fillStyle = colour;
@@ -175,19 +180,22 @@ function build(ui, data) {
     const near = (side) => project(side).away < 0;
     const frontY = near([0, -1, 0]) ? -1 : 1,
       frontX = near([-1, 0, 0]) ? -1 : 1;
-    const outside = (place, by) => {
-      const [x, y] = page(place),
-        [cx, cy] = page([0, 0, FLOOR]),
-        far = Math.hypot(x - cx, y - cy) || 1;
-      return [x + ((x - cx) / far) * by, y + ((y - cy) / far) * by];
+    // the text beside an edge of the floor, as far out as its width needs, so that two edges can share a corner
+    const beside = (text, [x, y], [outX, outY], colour) => {
+      const [left, top] = page([x, y, FLOOR]),
+        [nextLeft, nextTop] = page([x + outX, y + outY, FLOOR]);
+      const far = Math.hypot(nextLeft - left, nextTop - top) || 1,
+        [across, down] = [(nextLeft - left) / far, (nextTop - top) / far];
+      const by = 11 + (Math.abs(across) * wide(text)) / 2;
+      write(text, [left + across * by, top + down * by], colour);
     };
     if (state.tilt > 2) {
-      for (const [at, value] of [[-1, alphas[0]], [1, alphas.at(-1)]])
-        write(format(value), outside([at * 0.93, frontY, FLOOR], 15));
-      for (const [at, value] of [[-1, betas[0]], [1, betas.at(-1)]])
-        write(format(value), outside([frontX, at * 0.93, FLOOR], 15));
-      write(data.labels[0], outside([0, frontY, FLOOR], 17), ink);
-      write(data.labels[1], outside([frontX, 0, FLOOR], 17), ink);
+      for (const [at, value] of [[-0.9, alphas[0]], [0.9, alphas.at(-1)]])
+        beside(format(value), [at, frontY], [0, frontY]);
+      for (const [at, value] of [[-0.9, betas[0]], [0.9, betas.at(-1)]])
+        beside(format(value), [frontX, at], [frontX, 0]);
+      beside(data.labels[0], [0, frontY], [0, frontY], ink);
+      beside(data.labels[1], [frontX, 0], [frontX, 0], ink);
     }
     // the upright axis at the corner that is furthest left
     if (state.tilt < 80) {
@@ -197,7 +205,9 @@ function build(ui, data) {
         const [x, y] = page([...post, tall(share)]);
         pen.fillStyle = edge;
         pen.fillRect(x - 4, y - 0.5, 4, 1);
-        write(brieflySaid(valueAt(share, shown)), [x - 7, y], muted, "right");
+        const text = brieflySaid(valueAt(share, shown));
+        // the lowest number stands a little higher, the floor's own numbers begin there
+        write(text, [Math.max(x - 7, wide(text) + 2), share ? y : y - 8], muted, "right");
       }
     }
 
