@@ -78,8 +78,10 @@ def test_missing_weights_come_with_the_command_that_trains_them(tmp_path):
         trained("tiny", "other", tmp_path)
 
 
-def test_weights_too_large_for_the_repository_are_refused(results, monkeypatch):
+def test_weights_too_large_for_the_repository_are_refused_before_the_training(results, monkeypatch):
     monkeypatch.setattr(weights, "LARGEST", 1000)
+    with pytest.raises(ValueError, match="the weights of small have .* bytes, more than 1,000"):
+        run(EXPERIMENT, "smoke", results=results, device="cpu", again=True)
     written = record.read(record.path_of("tiny", "small", 3, "smoke", results))
     with pytest.raises(ValueError, match="more than 1,000"):
         weights.keep(torch.nn.Linear(100, 100), written, record.path_of("tiny", "small", 3, "smoke", results), results)

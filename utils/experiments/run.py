@@ -68,7 +68,10 @@ def run_one(
     checkpoint = path.with_suffix(".checkpoint")
     checkpoint.parent.mkdir(parents=True, exist_ok=True)
     task = Task(configuration, train, valid, len(dataset.classes), budget.epochs, seed, device, checkpoint)
-    costs = account(task.build(), tuple(train.images.shape[1:]))
+    network = task.build()
+    if configuration.keep_weights:
+        weights.require_small(network, configuration.label)
+    costs = account(network, tuple(train.images.shape[1:]))
     outcome = methods.train(task)
     model, history = outcome.model, outcome.history
     final = evaluate(model, test, device=device)

@@ -55,10 +55,8 @@ def keep(model: nn.Module, record: dict[str, Any], record_file: Path, results: P
     card_path = path.with_suffix(".json")
     if card_path.exists() and PROFILES.index(_read_card(card_path)["profile"]) > PROFILES.index(record["profile"]):
         return None
-    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    content = save(weights)
-    if len(content) > LARGEST:
-        raise ValueError(f"the weights for {path.name} have {len(content):,} bytes, more than {LARGEST:,}: keep a smaller network")
+    require_small(model, path.name)
+    content = save({name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()})
     card = {
         "format": FORMAT,
         "sha256": hashlib.sha256(content).hexdigest(),
@@ -76,6 +74,13 @@ def keep(model: nn.Module, record: dict[str, Any], record_file: Path, results: P
     _replace(path, content)
     _replace(card_path, (json.dumps(card, indent=1, sort_keys=True, allow_nan=False) + "\n").encode())
     return path
+
+
+def require_small(model: nn.Module, name: str) -> None:
+    """Raise ``ValueError`` if the weights of ``model`` are too many to be kept; before a training, not after it."""
+    size = sum(tensor.numel() * tensor.element_size() for tensor in model.state_dict().values())
+    if size > LARGEST:
+        raise ValueError(f"the weights of {name} have {size:,} bytes, more than {LARGEST:,}: keep a smaller network")
 
 
 def trained(experiment: str, label: str, results: Path | None = None) -> Trained:
