@@ -33,7 +33,8 @@ def chromium() -> str | None:
 
 def run_suite(root: Path = ROOT) -> int:
     """Run all steps in the smoke profile, even after one has failed; returns 0 if all passed."""
-    environment = {**os.environ, "CNNLAB_PROFILE": "smoke"}
+    # two workers share two cores: with a pool of threads in each kernel they would mostly wait for each other
+    environment = {**os.environ, "CNNLAB_PROFILE": "smoke", "OMP_NUM_THREADS": "1"}
     rows = []
     for name, command in STEPS.items():
         print(f"\n=== {name}", flush=True)
