@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import ttest_ind
 
-from utils.experiments import measures, record
+from utils.experiments import measures
 from utils.experiments.catalogue import EXPERIMENTS
 from utils.experiments.catalogue.claims import CLAIMS
 from utils.experiments.claims import NOT, REPLICATED, UNJUDGED, Alike, Claim, Order, Published, compare, interval
@@ -128,4 +128,3 @@ def test_band_width_is_taken_over_the_published_rates_for_each_seed():
     runs = [run(f"plain-{rate}", seed, [2.0, 1.0 + i]) for i, rate in enumerate(rates) for seed in (0, 1)]
     runs += [run("plain-0.01", 0, [99.0, 99.0])]
     assert measures.band_width(Results("e", "quick", tuple(runs))) == {"without BN": [1.5, 1.5]}
-    assert record.RESULTS.name == "results"

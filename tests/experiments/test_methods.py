@@ -62,7 +62,7 @@ def test_a_killed_run_goes_on_and_ends_the_same(task, monkeypatch, tmp_path, con
     assert all(torch.equal(a, b) for a, b in zip(again.model.state_dict().values(), whole.model.state_dict().values(), strict=True))
 
 
-def test_co_teaching_beats_one_network_on_noisy_labels(monkeypatch, tmp_path):
+def test_noisy_labels_reach_both_methods_and_the_test_labels_stay_true(monkeypatch, tmp_path):
     monkeypatch.setenv("CNNLAB_CACHE", str(tmp_path / "cache"))
     budget = Budget(epochs=12, seeds=(0,), train_images=1000, test_images=300)
     noisy = {"label_noise": {"rate": 0.4}, "model_options": {"input_size": 32}}
