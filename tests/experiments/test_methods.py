@@ -8,7 +8,7 @@ import torch
 from utils.data import load_dataset
 from utils.experiments import methods, record
 from utils.experiments.configuration import Budget, Configuration, Experiment
-from utils.experiments.methods import Task, train
+from utils.experiments.methods import Task, checkpoint_files, train
 from utils.experiments.run import run
 
 FIT = {"lr": 1e-2, "batch_size": 50}
@@ -88,7 +88,7 @@ def test_contrastive_keeps_the_history_of_its_first_stage(task, monkeypatch, tmp
     outcome = train(replace(task, configuration=configuration))
     assert len(outcome.stages["pretraining"]) == 3 and len(outcome.history) == 9
     assert outcome.history.valid_accuracy[-1] > 0.5
-    assert list(tmp_path.glob("*.pretraining")) == []
+    assert {path.name for path in tmp_path.iterdir()} == {path.name for path in checkpoint_files(task.checkpoint)}
     assert not any(parameter.requires_grad for parameter in outcome.model[0].parameters())
 
 

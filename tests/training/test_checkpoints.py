@@ -258,7 +258,7 @@ def test_two_runs_with_one_checkpoint_are_kept_apart(tmp_path):
     )
     try:
         assert process.stdout.readline() == "held\n"
-        with pytest.raises(CheckpointError, match="another run is training with the checkpoint .*run.pt"):
+        with pytest.raises(CheckpointError, match="another run is at work on .*run.pt"):
             run(path)
     finally:
         process.kill()

@@ -15,7 +15,7 @@ import itertools
 import math
 import statistics
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from scipy.stats import t as student_t
 
@@ -92,7 +92,10 @@ def compare(claim: Claim, results: Results | None) -> list[Row]:
     rows = []
     for check in claim.checks:
         judge = {Published: _published, Order: _order, Alike: _alike}[type(check)]
-        rows.append(judge(claim, check, measured, size))
+        row = judge(claim, check, measured, size)
+        if results is not None and results.diverged:
+            row = replace(row, why=f"{row.why}; {results.describe_diverged()}")
+        rows.append(row)
     return rows
 
 

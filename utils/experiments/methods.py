@@ -101,7 +101,7 @@ def contrastive(
     features = cut_head(encoder)
     network, loss = ContrastiveNetwork(encoder, features), ContrastiveLoss(temperature, supervised)
     first = fit(
-        network, task.train, task.valid, checkpoint=task.checkpoint.with_suffix(".pretraining"), loss=loss, hits=loss.hits,
+        network, task.train, task.valid, checkpoint=_pretraining(task.checkpoint), loss=loss, hits=loss.hits,
         **task.options(task.epochs, drop_last=True),
     )  # fmt: skip
     head = nn.Sequential(nn.Linear(features, hidden), nn.ReLU(), nn.Linear(hidden, task.classes))
@@ -109,7 +109,6 @@ def contrastive(
     epochs = max(1, round(head_epochs_share * task.epochs))
     plain = {"optimizer": "adam", "lr": head_lr, "weight_decay": 0.0, "schedule": "cosine", "augment": head_augment}
     history = fit(model, task.train, task.valid, checkpoint=task.checkpoint, **task.options(epochs, **plain))
-    task.checkpoint.with_suffix(".pretraining").unlink(missing_ok=True)
     return Outcome(model, history, {"pretraining": first})
 
 
@@ -124,3 +123,13 @@ def train(task: Task) -> Outcome:
     if configuration.method not in METHODS:
         raise ValueError(f"unknown method {configuration.method!r} in a configuration; there are {', '.join(METHODS)}")
     return METHODS[configuration.method](task, **configuration.method_options)
+
+
+def checkpoint_files(checkpoint: Path) -> tuple[Path, ...]:
+    """All files that the methods keep of an unfinished run, of which some may not be there."""
+    return checkpoint, _pretraining(checkpoint)
+
+
+def _pretraining(checkpoint: Path) -> Path:
+    """The checkpoint of the training before the last one."""
+    return checkpoint.with_suffix(".pretraining")

@@ -11,7 +11,7 @@ from utils.experiments.comparison import recorded
 
 PAGE = Path(__file__).resolve().parents[2] / "book" / "claims.md"
 BEGIN, END = "<!-- claims -->", "<!-- /claims -->"
-HEADER = ("", "claim", "published", "ours", "verdict", "why")
+HEADER = ("", "claim", "published", "ours", "difference", "verdict", "why")
 
 
 def tables(folder: Path | None = None) -> str:
@@ -36,7 +36,7 @@ def written(text: str, folder: Path | None = None) -> str:
 
 
 def _line(row: Row, first: bool) -> str:
-    cells = (f"**{row.claim}**" if first else "", row.what, row.published, row.ours, _emphasised(row.verdict), row.why)
+    cells = (f"**{row.claim}**" if first else "", row.what, row.published, row.ours, row.difference, _emphasised(row.verdict), row.why)
     return "| " + " | ".join(cells) + " |"
 
 

@@ -1,4 +1,7 @@
-"""A finished run as one JSON file that can be checked: what was run, on what, with which result, under a digest."""
+"""A finished run as one JSON file that can be checked: what was run, on what, with which result, under a digest.
+
+The record of a training that diverged has no result; ``diverged`` says at which step and learning rate, and the history ends before it.
+"""
 
 from __future__ import annotations
 
@@ -72,7 +75,15 @@ def faults(record: Any) -> list[str]:
     found = []
     if record["digest"] != digest(record):
         found.append("the digest does not fit: the file was changed after it was written")
+    return found + _faults_of_result(record)
+
+
+def _faults_of_result(record: dict[str, Any]) -> list[str]:
+    """Figures of the result that do not follow from the rest of the record."""
     result, history = record["result"], record["history"]
+    if result is None:
+        return [] if "diverged" in record else ["it has no result, and does not say that the training diverged"]
+    found = []
     epoch = result["epoch"]
     for name in ("valid_loss", "valid_accuracy"):
         if history[name][epoch] != result[name]:

@@ -24,37 +24,65 @@ from utils.experiments import record as records
 from utils.experiments.configuration import Budget, Configuration, Experiment
 from utils.experiments.methods import Task
 from utils.experiments.recorded_probes import probe_results
-from utils.training import evaluate
+from utils.training import Diverged, History, checkpoints, evaluate
 
 
 def run(
     experiment: Experiment, profile: str, seeds: tuple[int, ...] | None = None, device: str | None = None, again: bool = False,
     results: Path | None = None,
 ) -> list[Path]:
-    """Run what has no record yet (everything, if ``again``) and return the records' paths. A killed run resumes at its last epoch."""
+    """Run what has no record yet (everything, if ``again``) and return the paths of the records that are there at the end.
+
+    A killed run resumes at its last epoch. A run that diverges is recorded as diverged, and the others go on. What another process is
+    at work on is left to it: several may share the store.
+    """
     budget = experiment.budgets[profile]
     load = functools.cache(load_dataset)
-    written = []
-    for seed in seeds or budget.seeds:
-        for configuration in experiment.configurations:
-            path = records.path_of(experiment.id, configuration.label, seed, profile, results)
-            if again or not path.exists():
-                print(f"{experiment.id} · {configuration.label} · seed {seed} · {profile}", flush=True)
-                record, model = run_one(experiment, configuration, budget, profile, seed, device, path, load)
-                records.write(record, path)
-                if configuration.keep_weights and seed == budget.seeds[0]:
-                    weights.keep(model, record, path, results)
-            written.append(path)
-    return written
+    runs = [
+        (records.path_of(experiment.id, configuration.label, seed, profile, results), configuration, seed)
+        for seed in seeds or budget.seeds
+        for configuration in experiment.configurations
+    ]
+    due = [(path, configuration, seed) for path, configuration, seed in runs if again or not path.exists()]
+    began, trained = time.perf_counter(), 0
+    for number, (path, configuration, seed) in enumerate(due):
+        title = f"{experiment.id} · {configuration.label} · seed {seed} · {profile}"
+        try:
+            with checkpoints.locked(path):
+                if path.exists() and not again:
+                    continue  # another process has recorded it in the meantime
+                left = _time_left(time.perf_counter() - began, trained, len(due) - number)
+                print(f"{title} ({number + 1} of {len(due)}{left})", flush=True)
+                _run_and_record(experiment, configuration, budget, profile, seed, device, path, load, results)
+                trained += 1
+        except checkpoints.InUse:
+            print(f"{title}: another process is at work on it", flush=True)
+    return [path for path, _, _ in runs if path.exists()]
+
+
+def _run_and_record(
+    experiment: Experiment, configuration: Configuration, budget: Budget, profile: str, seed: int, device: str | None, path: Path,
+    load: Callable[[str], Dataset], results: Path | None,
+) -> None:
+    """The record is written last but for the removal of the checkpoints: a run that is killed before is finished by the next one."""
+    record, model = run_one(experiment, configuration, budget, profile, seed, device, path, load)
+    if model is None:
+        print(record["diverged"]["message"], file=sys.stderr, flush=True)
+    elif configuration.keep_weights and seed == budget.seeds[0]:
+        weights.keep(model, record, path, results)
+    records.write(record, path)
+    for file in methods.checkpoint_files(_checkpoint(path)):
+        file.unlink(missing_ok=True)
 
 
 def run_one(
     experiment: Experiment, configuration: Configuration, budget: Budget, profile: str, seed: int, device: str | None, path: Path,
     load: Callable[[str], Dataset] = load_dataset,
-) -> tuple[dict[str, Any], nn.Module]:
+) -> tuple[dict[str, Any], nn.Module | None]:
     """Train once, validate after every epoch, read the test split once, and return the record and the trained model.
 
-    Parameters and multiply-adds in it are those of one network, as it is built.
+    If the training diverges, the record says where under ``diverged``, its ``result`` is None, and so is the model. Parameters and multiply-adds in it are those of one network, as it is built. ``seconds`` is the wall time since the start or, where
+    ``resumed`` is true, since the run went on; the history has the seconds of every epoch.
     """
     started = datetime.datetime.now(datetime.timezone.utc)
     began = time.perf_counter()
@@ -65,27 +93,46 @@ def run_one(
     if configuration.label_noise:
         noisy = noisy_labels(train.labels, num_classes=len(dataset.classes), seed=seed, **configuration.label_noise)
         train = train.with_labels(noisy)
-    checkpoint = path.with_suffix(".checkpoint")
+    checkpoint = _checkpoint(path)
     checkpoint.parent.mkdir(parents=True, exist_ok=True)
+    resumed = any(file.exists() for file in methods.checkpoint_files(checkpoint))
     task = Task(configuration, train, valid, len(dataset.classes), budget.epochs, seed, device, checkpoint)
     network = task.build()
     if configuration.keep_weights:
         weights.require_small(network, configuration.label)
     costs = account(network, tuple(train.images.shape[1:]))
-    outcome = methods.train(task)
-    model, history = outcome.model, outcome.history
-    final = evaluate(model, test, device=device)
+
+    def recorded(history: History, **more: Any) -> dict[str, Any]:
+        return {
+            "format": records.FORMAT,
+            "experiment": experiment.id,
+            "configuration": configuration.as_dict(),
+            "seed": seed,
+            "profile": profile,
+            "history": history.as_dict(),
+            "model": {"parameters": costs.total_params, "macs": costs.total_macs},
+            "dataset": _describe_data(dataset, len(train), len(valid), len(test)),
+            "device": _describe_device(device),
+            "versions": {"python": platform.python_version(), "torch": torch.__version__, "torchvision": torchvision.__version__},
+            "commit": _commit(),
+            "started": started.isoformat(timespec="seconds"),
+            "seconds": round(time.perf_counter() - began, 1),
+            "resumed": resumed,
+            **more,
+        }
+
+    try:
+        outcome = methods.train(task)
+    except Diverged as error:
+        told = {"step": error.step, "lr": error.lr, "message": str(error)}
+        return recorded(error.history or History(), result=None, diverged=told), None
+    history = outcome.history
+    final = evaluate(outcome.model, test, device=device)
     # with a patience the weights are those of the best epoch, without one those of the last
     epoch = history.best_epoch if "patience" in configuration.fit_options else len(history) - 1
-    checkpoint.unlink(missing_ok=True)
-    record = {
-        "format": records.FORMAT,
-        "experiment": experiment.id,
-        "configuration": configuration.as_dict(),
-        "seed": seed,
-        "profile": profile,
-        "history": history.as_dict(),
-        "result": {
+    record = recorded(
+        history,
+        result={
             "epoch": epoch,
             "valid_loss": history.valid_loss[epoch],
             "valid_accuracy": history.valid_accuracy[epoch],
@@ -94,19 +141,25 @@ def run_one(
             "test_correct": round(final.accuracy * final.n),
             "test_images": final.n,
         },
-        "model": {"parameters": costs.total_params, "macs": costs.total_macs},
-        "dataset": _describe_data(dataset, len(train), len(valid), len(test)),
-        "device": _describe_device(device),
-        "versions": {"python": platform.python_version(), "torch": torch.__version__, "torchvision": torchvision.__version__},
-        "commit": _commit(),
-        "started": started.isoformat(timespec="seconds"),
-        "seconds": round(time.perf_counter() - began, 1),
-    }
+    )
     if outcome.probes:
         record["probes"] = probe_results(configuration.fit_options["probes"], outcome.probes)
     if outcome.stages:
         record["stages"] = {name: stage.as_dict() for name, stage in outcome.stages.items()}
-    return record, model
+    return record, outcome.model
+
+
+def _checkpoint(path: Path) -> Path:
+    """Where the training that makes the record ``path`` keeps what it needs to go on."""
+    return path.with_suffix(".checkpoint")
+
+
+def _time_left(seconds: float, trained: int, left: int) -> str:
+    """How long the runs that are left will take if they take as long as those of this call did; nothing before the first is done."""
+    if not trained:
+        return ""
+    minutes = seconds / trained * left / 60
+    return f", about {minutes:.0f} min left" if minutes >= 1 else ", less than a minute left"
 
 
 def _part(split: Split, images: int | None) -> Split:

@@ -35,11 +35,12 @@ class Figure:
 
 @dataclass(frozen=True)
 class Results:
-    """All recorded runs of one experiment in one profile."""
+    """All recorded runs of one experiment in one profile: ``runs`` those with a result, ``diverged`` those that ended without one."""
 
     experiment: str
     profile: str
     runs: tuple[dict, ...]
+    diverged: tuple[dict, ...] = ()
 
     def labels(self) -> list[str]:
         """The configurations that have runs, in the order in which the experiment lists them."""
@@ -70,23 +71,30 @@ class Results:
             })
         return pd.DataFrame(rows).set_index("model")
 
+    def describe_diverged(self) -> str:
+        """Which runs diverged, and where; empty if none did."""
+        return "; ".join(
+            f"{run['configuration']['label']} with seed {run['seed']} diverged at step {run['diverged']['step']}" for run in self.diverged
+        )
+
     def describe(self) -> str:
-        """One line on what was run: data, profile, seeds, device, date."""
+        """One line on what was run: data, profile, seeds, device, date; and what diverged."""
         first = self.runs[0]
         epochs = len(first["history"]["train_loss"])
         seeds = sorted({run["seed"] for run in self.runs})
         devices = sorted({run["device"] for run in self.runs})
         dates = sorted(run["started"][:10] for run in self.runs)
+        ended = f"; {self.describe_diverged()}" if self.diverged else ""
         return (
             f"{self.experiment}: {first['dataset']['title']}, {first['dataset']['train']:,} training images, "
-            f"{epochs} epochs, seeds {', '.join(map(str, seeds))}, {' and '.join(devices)}, {dates[-1]}"
+            f"{epochs} epochs, seeds {', '.join(map(str, seeds))}, {' and '.join(devices)}, {dates[-1]}{ended}"
         )
 
 
 def results(experiment: str, profile: str | None = None, folder: Path | None = None) -> Results:
     """The recorded runs of an experiment, each checked on reading, of the largest profile that has any (or of ``profile``).
 
-    ``FileNotFoundError`` with the command to make them if there are none.
+    ``FileNotFoundError`` with the command to make them if there are none; ``ValueError`` if all of them diverged.
     """
     from utils.experiments.catalogue import find
 
@@ -101,4 +109,9 @@ def results(experiment: str, profile: str | None = None, folder: Path | None = N
             f"no recorded {profile} runs of {experiment}; make them with: python -m utils.experiments run {experiment} --profile {profile}"
         )
     runs = sorted((records.read(path) for path in paths), key=lambda run: (order.index(run["configuration"]["label"]), run["seed"]))
-    return Results(experiment, profile, tuple(runs))
+    finished = Results(
+        experiment, profile, tuple(run for run in runs if run["result"]), tuple(run for run in runs if not run["result"])
+    )
+    if not finished.runs:
+        raise ValueError(f"no run of {experiment} has a result: {finished.describe_diverged()}")
+    return finished

@@ -29,6 +29,10 @@ class CheckpointError(ValueError):
     """The checkpoint cannot be used; the message names the file, the reason and the remedy."""
 
 
+class InUse(CheckpointError):
+    """Another process is at work on the file."""
+
+
 def save_checkpoint(path: str | os.PathLike, contents: dict[str, Any]) -> None:
     """Write ``contents`` (tensors, numbers, strings, lists, dictionaries) so that ``path`` is the old file or
     the new one, never a part.
@@ -97,18 +101,16 @@ def load_checkpoint(path: str | os.PathLike) -> dict[str, Any]:
 
 @contextmanager
 def locked(path: str | os.PathLike) -> Iterator[None]:
-    """Keep a second process from training with the same checkpoint. The lock is let go when the process ends,
-    however it ends.
+    """Keep a second process from working on the same file: it gets :class:`InUse`. The lock is let go when
+    the process ends, however it ends.
     """
     path = Path(path).absolute()
     digest = hashlib.sha256(str(path).encode()).hexdigest()[:16]
-    lock = FileLock(Path(tempfile.gettempdir()) / f"convolution-lab-checkpoint-{digest}.lock", timeout=0)
+    lock = FileLock(Path(tempfile.gettempdir()) / f"convolution-lab-{digest}.lock", timeout=0)
     try:
         lock.acquire()
     except Timeout as error:
-        raise CheckpointError(
-            f"another run is training with the checkpoint {path}; wait for it or give another path"
-        ) from error
+        raise InUse(f"another run is at work on {path}; wait for it or give another path") from error
     try:
         yield
     finally:

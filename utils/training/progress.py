@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -9,6 +10,8 @@ from tqdm.auto import tqdm
 
 # seconds before a bar appears: what is over by then needs none
 DELAY = 1.0
+# seconds between two drawings: a screen is drawn anew, a log file grows by a line each time
+SCREEN, LOG = 0.1, 60.0
 
 
 class Progress:
@@ -22,6 +25,7 @@ class Progress:
             desc=f"epoch {min(done + 1, epochs)}/{epochs}",
             unit="batch",
             delay=DELAY,
+            mininterval=SCREEN if _on_screen() else LOG,
             disable=not show,
             dynamic_ncols=True,
         )
@@ -35,9 +39,13 @@ class Progress:
 
     def report(self, **figures: float) -> None:
         """Show these figures of the epoch that has just ended."""
-        self.bar.set_postfix_str(
-            ", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in figures.items())
-        )
+        text = ", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in figures.items())
+        self.bar.set_postfix_str(text, refresh=_on_screen())
 
     def close(self) -> None:
         self.bar.close()
+
+
+def _on_screen() -> bool:
+    """Whether somebody watches: in a terminal or a notebook, and not in a log file."""
+    return sys.stderr.isatty() or "ipykernel" in sys.modules
