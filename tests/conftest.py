@@ -1,6 +1,7 @@
 """Fixtures that tests of several rooms share."""
 
 import os
+from types import SimpleNamespace
 
 import pytest
 
@@ -25,3 +26,14 @@ def browser():
         instance = playwright.chromium.launch(executable_path=executable, args=["--no-sandbox"])
         yield instance
         instance.close()
+
+
+@pytest.fixture
+def own(tmp_path, monkeypatch):
+    """Empty data and cache folders that the environment points to."""
+    folders = SimpleNamespace(data=tmp_path / "data", cache=tmp_path / "cache")
+    folders.data.mkdir()
+    monkeypatch.setenv("CNNLAB_DATA", str(folders.data))
+    monkeypatch.setenv("CNNLAB_CACHE", str(folders.cache))
+    monkeypatch.setenv("NO_PROXY", "*")
+    return folders

@@ -17,6 +17,8 @@ from utils.data.augment import (
     RandomRotation,
     RandomTranslate,
 )
+from utils.data.batches import Batches
+from utils.data.dataset import Split
 
 SIZES = [(3, 32, 32), (1, 28, 28), (3, 17, 24)]
 IMAGE_AUGMENTATIONS = [
@@ -145,6 +147,17 @@ def test_cutout_by_hand():
     x = torch.full((1, 1, 4, 4), 9, dtype=torch.uint8)
     covered = Cutout(3).apply(x, torch.tensor([[0], [2]]))
     assert covered[0, 0].tolist() == [[9, 0, 0, 0], [9, 0, 0, 0], [9, 9, 9, 9], [9, 9, 9, 9]]
+
+
+def test_cutout_with_the_mean_colour_is_zero_after_normalisation_but_for_rounding():
+    images = noise(n=2)
+    mean, std = (0.49, 0.48, 0.45), (0.25, 0.24, 0.26)
+    fill = tuple(round(255 * m) for m in mean)
+    for chosen, largest in ((fill, 0.5 / 255 / 0.24), (0, 0.48 / 0.24 + 1e-6)):  # half a grey level; black is two sd off
+        split = Split(images, torch.zeros(2, dtype=torch.int64), mean, std)
+        (x, _) = next(iter(Batches(split, 2, augment=Cutout(64, chosen), shuffle=False)))
+        # a square of 64 pixels covers every image, wherever its centre is
+        assert x.abs().max() <= largest and (x.abs().min() > 1) == (chosen == 0)
 
 
 TORCHVISION_COLOUR = {

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests import tiny_datasets as tiny
 from utils.data import CorruptFile, DatasetNotFound, DiskFull, cache, load, load_dataset
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -22,7 +23,7 @@ Usage = namedtuple("Usage", "total used free")
 
 
 @pytest.fixture
-def archive(own, tiny):
+def archive(own):
     return tiny.cifar10_archive(own.data)
 
 
@@ -70,7 +71,7 @@ def test_each_size_has_its_own_copy(own, archive, decodings):
     assert len(decodings) == 2 and len(folders(own)) == 2
 
 
-def test_file_that_changed_is_not_served_from_the_old_copy(own, tiny, archive, decodings):
+def test_file_that_changed_is_not_served_from_the_old_copy(own, archive, decodings):
     old = load_dataset("cifar10", valid=0)
     members, truth = tiny.cifar10_members(per_batch=30)
     tiny.write_archive(archive, {f"cifar-10-batches-py/{name}": value for name, value in members.items()})
@@ -142,7 +143,7 @@ def test_damaged_copy_without_a_source_is_no_copy(own, archive):
         load_dataset("cifar10", download=False)
 
 
-def test_failed_decoding_leaves_nothing(own, tiny):
+def test_failed_decoding_leaves_nothing(own):
     members = tiny.class_members()
     members["test/bee/0003.png"] = members["test/bee/0003.png"][:50]
     with pytest.raises(CorruptFile):

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from tests import tiny_datasets as tiny
 from utils.data.__main__ import main
 
 PROJECT = Path(__file__).resolve().parents[2]
 
 
-def test_list_says_what_is_here(own, tiny, capsys):
+def test_list_says_what_is_here(own, capsys):
     tiny.write_archive(own.data / "cifar10-tiny.zip", tiny.class_members(tiny.CIFAR10, per_class=1))
     assert main(["list"]) == 0
     out = capsys.readouterr().out
@@ -29,7 +30,7 @@ def test_list_says_what_is_here(own, tiny, capsys):
     assert "here: cifar10-tiny.zip (decoded)" in capsys.readouterr().out
 
 
-def test_verify_finds_a_changed_byte(own, tiny, capsys):
+def test_verify_finds_a_changed_byte(own, capsys):
     archive = tiny.cifar10_archive(own.data)
     assert main(["verify", "cifar10"]) == 0
     out = capsys.readouterr().out
@@ -56,7 +57,7 @@ def test_verify_without_data_and_of_embedded_data(own, capsys):
     assert "arrays sha256" in capsys.readouterr().out
 
 
-def test_where_names_the_folders_and_what_was_found(own, tiny, capsys):
+def test_where_names_the_folders_and_what_was_found(own, capsys):
     assert main(["where"]) == 0
     out = capsys.readouterr().out
     assert str(own.data) in out and str(own.cache / "downloads") in out

@@ -11,6 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import numpy as np
 import pytest
 
+from tests import tiny_datasets as tiny
 from utils.data import DatasetNotFound, DiskFull, load_dataset
 from utils.data import download as downloading
 from utils.data.download import Patience, fetch_file
@@ -307,7 +308,7 @@ def offered(server, monkeypatch, name, archive, behaviour=None):
     monkeypatch.setitem(SOURCES, name, dataclasses.replace(get_source(name), files=(file,)))
 
 
-def test_dataset_is_downloaded_decoded_and_from_then_on_opened(own, tiny, server, monkeypatch, tmp_path):
+def test_dataset_is_downloaded_decoded_and_from_then_on_opened(own, server, monkeypatch, tmp_path):
     offered(server, monkeypatch, "cifar10", tiny.cifar10_archive(tmp_path))
     first = load_dataset("cifar10")
     assert first.provenance.source == "cifar-10-python.tar.gz" and first.provenance.note == ""
@@ -317,7 +318,7 @@ def test_dataset_is_downloaded_decoded_and_from_then_on_opened(own, tiny, server
     assert len(server.requests) == 1 and (second.train.images == first.train.images).all()
 
 
-def test_failed_download_of_a_dataset_names_the_three_remedies(own, tiny, server, monkeypatch, tmp_path):
+def test_failed_download_of_a_dataset_names_the_three_remedies(own, server, monkeypatch, tmp_path):
     offered(server, monkeypatch, "cifar10", tiny.cifar10_archive(tmp_path), missing)
     with pytest.raises(DatasetNotFound) as caught:
         load_dataset("cifar10")
@@ -333,7 +334,7 @@ def test_failed_download_of_a_dataset_names_the_three_remedies(own, tiny, server
     assert left(own.cache) == ["cifar10.lock"]
 
 
-def test_two_threads_download_once(own, tiny, server, monkeypatch, tmp_path):
+def test_two_threads_download_once(own, server, monkeypatch, tmp_path):
     body = tiny.cifar10_archive(tmp_path).read_bytes()
 
     def slow(handler):

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests import tiny_datasets as tiny
 from utils.data import CorruptFile, load_dataset
 from utils.data.archives import check_archive, list_files
 from utils.data.formats import parse_idx, unpickle
@@ -23,7 +24,7 @@ def arrays(dataset):
     }
 
 
-def test_cifar10_archive_and_folder_hold_the_arrays_that_were_written(own, tiny):
+def test_cifar10_archive_and_folder_hold_the_arrays_that_were_written(own):
     members, truth = tiny.cifar10_members()
     tiny.cifar10_archive(own.data)
     from_archive = load_dataset("cifar10", valid=0)
@@ -39,7 +40,7 @@ def test_cifar10_archive_and_folder_hold_the_arrays_that_were_written(own, tiny)
             np.testing.assert_array_equal(getattr(dataset, split).labels, getattr(truth, f"{split}_labels"))
 
 
-def test_cifar100_has_its_fine_labels(own, tiny):
+def test_cifar100_has_its_fine_labels(own):
     members = {f"cifar-100-python/{name}": value for name, value in tiny.cifar100_members().items()}
     tiny.write_archive(own.data / "cifar-100-python.tar.gz", members)
     dataset = load_dataset("cifar100", valid=0)
@@ -48,7 +49,7 @@ def test_cifar100_has_its_fine_labels(own, tiny):
 
 
 @pytest.mark.parametrize("missing", ["data_batch_3", "test_batch", "batches.meta"])
-def test_missing_member_is_named_with_the_remedy(own, tiny, missing):
+def test_missing_member_is_named_with_the_remedy(own, missing):
     members, _ = tiny.cifar10_members()
     del members[missing]
     tiny.write_files(own.data / "cifar-10-batches-py", members)
@@ -58,7 +59,7 @@ def test_missing_member_is_named_with_the_remedy(own, tiny, missing):
         load_dataset("cifar10")
 
 
-def test_malicious_pickle_is_refused_by_name_and_not_run(own, tiny, tmp_path):
+def test_malicious_pickle_is_refused_by_name_and_not_run(own, tmp_path):
     class Malice:
         def __reduce__(self):
             return os.mkdir, (str(tmp_path / "was-run"),)
@@ -100,7 +101,7 @@ def test_any_bytes_are_a_dictionary_or_a_corrupt_file(content):
         {"data": 1},
     ],
 )
-def test_batches_that_make_no_sense_are_refused(own, tiny, change):
+def test_batches_that_make_no_sense_are_refused(own, change):
     members, _ = tiny.cifar10_members()
     batch = {"data": np.zeros((20, 3072), np.uint8), "labels": [0] * 20, **change}
     members["data_batch_1"] = pickle.dumps(batch, protocol=2)
@@ -109,7 +110,7 @@ def test_batches_that_make_no_sense_are_refused(own, tiny, change):
         load_dataset("cifar10")
 
 
-def test_truncated_archive_is_refused_at_any_length(own, tiny):
+def test_truncated_archive_is_refused_at_any_length(own):
     path = tiny.cifar10_archive(own.data)
     whole = path.read_bytes()
     for length in (0, 1, 10, 100, len(whole) // 3, len(whole) // 2, len(whole) - 9, len(whole) - 1):
@@ -118,7 +119,7 @@ def test_truncated_archive_is_refused_at_any_length(own, tiny):
             load_dataset("cifar10")
 
 
-def test_flipped_bytes_are_refused_even_where_tarfile_reads_on(own, tiny):
+def test_flipped_bytes_are_refused_even_where_tarfile_reads_on(own):
     path = tiny.cifar10_archive(own.data)
     whole = path.read_bytes()
     for place in np.linspace(40, len(whole) - 1, 12).astype(int):
@@ -131,7 +132,7 @@ def test_flipped_bytes_are_refused_even_where_tarfile_reads_on(own, tiny):
     assert len(load_dataset("cifar10", valid=0).train) == 100
 
 
-def test_tar_cut_at_a_member_is_refused_though_its_gzip_is_whole(own, tiny, tmp_path):
+def test_tar_cut_at_a_member_is_refused_though_its_gzip_is_whole(own, tmp_path):
     plain = tiny.write_archive(tmp_path / "pictures.tar", tiny.class_members(per_class=3)).read_bytes()
     with tarfile.open(tmp_path / "pictures.tar") as archive:
         last = archive.getmembers()[-1].offset
@@ -141,7 +142,7 @@ def test_tar_cut_at_a_member_is_refused_though_its_gzip_is_whole(own, tiny, tmp_
         load_dataset(f"folder:{cut}")
 
 
-def test_zip_with_a_flipped_byte_names_the_member(tiny, tmp_path):
+def test_zip_with_a_flipped_byte_names_the_member(tmp_path):
     path = tiny.write_archive(tmp_path / "pictures.zip", {"train/a/1.png": bytes(1000)})
     damaged = bytearray(path.read_bytes())
     damaged[500] ^= 1
@@ -151,7 +152,7 @@ def test_zip_with_a_flipped_byte_names_the_member(tiny, tmp_path):
 
 
 @pytest.mark.parametrize("compressed", [True, False])
-def test_fashion_mnist_compressed_or_not(own, tiny, compressed):
+def test_fashion_mnist_compressed_or_not(own, compressed):
     folder = tiny.write_files(own.data / "FashionMNIST" / "raw", tiny.idx_members(compressed=compressed))
     dataset = load_dataset("fashion-mnist", valid=0)
     assert dataset.train.images.shape == (60, 1, 28, 28) and len(dataset.test) == 20
@@ -162,7 +163,7 @@ def test_fashion_mnist_compressed_or_not(own, tiny, compressed):
     assert dataset.train.images.numpy().tobytes() == pixels
 
 
-def test_fashion_mnist_with_a_file_missing_or_damaged_names_it(own, tiny):
+def test_fashion_mnist_with_a_file_missing_or_damaged_names_it(own):
     folder = tiny.write_files(own.data / "FashionMNIST" / "raw", tiny.idx_members())
     labels = folder / "t10k-labels-idx1-ubyte.gz"
     content = labels.read_bytes()
@@ -180,7 +181,7 @@ def test_fashion_mnist_with_a_file_missing_or_damaged_names_it(own, tiny):
         load_dataset("fashion-mnist")
 
 
-def test_idx_header_must_fit_the_content(tiny):
+def test_idx_header_must_fit_the_content():
     array = np.arange(24, dtype=np.uint8).reshape(2, 3, 4)
     np.testing.assert_array_equal(parse_idx(tiny.idx(array), "x"), array)
     for wrong in (
@@ -197,7 +198,7 @@ def test_idx_header_must_fit_the_content(tiny):
 
 @pytest.mark.parametrize("kind", ["folder", ".tar.gz", ".tgz", ".tar", ".zip"])
 @pytest.mark.parametrize(("prefix", "test"), [("", "test"), ("wrapped/", "val"), ("./", "test")])
-def test_class_folders_in_every_container_give_the_same_dataset(tiny, tmp_path, kind, prefix, test):
+def test_class_folders_in_every_container_give_the_same_dataset(tmp_path, kind, prefix, test):
     members = tiny.class_members(prefix=prefix, test=test)
     extra = {
         f"{prefix}README.txt": b"hello",
@@ -254,7 +255,7 @@ ORDER = [
     ],
 )
 @pytest.mark.parametrize("kind", ["folder", ".tar.gz", ".zip"])
-def test_trees_that_are_not_class_folders_are_refused_by_name(tiny, tmp_path, members, message, kind):
+def test_trees_that_are_not_class_folders_are_refused_by_name(tmp_path, members, message, kind):
     members = {name: tiny.picture((1, 2, 3)) if value is None else value for name, value in members.items()}
     path = tmp_path / ("tree" if kind == "folder" else f"tree{kind}")
     (tiny.write_files if kind == "folder" else tiny.write_archive)(path, members)
@@ -263,14 +264,14 @@ def test_trees_that_are_not_class_folders_are_refused_by_name(tiny, tmp_path, me
     assert path.name in str(caught.value)
 
 
-def test_truncated_picture_is_named(tiny, tmp_path):
+def test_truncated_picture_is_named(tmp_path):
     members = tiny.class_members(suffix=".jpg", size=(64, 64))
     members["train/bee/0002.jpg"] = members["train/bee/0002.jpg"][:-40]
     with pytest.raises(CorruptFile, match="'train/bee/0002.jpg' cannot be decoded"):
         load_dataset(f"folder:{tiny.write_files(tmp_path / 'tree', members)}")
 
 
-def test_pictures_of_different_sizes_need_a_size(tiny, tmp_path):
+def test_pictures_of_different_sizes_need_a_size(tmp_path):
     members = {**tiny.class_members(), "train/ant/wide.png": tiny.picture((1, 2, 3), (60, 40))}
     folder = tiny.write_files(tmp_path / "tree", members)
     with pytest.raises(ValueError, match=r"wide\.png' is 60×40.*size=64"):
@@ -280,7 +281,7 @@ def test_pictures_of_different_sizes_need_a_size(tiny, tmp_path):
 
 @pytest.mark.parametrize("name", ["../out.png", "/out.png", "train/../../out.png", "C:/out.png"])
 @pytest.mark.parametrize("kind", [".tar.gz", ".zip"])
-def test_member_that_leads_outside_is_refused_and_nothing_written(tiny, tmp_path, name, kind):
+def test_member_that_leads_outside_is_refused_and_nothing_written(tmp_path, name, kind):
     path = tiny.write_archive(
         tmp_path / "in" / f"evil{kind}", {**tiny.class_members(), name: tiny.picture((0, 0, 0))}
     )

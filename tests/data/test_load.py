@@ -9,6 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests import tiny_datasets as tiny
 from utils.data import DatasetNotFound, Provenance, load_dataset
 from utils.data.local import find_local
 from utils.data.sources import EMBEDDED, SOURCES, get_source
@@ -82,7 +83,7 @@ def test_relative_data_folder_is_also_counted_from_the_project(own, monkeypatch,
         load_dataset("cifar10", download=False)
 
 
-def test_splits_partition_the_training_data(own, tiny):
+def test_splits_partition_the_training_data(own):
     tiny.cifar10_archive(own.data)
     _, truth = tiny.cifar10_members()
     dataset = load_dataset("cifar10", valid=30, seed=4)
@@ -98,7 +99,7 @@ def test_splits_partition_the_training_data(own, tiny):
         assert split.mean == dataset.mean and split.std == dataset.std
 
 
-def test_seed_chooses_the_validation_split_and_nothing_else(own, tiny):
+def test_seed_chooses_the_validation_split_and_nothing_else(own):
     tiny.cifar10_archive(own.data)
     one, same, other = (load_dataset("cifar10", valid=30, seed=seed) for seed in (1, 1, 2))
     assert (one.valid.images == same.valid.images).all() and (one.train.images == same.train.images).all()
@@ -140,7 +141,7 @@ def test_carving_is_exact_and_in_proportion(labels, share, seed):
     [(".jpg", "CIFAR-10 (JPEG copy)", "lossy"), (".png", "CIFAR-10 (PNG copy)", "lossless")],
 )
 @pytest.mark.parametrize("place", ["cifar10-small.tar.gz", "CIFAR-10_pictures.zip", "any folder", "."])
-def test_class_folders_are_found_as_a_copy_of_cifar10(own, tiny, suffix, title, note, place):
+def test_class_folders_are_found_as_a_copy_of_cifar10(own, suffix, title, note, place):
     members = tiny.class_members(tiny.CIFAR10, per_class=2, suffix=suffix)
     if "." in place[1:]:
         path = tiny.write_archive(own.data / place, members)
@@ -160,7 +161,7 @@ def test_class_folders_are_found_as_a_copy_of_cifar10(own, tiny, suffix, title, 
     )
 
 
-def test_the_original_goes_before_a_copy_and_other_archives_are_left_alone(own, tiny):
+def test_the_original_goes_before_a_copy_and_other_archives_are_left_alone(own):
     for name in ("cifar100-x.tar.gz", "cifar-10-binary.tar.gz", "mycifar10.zip"):
         (own.data / name).write_bytes(b"not looked into")
     with pytest.raises(DatasetNotFound):
@@ -171,19 +172,15 @@ def test_the_original_goes_before_a_copy_and_other_archives_are_left_alone(own, 
     assert load_dataset("cifar10", valid=0).provenance.source == "cifar-10-python.tar.gz"
 
 
-def test_archive_named_like_cifar10_with_other_classes_is_refused(own, tiny):
+def test_archive_named_like_cifar10_with_other_classes_is_refused(own):
     tiny.write_archive(own.data / "cifar10-mine.zip", tiny.class_members())
     with pytest.raises(ValueError, match=r"cifar10-mine\.zip is not a copy of CIFAR-10.*airplane"):
         load_dataset("cifar10")
 
 
 @pytest.mark.parametrize("archived", [True, False])
-def test_imagenette_is_resized_once_and_has_readable_names(own, tiny, archived):
-    ids = ["n01440764", "n02102040", "n02979186", "n03000684", "n03028079",
-           "n03394916", "n03417042", "n03425413", "n03445777", "n03888257"]  # fmt: skip
-    members = tiny.class_members(
-        ids, per_class=1, prefix="imagenette2-160/", test="val", suffix=".jpg", size=(213, 160)
-    )
+def test_imagenette_is_resized_once_and_has_readable_names(own, archived):
+    members = tiny.imagenette_members()
     if archived:
         tiny.write_archive(own.data / "imagenette2-160.tgz", members)
     else:
@@ -194,14 +191,14 @@ def test_imagenette_is_resized_once_and_has_readable_names(own, tiny, archived):
     assert load_dataset("imagenette", size=64).train.images.shape[2:] == (64, 64)
 
 
-def test_root_goes_before_the_environment(own, tiny, tmp_path):
+def test_root_goes_before_the_environment(own, tmp_path):
     tiny.cifar10_archive(own.data)
     other = tmp_path / "other"
     tiny.write_archive(other / "cifar10.zip", tiny.class_members(tiny.CIFAR10, per_class=1))
     assert load_dataset("cifar10", root=other).provenance.source == "cifar10.zip"
 
 
-def test_folder_path_is_also_looked_for_under_the_data_folder(own, tiny):
+def test_folder_path_is_also_looked_for_under_the_data_folder(own):
     tiny.write_archive(own.data / "mine.zip", tiny.class_members())
     assert load_dataset("folder:mine.zip").provenance == Provenance(
         title="mine.zip",
@@ -211,7 +208,7 @@ def test_folder_path_is_also_looked_for_under_the_data_folder(own, tiny):
     )
 
 
-def test_a_folder_and_a_named_dataset_of_the_same_files_keep_their_own_names(own, tiny):
+def test_a_folder_and_a_named_dataset_of_the_same_files_keep_their_own_names(own):
     path = tiny.write_archive(own.data / "cifar10.zip", tiny.class_members(tiny.CIFAR10, per_class=1))
     assert load_dataset("cifar10").provenance.title == "CIFAR-10 (PNG copy)"
     assert load_dataset(f"folder:{path}").provenance.title == "cifar10.zip"

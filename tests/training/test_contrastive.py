@@ -48,3 +48,10 @@ def test_fit_draws_the_classes_apart(tmp_path, monkeypatch):
     )  # fmt: skip
     assert history.train_loss[-1] < history.train_loss[0] - 0.3
     assert 0.7 < history.valid_accuracy[-1] <= 1 and history.train_accuracy[-1] <= 1
+
+
+def test_a_validation_batch_without_a_pair_counts_nothing():
+    loss, outputs = ContrastiveLoss(), nn.functional.normalize(torch.randn(3, 4), dim=1)
+    assert loss(outputs, torch.tensor([0, 1, 2])) == 0
+    assert loss(outputs, torch.tensor([0, 1, 0])) > 0
+    assert loss.hits(outputs[:1], torch.tensor([5])) == 0

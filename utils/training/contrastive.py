@@ -42,7 +42,7 @@ class ContrastiveLoss:
 
     V is the number of views that the augmentation has made (1 in validation). ``supervised=False`` does not
     look at the labels, as SimCLR; with a single view, in validation, it has no positives, so labels are then
-    used.
+    used. A validation batch in which no label occurs twice has nothing to compare: its loss is 0.
     """
 
     def __init__(self, temperature: float = 0.07, supervised: bool = True):
@@ -50,7 +50,10 @@ class ContrastiveLoss:
 
     def __call__(self, outputs: Tensor, labels: Tensor) -> Tensor:
         views = self._by_view(outputs, labels)
-        use = labels if self.supervised or views.shape[1] == 1 else None
+        single = views.shape[1] == 1
+        if single and len(labels.unique()) == len(labels):
+            return 0.0 * outputs.sum()
+        use = labels if self.supervised or single else None
         return supervised_contrastive_loss(views, use, self.temperature)
 
     def hits(self, outputs: Tensor, labels: Tensor) -> Tensor:
@@ -58,8 +61,9 @@ class ContrastiveLoss:
         V = self._by_view(outputs, labels).shape[1]
         image = torch.arange(len(labels), device=labels.device).repeat(V)
         similarity = (outputs @ outputs.T).masked_fill(image[:, None] == image[None, :], -torch.inf)
-        nearest = image[similarity.argmax(dim=1)]
-        return (labels[nearest] == labels[image]).sum()
+        largest, nearest = similarity.max(dim=1)
+        # a batch of one image has no other: nothing is found
+        return ((labels[image[nearest]] == labels[image]) & largest.isfinite()).sum()
 
     def _by_view(self, outputs: Tensor, labels: Tensor) -> Tensor:
         """``[B, V, D]``."""

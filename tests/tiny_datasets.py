@@ -1,4 +1,4 @@
-"""Tiny datasets in the original layouts, and folders of one's own to put them in."""
+"""Makers of tiny datasets in the original layouts."""
 
 import gzip
 import io
@@ -9,21 +9,13 @@ import zipfile
 from types import SimpleNamespace
 
 import numpy as np
-import pytest
 from PIL import Image
 
 CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
-
-
-@pytest.fixture
-def own(tmp_path, monkeypatch):
-    """Empty data and cache folders that the environment points to."""
-    folders = SimpleNamespace(data=tmp_path / "data", cache=tmp_path / "cache")
-    folders.data.mkdir()
-    monkeypatch.setenv("CNNLAB_DATA", str(folders.data))
-    monkeypatch.setenv("CNNLAB_CACHE", str(folders.cache))
-    monkeypatch.setenv("NO_PROXY", "*")
-    return folders
+IMAGENETTE = (
+    "n01440764", "n02102040", "n02979186", "n03000684", "n03028079",
+    "n03394916", "n03417042", "n03425413", "n03445777", "n03888257",
+)  # fmt: skip
 
 
 def _pickled(value):
@@ -122,21 +114,17 @@ def class_members(classes=("ant", "bee"), per_class=4, prefix="", test="test", s
     }
 
 
-@pytest.fixture
-def tiny():
-    """The makers above, for test files that cannot import this one."""
-    return SimpleNamespace(
-        CIFAR10=CIFAR10,
-        cifar10_members=cifar10_members,
-        cifar100_members=cifar100_members,
-        write_archive=write_archive,
-        write_files=write_files,
-        idx=idx,
-        idx_members=idx_members,
-        picture=picture,
-        class_members=class_members,
-        cifar10_archive=lambda folder: write_archive(
-            folder / "cifar-10-python.tar.gz",
-            {f"cifar-10-batches-py/{name}": value for name, value in cifar10_members()[0].items()},
-        ),
+def cifar10_archive(folder):
+    members = {f"cifar-10-batches-py/{name}": value for name, value in cifar10_members()[0].items()}
+    return write_archive(folder / "cifar-10-python.tar.gz", members)
+
+
+def cifar100_archive(folder, n=100):
+    members = {f"cifar-100-python/{name}": value for name, value in cifar100_members(n).items()}
+    return write_archive(folder / "cifar-100-python.tar.gz", members)
+
+
+def imagenette_members(per_class=1):
+    return class_members(
+        IMAGENETTE, per_class=per_class, prefix="imagenette2-160/", test="val", suffix=".jpg", size=(213, 160)
     )
