@@ -6,6 +6,7 @@ import torch
 from utils.experiments import record
 from utils.experiments.__main__ import main
 from utils.experiments.catalogue import EXPERIMENTS, find
+from utils.experiments.catalogue.claims import CLAIMS
 from utils.experiments.configuration import Budget, Configuration, Experiment
 from utils.experiments.run import run
 from utils.models import build_model
@@ -68,3 +69,13 @@ def test_verify_names_a_tampered_file(monkeypatch, capsys, options, tmp_path):
     monkeypatch.setattr(record, "RESULTS", tmp_path)
     assert main(["verify"]) == 1
     assert path.name in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("claim", CLAIMS.values(), ids=CLAIMS.keys())
+def test_a_claim_is_run_and_shown_by_its_id(claim, monkeypatch, capsys):
+    asked = []
+    monkeypatch.setattr("utils.experiments.run.run", lambda experiment, profile, *rest: asked.append((experiment.id, profile)) or [])
+    assert main(["run", claim.id, "--profile", "smoke"]) == 0
+    assert asked == [(claim.experiment, "smoke")]
+    assert main(["show", claim.id]) == 0
+    assert capsys.readouterr().out.startswith(f"{claim.experiment}: ")

@@ -1,4 +1,4 @@
-"""``python -m utils.experiments list | show ID | run ID | compare [ID] | verify``."""
+"""``python -m utils.experiments list | show ID | run ID | compare [ID] | verify``; ID: an experiment, or a claim."""
 
 from __future__ import annotations
 
@@ -10,8 +10,11 @@ from pathlib import Path
 from utils.experiments import record as records
 from utils.experiments import weights
 from utils.experiments.catalogue import EXPERIMENTS, find
-from utils.experiments.configuration import PROFILES
+from utils.experiments.catalogue.claims import CLAIMS
+from utils.experiments.configuration import PROFILES, Experiment
 from utils.experiments.summary import results
+
+NAMED = "an experiment, or a claim, such as C6, that it decides"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -20,15 +23,15 @@ def main(arguments: list[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("list", help="the experiments and how many runs of each are recorded")
     show = commands.add_parser("show", help="settings and recorded results of one experiment")
-    show.add_argument("id")
+    show.add_argument("id", help=NAMED)
     run = commands.add_parser("run", help="run what is not recorded yet, and record it under book/results")
-    run.add_argument("id")
+    run.add_argument("id", help=NAMED)
     run.add_argument("--profile", choices=PROFILES, default="smoke")
     run.add_argument("--seed", type=int, action="append", help="may be given several times; default: those of the profile")
     run.add_argument("--device", help="cpu, cuda, cuda:1, …; default: the GPU if there is one")
     run.add_argument("--again", action="store_true", help="run also what has a record")
     compare = commands.add_parser("compare", help="published claims beside the recorded runs, with verdicts; all, or one of C1 to C25")
-    compare.add_argument("id", nargs="?", help="a claim, such as C6, or an experiment")
+    compare.add_argument("id", nargs="?", help=NAMED)
     compare.add_argument("--write", action="store_true", help="also write the tables of book/claims.md")
     commands.add_parser("verify", help="check every record: its digest and every figure that can be derived again")
     options = parser.parse_args(arguments)
@@ -46,8 +49,13 @@ def _list(options: argparse.Namespace) -> int:
     return 0
 
 
+def _named(name: str) -> Experiment:
+    """The experiment of that name, or the one that decides the claim of that name."""
+    return find(CLAIMS[name].experiment if name in CLAIMS else name)
+
+
 def _show(options: argparse.Namespace) -> int:
-    experiment = find(options.id)
+    experiment = _named(options.id)
     print(f"{experiment.id}: {experiment.question}\nsource: {experiment.source}")
     for deviation in experiment.deviations:
         print(f"deviation: {deviation}")
@@ -68,7 +76,7 @@ def _run(options: argparse.Namespace) -> int:
     from utils.experiments.run import run  # brings in torch and the models; the other commands do without
 
     seeds = tuple(options.seed) if options.seed else None
-    for path in run(find(options.id), options.profile, seeds, options.device, options.again):
+    for path in run(_named(options.id), options.profile, seeds, options.device, options.again):
         print(path.relative_to(records.RESULTS.parents[1]))
     return 0
 
