@@ -7,7 +7,7 @@ from scipy.stats import ttest_ind
 from utils.experiments import measures
 from utils.experiments.catalogue import EXPERIMENTS
 from utils.experiments.catalogue.claims import CLAIMS
-from utils.experiments.claims import NOT, REPLICATED, UNJUDGED, Alike, Claim, Order, Published, compare, interval
+from utils.experiments.claims import NOT, REPLICATED, UNJUDGED, Alike, Claim, Order, Published, compare
 from utils.experiments.comparison import chosen_claims, rows, table
 from utils.experiments.summary import Results
 
@@ -75,14 +75,6 @@ def test_a_published_order(a, b, expected):
 )
 def test_a_published_likeness(a, b, expected):
     assert verdict(Alike(("a", "b"), 0.01), recorded(a=a, b=b)).verdict == expected
-
-
-def test_the_interval_is_that_of_welchs_test():
-    generator = np.random.default_rng(0)
-    for _ in range(20):
-        a, b = generator.normal(0, 1, 4), generator.normal(0.5, 2, 6)
-        theirs = ttest_ind(a, b, equal_var=False).confidence_interval(0.95)
-        assert interval(list(a), list(b)) == pytest.approx((theirs.low, theirs.high))
 
 
 def test_what_was_not_run_says_so():

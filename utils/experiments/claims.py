@@ -19,11 +19,11 @@ from dataclasses import dataclass, replace
 
 from scipy.stats import t as student_t
 
+from utils.experiments.differences import LEVEL, interval
 from utils.experiments.summary import Results
 
 REPLICATED, NOT, UNJUDGED = "replicated", "not replicated", "cannot be judged"
 SMALLEST_MARGIN = 0.005  # half a point of accuracy
-LEVEL = 0.05
 ENOUGH_SEEDS = 3
 
 # a measure of the runs of an experiment: name -> one number for each seed
@@ -163,17 +163,6 @@ def _alike(claim: Claim, check: Alike, measured: Mapping[str, Sequence[float]], 
     if any(low > check.margin or high < -check.margin for low, high in intervals):
         return Row(*told, NOT + where, "the 95 % interval of a difference lies outside of the margin")
     return Row(*told, UNJUDGED, f"the seeds do not settle differences of this size{where}")
-
-
-def interval(a: Sequence[float], b: Sequence[float]) -> tuple[float, float]:
-    """The 95 % interval of mean(a) − mean(b) by Welch's t; both have at least two values."""
-    va, vb = statistics.variance(a) / len(a), statistics.variance(b) / len(b)
-    difference = statistics.fmean(a) - statistics.fmean(b)
-    if va + vb == 0:
-        return difference, difference
-    freedom = (va + vb) ** 2 / (va**2 / (len(a) - 1) + vb**2 / (len(b) - 1))
-    reach = student_t.ppf(1 - LEVEL / 2, freedom) * math.sqrt(va + vb)
-    return difference - reach, difference + reach
 
 
 def _number(value: float, unit: str) -> str:
