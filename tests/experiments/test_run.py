@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from utils.analysis.accounting import account
 from utils.experiments import record
 from utils.experiments.__main__ import main
 from utils.experiments.catalogue import EXPERIMENTS, find
@@ -79,3 +80,12 @@ def test_a_claim_is_run_and_shown_by_its_id(claim, monkeypatch, capsys):
     assert asked == [(claim.experiment, "smoke")]
     assert main(["show", claim.id]) == 0
     assert capsys.readouterr().out.startswith(f"{claim.experiment}: ")
+
+
+def test_the_narrow_families_cost_about_the_same():
+    macs = {}
+    for configuration in find("families-cifar10-narrow").configurations:
+        with torch.device("meta"):
+            model = build_model(configuration.model, num_classes=10, **configuration.model_options)
+        macs[configuration.label] = account(model, (3, 32, 32)).total_macs
+    assert all(33.5e6 < value < 35.5e6 for value in macs.values()), macs
