@@ -1,10 +1,9 @@
 """Lab 02's checks: right answers pass, each common slip fails with a message that names it, stubs fail."""
 
-import pytest
 import torch
 
+from tests.course.exercise_checks import proofs
 from utils.course.checks import lab_02 as check
-from utils.course.checks.core import CheckFailed
 
 NAMES = ["conv_parameters", "subsampling_weight", "rbf_as_linear", "receptive_fields", "unscramble"]
 
@@ -90,28 +89,11 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_a_right_answer_passes_and_says_so(name, capsys):
-    getattr(check, name)(globals()[name])
-    assert capsys.readouterr().out.startswith(f"✓ {name}: ")
-
-
-@pytest.mark.parametrize(
-    ("name", "slip", "message"), WRONG, ids=[f"{name}: {message}" for name, _, message in WRONG]
-)
-def test_a_common_slip_is_named(name, slip, message):
-    with pytest.raises(CheckFailed) as failure:
-        getattr(check, name)(slip)
-    assert message in str(failure.value)
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_the_stub_fails_and_is_called_unwritten(name):
-    def stub(*_):
-        raise NotImplementedError
-
-    with pytest.raises(CheckFailed, match="not written yet"):
-        getattr(check, name)(stub)
+(
+    test_a_right_answer_passes_and_says_so,
+    test_a_common_slip_is_named,
+    test_the_stub_fails_and_is_called_unwritten,
+) = proofs(check, {name: globals()[name] for name in NAMES}, WRONG)
 
 
 def test_an_answer_that_is_right_up_to_what_the_softmax_ignores_passes():

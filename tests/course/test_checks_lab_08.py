@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from utils.analysis.landscape import filter_normalized_directions, loss_bands
+from tests.course.exercise_checks import proofs
 from utils.course.checks import lab_08 as check
-from utils.course.checks.core import CheckFailed
 
 NAMES = ["mean_width", "useless_rates", "filter_normalize", "effective_beta", "same_function"]
 
@@ -112,27 +112,11 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_a_right_answer_passes_and_says_so(name, capsys):
-    getattr(check, name)(globals()[name])
-    assert capsys.readouterr().out.startswith(f"✓ {name}: ")
-
-
-@pytest.mark.parametrize(("name", "slip", "message"), WRONG, ids=[f"{name}: {message}" for name, _, message in WRONG])
-@pytest.mark.filterwarnings("ignore::RuntimeWarning")
-def test_a_common_slip_is_named(name, slip, message):
-    with pytest.raises(CheckFailed) as failure:
-        getattr(check, name)(slip)
-    assert message in str(failure.value)
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_the_stub_fails_and_is_called_unwritten(name):
-    def stub(*_):
-        raise NotImplementedError
-
-    with pytest.raises(CheckFailed, match="not written yet"):
-        getattr(check, name)(stub)
+(
+    test_a_right_answer_passes_and_says_so,
+    test_a_common_slip_is_named,
+    test_the_stub_fails_and_is_called_unwritten,
+) = proofs(check, {name: globals()[name] for name in NAMES}, WRONG)
 
 
 def test_rates_that_jump_across_the_valley_are_a_second_answer(capsys):

@@ -88,7 +88,7 @@ def test_summary_is_mean_and_sample_standard_deviation(tmp_path):
 
 
 def test_no_runs_says_how_to_make_them(tmp_path):
-    with pytest.raises(FileNotFoundError, match="python -m utils.experiments run lenet-cifar10 --profile full"):
+    with pytest.raises(FileNotFoundError, match="python -m utils.experiments run lenet-cifar10 --profile quick"):
         results("lenet-cifar10", folder=tmp_path)
 
 

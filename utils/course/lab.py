@@ -61,6 +61,26 @@ class Lab:
         self.badge.recorded(found.describe())
         return found
 
+    def recorded_if_any(self, experiment: str) -> Results | None:
+        """As :meth:`recorded`, with a line on what was run; None, and a sentence on how to record them, where there are no results."""
+        from IPython.display import Markdown, display
+
+        try:
+            found = self.recorded(experiment)
+            said = f"{found.describe()}."
+        except FileNotFoundError as error:
+            found, said = None, f"Nothing can be shown of this yet: {error}"
+        display(Markdown(said))
+        return found
+
+    def verdicts(self, *claims: str) -> None:
+        """Show what was published and what is recorded for these claims ("C9", or the name of an experiment), with the book's verdicts."""
+        from IPython.display import Markdown, display
+
+        from utils.experiments import chosen_claims, markdown
+
+        display(Markdown(markdown([claim for name in claims for claim in chosen_claims(name)])))
+
     def trained(self, experiment: str, label: str) -> torch.nn.Module:
         """A network with the kept weights of a recorded run, in evaluation mode on the device; the badge says which."""
         from utils.experiments import trained

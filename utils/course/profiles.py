@@ -124,6 +124,68 @@ SIZES: dict[str, dict[str, tuple]] = {
         "keep_every": (4, 4, 4),  # steps between two states of the path
         "path_grid": (15, 25, 41),
     },
+    "09_training_choices": {
+        "slip_epochs": (6, 16, 40),  # of the small network on digits under five schedules
+        "slip_seeds": (2, 3, 5),  # of each schedule, and of each learning rate
+        "rate_epochs": (3, 8, 20),
+        "gradient_batch": (8, 32, 128),  # pictures behind the gradients of the network at full width
+        "images": (300, 400, 400),  # training digits of the ablation in miniature
+        "judges": (500, 1000, 1000),  # other digits, that judge it
+        "epochs": (5, 9, 20),
+        "seeds": (2, 5, 20),  # of each configuration
+        "draws": (300, 2000, 20000),  # of the simulations of luck
+        "cuts": (20, 100, 500),  # of the judging digits into two parts
+    },
+    "10_regularization_augmentation": {
+        "question_epochs": (45, 120, 200),
+        "draws": (500, 4000, 20000),  # of the noise, behind each mean error
+        "decay_copies": (200, 2000, 10000),  # weights behind each mean weight
+        "colour_images": (500, 5000, 45000),  # training pictures behind the covariance of the colours
+        "digits_epochs": (8, 25, 60),
+        "few_epochs": (10, 60, 120),  # of the trainings on a hundred digits
+        "few_seeds": (2, 5, 10),
+    },
+    "12_transfer_learning": {
+        "small_steps": (40, 100, 200),  # of 32 digits of 8×8 pixels
+        "small_seeds": (2, 3, 10),
+        "imagenet_images": (2, 12, 100),  # at 224×224 pixels
+        "pool": (80, 600, 1000),  # pictures of a target from which the labelled ones are drawn
+        "labelled": ((20, 40), (20, 100, 400), (20, 100, 500)),
+        "judges": (60, 400, 400),  # validation pictures; digits has no more
+        "seeds": (2, 3, 5),  # of the labelled pictures and the random weights
+        "steps": (3, 32, 400),  # of 16 pictures, through all layers
+        "patience_steps": (6, 128, 4000),
+    },
+    "13_noisy_labels": {
+        "images": (500, 1137, 1137),  # training digits; with 300 for validation there are 1,137
+        "epochs": (20, 30, 30),
+        "seeds": (1, 3, 10),
+        "folds": (3, 5, 10),
+        "photo_images": (256, 800, 5000),
+        "photo_epochs": (5, 10, 30),
+        "photo_width": (0.125, 0.125, 0.25),  # of Cleanlab's network
+    },
+    "15_modern_architectures": {
+        "gate_images": (40, 250, 2000),  # pictures behind the spread of a factor of squeeze and excitation
+        "images": (256, 1200, 20000),  # training pictures of the two small networks
+        "epochs": (2, 5, 20),
+        "seeds": (2, 3, 5),
+        "untrained": (3, 6, 30),  # networks behind the movement before training
+        "valid_images": (128, 500, 5000),
+        "shift_images": (32, 100, 2000),  # validation pictures; each is changed in 24 ways
+        "step_batch": (8, 32, 128),  # pictures in one timed step of training
+        "step_repeats": (2, 3, 11),  # timings behind each median
+    },
+    "14_contrastive_learning": {
+        "circle_epochs": (16, 24, 60),  # on 240 digits, for each of three losses
+        "circle_seeds": (1, 3, 5),
+        "images": (200, 800, 20000),  # training pictures behind the probes
+        "digit_images": (200, 400, 1100),
+        "epochs": (2, 6, 40),  # of two views; cross-entropy gets twice as many of one
+        "seeds": (1, 3, 5),
+        "judges": (200, 1000, 5000),  # validation pictures that the probes are judged on
+        "draws": (20, 100, 400),  # random batches behind each point of the curves over the batch size
+    },
 }
 
 

@@ -8,8 +8,10 @@ from pathlib import Path
 import pandas as pd
 
 from utils.experiments.catalogue.claims import CLAIMS
-from utils.experiments.claims import Claim, Row, compare
+from utils.experiments.claims import UNJUDGED, Claim, Row, compare
 from utils.experiments.summary import Results, results
+
+HEADER = ("", "claim", "published", "ours", "difference", "verdict", "why")
 
 
 def chosen_claims(name: str | None) -> list[Claim]:
@@ -30,6 +32,17 @@ def rows(claims: Iterable[Claim], folder: Path | None = None) -> list[Row]:
 def table(claims: Iterable[Claim], folder: Path | None = None) -> pd.DataFrame:
     """One line for each check of each claim: published, ours, difference, verdict, why."""
     return pd.DataFrame([vars(row) for row in rows(claims, folder)]).set_index("claim")
+
+
+def markdown(claims: Iterable[Claim], folder: Path | None = None) -> str:
+    """The same table in Markdown; a claim's id stands in the first of its lines."""
+    lines = ["| " + " | ".join(HEADER) + " |", "| " + " | ".join("---" for _ in HEADER) + " |"]
+    for claim in claims:
+        for number, row in enumerate(compare(claim, recorded(claim, folder))):
+            verdict = row.verdict if row.verdict == UNJUDGED else f"**{row.verdict}**"
+            told = (row.what, row.published, row.ours, row.difference, verdict, row.why)
+            lines.append("| " + " | ".join((f"**{row.claim}**" if number == 0 else "", *told)) + " |")
+    return "\n".join(lines)
 
 
 def recorded(claim: Claim, folder: Path | None = None) -> Results | None:

@@ -6,23 +6,18 @@ from itertools import groupby
 from pathlib import Path
 
 from utils.experiments.catalogue.claims import CLAIMS
-from utils.experiments.claims import Row, compare
-from utils.experiments.comparison import recorded
+from utils.experiments.comparison import markdown
 
 PAGE = Path(__file__).resolve().parents[2] / "book" / "claims.md"
 BEGIN, END = "<!-- claims -->", "<!-- /claims -->"
-HEADER = ("", "claim", "published", "ours", "difference", "verdict", "why")
 
 
 def tables(folder: Path | None = None) -> str:
     """One Markdown table for each source, from the records."""
-    parts = []
-    for source, claims in groupby(CLAIMS.values(), key=lambda claim: claim.source):
-        lines = ["| " + " | ".join(HEADER) + " |", "| " + " | ".join("---" for _ in HEADER) + " |"]
-        for claim in claims:
-            for number, row in enumerate(compare(claim, recorded(claim, folder))):
-                lines.append(_line(row, first=number == 0))
-        parts.append(f"### {source[0].upper()}{source[1:]}: {_range(source)}\n\n" + "\n".join(lines))
+    parts = [
+        f"### {source[0].upper()}{source[1:]}: {_range(source)}\n\n{markdown(claims, folder)}"
+        for source, claims in groupby(CLAIMS.values(), key=lambda claim: claim.source)
+    ]
     return "\n\n".join(parts)
 
 
@@ -33,15 +28,6 @@ def written(text: str, folder: Path | None = None) -> str:
     head, rest = text.split(BEGIN)
     _, tail = rest.split(END)
     return f"{head}{BEGIN}\n\n{tables(folder)}\n\n{END}{tail}"
-
-
-def _line(row: Row, first: bool) -> str:
-    cells = (f"**{row.claim}**" if first else "", row.what, row.published, row.ours, row.difference, _emphasised(row.verdict), row.why)
-    return "| " + " | ".join(cells) + " |"
-
-
-def _emphasised(verdict: str) -> str:
-    return verdict if verdict.startswith("cannot") else f"**{verdict}**"
 
 
 def _range(source: str) -> str:

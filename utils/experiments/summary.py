@@ -94,7 +94,7 @@ class Results:
 def results(experiment: str, profile: str | None = None, folder: Path | None = None) -> Results:
     """The recorded runs of an experiment, each checked on reading, of the largest profile that has any (or of ``profile``).
 
-    ``FileNotFoundError`` with the command to make them if there are none; ``ValueError`` if all of them diverged.
+    ``FileNotFoundError`` with the command to make them if there are none, or with what happened if all of them diverged.
     """
     from utils.experiments.catalogue import find
 
@@ -103,15 +103,17 @@ def results(experiment: str, profile: str | None = None, folder: Path | None = N
         name: sorted(((folder or records.RESULTS) / experiment).glob(f"*-{name}.json"))
         for name in ([profile] if profile else reversed(PROFILES))
     }
-    profile, paths = next(((name, paths) for name, paths in found.items() if paths), (profile or PROFILES[-1], []))
-    if not paths:
+    found = {name: paths for name, paths in found.items() if paths}
+    if not found:
         raise FileNotFoundError(
-            f"no recorded {profile} runs of {experiment}; make them with: python -m utils.experiments run {experiment} --profile {profile}"
+            f"no recorded {f'{profile} ' if profile else ''}runs of {experiment}; make them with: "
+            f"python -m utils.experiments run {experiment} --profile {profile or 'quick'}"
         )
+    profile, paths = next(iter(found.items()))
     runs = sorted((records.read(path) for path in paths), key=lambda run: (order.index(run["configuration"]["label"]), run["seed"]))
     finished = Results(
         experiment, profile, tuple(run for run in runs if run["result"]), tuple(run for run in runs if not run["result"])
     )
     if not finished.runs:
-        raise ValueError(f"no run of {experiment} has a result: {finished.describe_diverged()}")
+        raise FileNotFoundError(f"no {profile} run of {experiment} has a result: {finished.describe_diverged()}")
     return finished

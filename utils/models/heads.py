@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any
+
+import torch
 from torch import Tensor, nn
 
 
@@ -41,3 +45,45 @@ class FrozenEncoder(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.encoder(x)
+
+
+@torch.no_grad()
+def encode(encoder: nn.Module, batches: Iterable[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+    """Features ``[N, …]`` and labels ``[N]`` of all batches of (x, y), in their order.
+
+    The encoder runs once over each picture, in evaluation mode; its modes are put back afterwards. Raises
+    ``ValueError`` where there is no batch.
+    """
+    modes = {module: module.training for module in encoder.modules()}
+    encoder.eval()
+    try:
+        pairs = [(encoder(x), y) for x, y in batches]
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
+    if not pairs:
+        raise ValueError("there is no batch to encode")
+    features, labels = zip(*pairs, strict=True)
+    return torch.cat(features), torch.cat(labels)
+
+
+def parameter_groups(
+    body: nn.Module, head: nn.Module, lr: float, body_factor: float = 0.1
+) -> list[dict[str, Any]]:
+    """Two groups for a torch optimizer: the head at ``lr``, the body at ``body_factor * lr``.
+
+    Frozen parameters are left out, and so is a group that has no others. ``head`` may be a part of ``body``:
+    its parameters are then in the first group alone. Raises ``ValueError`` for a rate or a factor that is not
+    positive, and where everything is frozen.
+    """
+    for name, value in (("lr", lr), ("body_factor", body_factor)):
+        if not value > 0:
+            raise ValueError(f"{name} must be positive, got {value}")
+    of_head = {id(parameter) for parameter in head.parameters()}
+    above = [p for p in head.parameters() if p.requires_grad]
+    below = [p for p in body.parameters() if p.requires_grad and id(p) not in of_head]
+    groups = [{"params": above, "lr": lr}, {"params": below, "lr": body_factor * lr}]
+    groups = [group for group in groups if group["params"]]
+    if not groups:
+        raise ValueError("every parameter is frozen: there is nothing to train")
+    return groups

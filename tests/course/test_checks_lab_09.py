@@ -1,0 +1,143 @@
+"""Lab 09's checks: right answers pass, each common slip fails with a message that names it, stubs fail."""
+
+import math
+from statistics import NormalDist
+
+import pytest
+import torch
+
+from tests.course.exercise_checks import proofs
+from utils.course.checks import lab_09 as check
+from utils.training import schedules
+from utils.training.history import best_epoch
+
+NAMES = ["step_factors", "nesterov", "clip_by_norm", "honest_report", "seeds_needed"]
+Z = NormalDist().inv_cdf
+
+
+def step_factors(every, gamma, epochs, batches, after):
+    factors, calls, factor = [], 0, 1.0
+    for _ in range(epochs):
+        for _ in range(batches):
+            factors.append(factor)
+            if after == "batch":
+                calls += 1
+                factor *= gamma if calls % every == 0 else 1
+        if after == "epoch":
+            calls += 1
+            factor *= gamma if calls % every == 0 else 1
+    return factors
+
+
+def nesterov(w, gradient, lr, momentum, steps):
+    parameter = torch.nn.Parameter(w.clone())
+    options = {"momentum": momentum, "nesterov": True} if momentum else {}
+    optimizer = torch.optim.SGD([parameter], lr=lr, **options)
+    for _ in range(steps):
+        parameter.grad = gradient(parameter.detach())
+        optimizer.step()
+    return parameter.detach()
+
+
+def clip_by_norm(gradients, bound):
+    norm = math.sqrt(sum(float((g**2).sum()) for g in gradients if g is not None))
+    return [None if g is None else g * min(1, bound / norm) for g in gradients]
+
+
+def honest_report(valid, test, patience):
+    for epochs in range(1, len(valid) + 1):
+        best = best_epoch(valid[:epochs], True)
+        if epochs - 1 - best >= patience:
+            break
+    return epochs, test[best]
+
+
+def seeds_needed(sd, difference, power):
+    return math.ceil(2 * ((Z(0.975) + Z(power)) * sd / difference) ** 2)
+
+
+def walk(step):
+    """Descent with another rule (gradient, buffer, momentum) -> (buffer, direction)."""
+
+    def function(w, gradient, lr, momentum, steps):
+        buffer = torch.zeros_like(w)
+        for _ in range(steps):
+            buffer, direction = step(gradient(w), buffer, momentum)
+            w = w - lr * direction
+        return w
+
+    return function
+
+
+def each(change):
+    """A wrong rule for each gradient, None left alone."""
+    return lambda gradients, bound: [None if g is None else change(g, bound, gradients) for g in gradients]
+
+
+def norm_of(gradients):
+    return torch.stack([g.norm() for g in gradients if g is not None]).norm()
+
+
+WRONG = [
+    ("step_factors", lambda e, g, n, b, after: step_factors(e, g, n, b, "epoch"), "stepped after each epoch"),
+    ("step_factors", lambda e, g, n, b, after: step_factors(e, g, n, b, "batch"), "stepped after each batch"),
+    ("step_factors", lambda e, g, n, b, after: [g ** ((t // (b if after == "epoch" else 1) + 1) // e) for t in range(n * b)], "the first one has the factor 1"),
+    ("step_factors", lambda e, g, n, b, after: [g ** (t // (b if after == "epoch" else 1)) for t in range(n * b)], "not at each call"),
+    ("step_factors", lambda e, g, n, b, after: [g ** (t // (b if after == "epoch" else 1) / e) for t in range(n * b)], "rounded down"),
+    ("step_factors", lambda e, g, n, b, after: [1 - g * (t // (b if after == "epoch" else 1) // e) for t in range(n * b)], "it multiplies"),
+    ("step_factors", lambda e, g, n, b, after: [g ** (t // e) for t in range(n)], "one for each batch"),
+    ("step_factors", lambda *_: 0.1, "a list of numbers, got float"),
+    ("nesterov", walk(lambda g, b, m: ((m * b + g), (m * b + g))), "ordinary momentum"),
+    ("nesterov", walk(lambda g, b, m: (b, g)), "plain gradient descent"),
+    ("nesterov", walk(lambda g, b, m: ((m * b + g), (g + m * b + g))), "leaves the momentum out"),
+    ("nesterov", walk(lambda g, b, m: (m * b + g, g + b)), "renewed before it is used"),
+    ("nesterov", walk(lambda g, b, m: ((m * b + (1 - m) * g), g + m * (m * b + (1 - m) * g))), "not (1 − momentum)"),
+    ("nesterov", lambda w, g, lr, m, steps: nesterov(w, g, lr, m, 1), "take `steps` of them"),
+    ("nesterov", lambda w, g, lr, m, steps: walk(lambda g, b, m: (m * b + g, g + m * (m * b + g)))(w, g, -lr, m, steps), "against the gradient"),
+    ("nesterov", lambda w, *_: w.tolist(), "got list"),
+    ("clip_by_norm", lambda gradients, bound: gradients, "nothing was changed"),
+    ("clip_by_norm", each(lambda g, bound, all_: g * bound / norm_of(all_)), "was made longer"),
+    ("clip_by_norm", each(lambda g, bound, all_: g * min(1, bound / float(g.norm()))), "this is one for each"),
+    ("clip_by_norm", each(lambda g, bound, all_: g.clamp(-bound, bound)), "each single entry"),
+    ("clip_by_norm", each(lambda g, bound, all_: g * min(1, bound / sum(float(o.norm()) for o in all_ if o is not None))), "not the sum of the norms"),
+    ("clip_by_norm", each(lambda g, bound, all_: g * min(1, bound / float(norm_of(all_)) ** 2)), "square root is missing"),
+    ("clip_by_norm", each(lambda g, bound, all_: g / norm_of(all_)), "becomes `bound`"),
+    ("clip_by_norm", lambda gradients, bound: clip_by_norm([g for g in gradients if g is not None], bound), "a list of 3 gradients"),
+    ("clip_by_norm", lambda gradients, bound: [torch.zeros(1) if g is None else g for g in clip_by_norm(gradients, bound)], "it stays None"),
+    ("honest_report", lambda v, t, p: (honest_report(v, t, p)[0], max(t[: honest_report(v, t, p)[0]])), "chosen on the test split"),
+    ("honest_report", lambda v, t, p: (honest_report(v, t, p)[0], t[honest_report(v, t, p)[0] - 1]), "the last one that was run"),
+    ("honest_report", lambda v, t, p: (honest_report(v, t, p)[0], v[best_epoch(v[: honest_report(v, t, p)[0]], True)]), "validation accuracy"),
+    ("honest_report", lambda v, t, p: (honest_report(v, t, p)[0], t[best_epoch(v, True)]), "only those that were run"),
+    ("honest_report", lambda v, t, p: (honest_report(v, t, p)[0] - 1, 0.0), "counted from 1"),
+    ("honest_report", lambda v, t, p: (len(v), t[best_epoch(v, True)]), "was not stopped"),
+    ("honest_report", lambda v, t, p: 0.9, "expected a pair"),
+    ("seeds_needed", lambda s, d, p: math.ceil(((Z(0.975) + Z(p)) * s / d) ** 2), "both means have an error"),
+    ("seeds_needed", lambda s, d, p: math.ceil(2 * (Z(0.975) + Z(p)) * s / d), "comes in squared"),
+    ("seeds_needed", lambda s, d, p: math.ceil(2 * ((Z(0.95) + Z(p)) * s / d) ** 2), "2.5 % at each side"),
+    ("seeds_needed", lambda s, d, p: math.ceil(2 * (Z(0.975) * s / d) ** 2), "only half of the time"),
+    ("seeds_needed", lambda s, d, p: 2 * seeds_needed(s, d, p), "not of both together"),
+    ("seeds_needed", lambda s, d, p: math.floor(2 * ((Z(0.975) + Z(p)) * s / d) ** 2), "rounding: up"),
+    ("seeds_needed", lambda s, d, p: 2 * ((Z(0.975) + Z(p)) * s / d) ** 2, "math.ceil"),
+]
+
+
+(
+    test_a_right_answer_passes_and_says_so,
+    test_a_common_slip_is_named,
+    test_the_stub_fails_and_is_called_unwritten,
+) = proofs(check, {name: globals()[name] for name in NAMES}, WRONG)
+
+
+def test_the_expected_factors_are_those_of_the_library():
+    each_epoch, each_batch = schedules.step(3, 0.1), schedules.step(3, 0.1, unit="batch")
+    assert step_factors(3, 0.1, 7, 4, "epoch") == pytest.approx([each_epoch(t // 4) for t in range(28)])
+    assert step_factors(3, 0.1, 7, 4, "batch") == pytest.approx([each_batch(t) for t in range(28)])
+
+
+def test_the_expected_clipping_is_torchs():
+    parameters = [torch.nn.Parameter(torch.zeros(3, 2)), torch.nn.Parameter(torch.zeros(4)), torch.nn.Parameter(torch.zeros(1))]
+    for seed, parameter in enumerate(parameters[:2]):
+        parameter.grad = torch.randn(parameter.shape, generator=torch.Generator().manual_seed(seed))
+    expected = clip_by_norm([p.grad for p in parameters], 0.5)
+    torch.nn.utils.clip_grad_norm_(parameters, 0.5)
+    assert all(torch.allclose(p.grad, g, atol=1e-5) for p, g in zip(parameters[:2], expected[:2], strict=True)) and expected[2] is None

@@ -1,0 +1,176 @@
+"""Lab 12's checks: right answers pass, each common slip fails with a message that names it, stubs fail."""
+
+import pytest
+import torch
+
+from utils.course.checks import lab_12 as check
+from utils.course.checks.core import CheckFailed
+from utils.models.heads import parameter_groups
+
+NAMES = ["training_mode", "two_speeds", "speed_up", "renormalise", "fitting_weights"]
+
+
+def training_mode(model, frozen):
+    model.train().requires_grad_(True)
+    for name in frozen:
+        model.get_submodule(name).eval().requires_grad_(False)
+    return model
+
+
+def two_speeds(model, head, lr, factor):
+    return parameter_groups(model, head, lr, factor)
+
+
+def speed_up(encoder, head, epochs):
+    return epochs * (encoder + 2 * head) / (encoder + 2 * head * epochs)
+
+
+def column(values):
+    return values.view(-1, 1, 1)
+
+
+def pixels(x, mean, std):
+    return x * column(std) + column(mean)
+
+
+def normal(p, mean, std):
+    return (p - column(mean)) / column(std)
+
+
+def renormalise(x, mean, std, new_mean, new_std):
+    return normal(pixels(x, mean, std), new_mean, new_std)
+
+
+def fitting_weights(state, saved, fit=lambda a, b: a.shape == b.shape):
+    fits = {name: saved[name] for name in state if name in saved and fit(saved[name], state[name])}
+    return fits, [name for name in state if name not in fits]
+
+
+# ---- slips
+
+
+def no_eval(model, frozen):
+    model.train().requires_grad_(True)
+    for name in frozen:
+        model.get_submodule(name).requires_grad_(False)
+    return model
+
+
+def eval_before_train(model, frozen):
+    for name in frozen:
+        model.get_submodule(name).eval()
+    model.train().requires_grad_(True)
+    for name in frozen:
+        model.get_submodule(name).requires_grad_(False)
+    return model
+
+
+def no_flags(model, frozen):
+    model.train().requires_grad_(True)
+    for name in frozen:
+        model.get_submodule(name).eval()
+    return model
+
+
+def stays_asleep(model, frozen):
+    model.requires_grad_(True)
+    for name in frozen:
+        model.get_submodule(name).requires_grad_(False)
+    return model.eval()
+
+
+def stays_frozen(model, frozen):
+    model.train()
+    for name in frozen:
+        model.get_submodule(name).eval().requires_grad_(False)
+    return model
+
+
+def plain_groups(model, head, lr, factor):
+    return [{"params": list(head.parameters()), "lr": lr}, {"params": list(model.parameters()), "lr": factor * lr}]
+
+
+def groups(model, head, above, below, keep=lambda p: p.requires_grad):
+    own = {id(p) for p in head.parameters()}
+    return [
+        {"params": list(head.parameters()), "lr": above},
+        {"params": [p for p in model.parameters() if id(p) not in own and keep(p)], "lr": below},
+    ]
+
+
+def from_saved(state, saved):
+    fits, _ = fitting_weights(state, saved)
+    return fits, [name for name in saved if name not in fits]
+
+
+WRONG = [
+    ("training_mode", no_eval, "after model.train()"),
+    ("training_mode", eval_before_train, "after model.train()"),
+    ("training_mode", no_flags, "eval() alone does not stop the gradient"),
+    ("training_mode", stays_asleep, "model.train() first"),
+    ("training_mode", stays_frozen, "must learn again"),
+    ("training_mode", lambda model, frozen: model[0], "the return statement"),
+    ("training_mode", lambda model, frozen: training_mode(model, frozen) and None, "returned None"),
+    ("two_speeds", plain_groups, "model.parameters() has those of the head too"),
+    ("two_speeds", lambda m, h, lr, f: groups(m, h, f * lr, lr), "the new head learns at lr"),
+    ("two_speeds", lambda m, h, lr, f: groups(m, h, lr, f * lr, lambda p: True), "do not belong into an optimizer"),
+    ("two_speeds", lambda m, h, lr, f: groups(m, h, lr, f * lr)[:1], "never be trained"),
+    ("two_speeds", lambda m, h, lr, f: groups(m, h, lr, f), "factor times lr"),
+    ("two_speeds", lambda m, h, lr, f: list(m.parameters()), "list of dicts"),
+    ("speed_up", lambda e, h, n: 1 / speed_up(e, h, n), "above the fraction"),
+    ("speed_up", lambda e, h, n: n * (3 * e + 2 * h) / (e + 2 * h * n), "has none"),
+    ("speed_up", lambda e, h, n: n * (e + h) / (e + h * n), "as many multiply-adds as the way up"),
+    ("speed_up", lambda e, h, n: n * (e + 3 * h) / (e + 3 * h * n), "2 and not 3"),
+    ("speed_up", lambda e, h, n: float(n), "that costs something"),
+    ("speed_up", lambda e, h, n: (e + 2 * h) / (e + 2 * h * n), "in each of them"),
+    ("speed_up", lambda e, h, n: "ten times", "expected a number"),
+    ("renormalise", lambda x, m, s, nm, ns: normal(x, nm, ns), "the first half"),
+    ("renormalise", lambda x, m, s, nm, ns: pixels(x, m, s), "the second half"),
+    ("renormalise", lambda x, m, s, nm, ns: renormalise(x, nm, ns, m, s), "changed places"),
+    ("renormalise", lambda x, m, s, nm, ns: normal((x + column(m)) * column(s), nm, ns), "· std first"),
+    ("renormalise", lambda x, m, s, nm, ns: normal(x * column(s) - column(m), nm, ns), "it is x · std + mean"),
+    ("renormalise", lambda x, m, s, nm, ns: pixels(x, m, s) / column(ns) - column(nm), "before you divide"),
+    ("renormalise", lambda x, m, s, nm, ns: normal(x * column(s), nm, ns), "add it back"),
+    ("renormalise", lambda x, m, s, nm, ns: renormalise(x, m, s, nm, ns)[0], "expected shape"),
+    ("fitting_weights", lambda a, b: fitting_weights(a, b)[0], "expected a pair"),
+    ("fitting_weights", lambda a, b: fitting_weights(a, b, lambda p, q: True), "does not fit"),
+    ("fitting_weights", lambda a, b: fitting_weights(a, b, lambda p, q: p.numel() == q.numel()), "the number of values"),
+    ("fitting_weights", lambda a, b: (b, []), "the shape"),
+    ("fitting_weights", lambda a, b: (fitting_weights(b, a)[0], fitting_weights(a, b)[1]), "take saved[name]"),
+    ("fitting_weights", from_saved, "entries of the file"),
+    ("fitting_weights", lambda a, b: (fitting_weights(a, b)[0], []), "keep their random start"),
+    ("fitting_weights", lambda a, b: (fitting_weights(a, b)[0], fitting_weights(a, b)[1][::-1]), "the order of the network"),
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_right_answer_passes_and_says_so(name, capsys):
+    getattr(check, name)(globals()[name])
+    assert capsys.readouterr().out.startswith(f"✓ {name}: ")
+
+
+@pytest.mark.parametrize(("name", "slip", "message"), WRONG, ids=[f"{name}: {message}" for name, _, message in WRONG])
+def test_a_common_slip_is_named(name, slip, message):
+    with pytest.raises(CheckFailed) as failure:
+        getattr(check, name)(slip)
+    assert message in str(failure.value)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_stub_fails_and_is_called_unwritten(name):
+    def stub(*_):
+        raise NotImplementedError
+
+    with pytest.raises(CheckFailed, match="not written yet"):
+        getattr(check, name)(stub)
+
+
+def test_an_empty_group_of_ones_own_is_allowed():
+    def with_empty(model, head, lr, factor):
+        return [*two_speeds(model, head, lr, factor), {"params": [], "lr": 1.0}]
+
+    check.two_speeds(with_empty)
+
+
+def test_a_number_of_any_kind_is_taken():
+    check.speed_up(lambda e, h, n: torch.tensor(speed_up(e, h, n), dtype=torch.float64))

@@ -1,0 +1,223 @@
+"""Checks of the exercises of lab 12, transfer learning."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from math import isclose
+from typing import Any
+
+import torch
+from torch import Generator, Tensor, nn
+
+from utils.course.checks.core import CheckFailed, call, expect_close, passed
+
+Slips = Iterator[tuple[str, Any]]  # where to look, and what somebody gets who should look there
+
+
+def training_mode(function: Callable) -> None:
+    """``function(model, frozen)`` puts all into training but the modules named in ``frozen``, and returns the model."""
+    cases = (["0"], ["0", "1"], ["1.norm"], [], ["0", "1", "2"])
+    for frozen in cases:
+        model = _small_network()
+        model.eval().requires_grad_(False)  # as a lesson before this one may have left it
+        what = f"training_mode with frozen = {frozen}"
+        got = call(function, model, frozen)
+        if got is not model:
+            raise CheckFailed(f"{what}: expected the model itself back, got {type(got).__name__}.\nLook at: the return statement.")
+        _compare_modes(model, frozen, what)
+        before = {name: value.clone() for name, value in model.state_dict().items()}
+        model(torch.randn(6, 2, 5, 5, generator=Generator().manual_seed(12)))
+        for name, value in model.state_dict().items():
+            if any(_inside(name, root) for root in frozen) and not torch.equal(before[name], value):
+                raise CheckFailed(f"{what}: a forward pass changed {name}, which is frozen.\nLook at: eval() for batch norm.")
+    passed("training_mode", f"{len(cases)} choices of frozen modules agree, running statistics included")
+
+
+def _small_network() -> nn.Sequential:
+    torch.manual_seed(12)
+    block = nn.Sequential()
+    block.add_module("conv", nn.Conv2d(3, 4, 3))
+    block.add_module("norm", nn.BatchNorm2d(4))
+    first = nn.Sequential(nn.Conv2d(2, 3, 3), nn.BatchNorm2d(3), nn.Dropout(0.5))
+    return nn.Sequential(first, block, nn.Sequential(nn.Flatten(), nn.Linear(4, 2)))
+
+
+def _inside(name: str, root: str) -> bool:
+    return name == root or name.startswith(f"{root}.")
+
+
+def _compare_modes(model: nn.Module, frozen: Sequence[str], what: str) -> None:
+    for name, module in model.named_modules():
+        is_frozen = any(_inside(name, root) for root in frozen)
+        if name and module.training == is_frozen:
+            if is_frozen:
+                hint = "frozen modules need eval(), and that after model.train(), which puts everything into training."
+            else:
+                hint = "modules that are not frozen must be in training mode: model.train() first."
+            mode = {True: "training", False: "evaluation"}
+            raise CheckFailed(f"{what}: expected {name} in {mode[not is_frozen]} mode, got {mode[module.training]} mode.\nLook at: {hint}")
+    for name, parameter in model.named_parameters():
+        is_frozen = any(_inside(name, root) for root in frozen)
+        if parameter.requires_grad == is_frozen:
+            if is_frozen:
+                hint = "requires_grad_(False) of each frozen module; eval() alone does not stop the gradient."
+            else:
+                hint = "what is not frozen must learn again: requires_grad_(True) for the model first."
+            raise CheckFailed(f"{what}: expected requires_grad={not is_frozen} for {name}, got {parameter.requires_grad}.\nLook at: {hint}")
+
+
+def two_speeds(function: Callable) -> None:
+    """``function(model, head, lr, factor)`` gives two groups for an optimizer: the head at lr, the rest at factor · lr."""
+    for frozen, lr, factor in ((None, 0.5, 0.1), (0, 0.01, 0.01), (None, 2.0, 1.0)):
+        model = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 5), nn.ReLU(), nn.Linear(5, 2))
+        if frozen is not None:
+            model[frozen].requires_grad_(False)
+        what = f"two_speeds with lr = {lr:g}, factor = {factor:g}" + (", first layer frozen" if frozen is not None else "")
+        groups = call(function, model, model[4], lr, factor)
+        rates = _rates(groups, what)
+        for name, parameter in model.named_parameters():
+            found = rates.pop(id(parameter), [])
+            want = [lr if name.startswith("4.") else factor * lr] if parameter.requires_grad else []
+            if len(found) != len(want) or not all(isclose(a, b, rel_tol=1e-6) for a, b in zip(found, want, strict=True)):
+                raise CheckFailed(f"{what}: expected the rates {want} for {name}, got {found}.\nLook at: {_rate_hint(name, found, want, lr, factor)}")
+    passed("two_speeds", "three networks agree: every trained parameter is in one group, with its own rate")
+
+
+def _rates(groups: Any, what: str) -> dict[int, list[float]]:
+    """id of a parameter -> the rates of the groups it is in."""
+    if not isinstance(groups, (list, tuple)) or not all(isinstance(g, dict) and {"params", "lr"} <= set(g) for g in groups):
+        raise CheckFailed(f"{what}: expected a list of dicts with 'params' and 'lr', got {type(groups).__name__}.\nLook at: the form [{{'params': …, 'lr': …}}, …].")
+    rates: dict[int, list[float]] = {}
+    for group in groups:
+        members = group["params"]
+        if isinstance(members, Tensor):
+            members = [members]
+        for parameter in members:
+            rates.setdefault(id(parameter), []).append(float(group["lr"]))
+    return rates
+
+
+def _rate_hint(name: str, found: list[float], want: list[float], lr: float, factor: float) -> str:
+    if not want:
+        return "frozen parameters: they do not belong into an optimizer; keep those with requires_grad."
+    if len(found) > 1:
+        return "the body: model.parameters() has those of the head too. An optimizer refuses a parameter that is in two groups."
+    if not found:
+        return "this parameter is in no group, so it would never be trained."
+    if isclose(found[0], lr if want[0] != lr else factor * lr, rel_tol=1e-6):
+        return "the two rates: the new head learns at lr, the trained body at factor · lr."
+    return "the rates: lr for the head, factor times lr for the rest."
+
+
+def speed_up(function: Callable) -> None:
+    """``function(encoder, head, epochs)`` is how many times fewer multiply-adds it takes to encode once."""
+    for encoder, head, epochs in ((1000.0, 1.0, 10), (37e6, 16320.0, 60), (5.0, 100.0, 3), (1.0, 1.0, 1), (295e3, 640.0, 1000)):
+        want = epochs * (encoder + 2 * head) / (encoder + 2 * head * epochs)
+        got = call(function, encoder, head, epochs)
+        if isinstance(got, Tensor) and got.numel() == 1:
+            got = got.item()
+        if not isinstance(got, (int, float)):
+            raise CheckFailed(f"speed_up: expected a number, got {type(got).__name__}.\nLook at: the return statement.")
+        if not isclose(got, want, rel_tol=1e-6):
+            hint = next((look for look, slip in _speed_slips(encoder, head, epochs) if isclose(got, slip, rel_tol=1e-6)), "the two costs: with the encoder in every epoch, and with the encoder once.")
+            raise CheckFailed(f"speed_up({encoder:g}, {head:g}, {epochs}): expected {want:.5g}, got {got:.5g}.\nLook at: {hint}")
+    passed("speed_up", "five pairs of encoder and head agree")
+
+
+def _speed_slips(encoder: float, head: float, epochs: int) -> Slips:
+    yield "the order: the cost that is saved belongs above the fraction.", (encoder + 2 * head * epochs) / (epochs * (encoder + 2 * head))
+    yield "the way back: the frozen encoder has none.", epochs * (3 * encoder + 2 * head) / (encoder + 2 * head * epochs)
+    yield "the way back through the head: as many multiply-adds as the way up.", epochs * (encoder + head) / (encoder + head * epochs)
+    yield "the head: its input needs no gradient, so a step costs it 2 and not 3.", epochs * (encoder + 3 * head) / (encoder + 3 * head * epochs)
+    yield "the head: it is trained in every epoch, also when the pictures are encoded once, and that costs something.", float(epochs)
+    yield "the epochs: the encoder runs in each of them if nothing is stored.", (encoder + 2 * head) / (encoder + 2 * head * epochs)
+
+
+def renormalise(function: Callable) -> None:
+    """``function(x, mean, std, new_mean, new_std)`` brings x from one normalisation to another."""
+    generator = Generator().manual_seed(12)
+    for batch, channels, height, width in ((2, 3, 4, 5), (1, 1, 3, 3), (4, 2, 1, 6), (3, 3, 3, 3)):
+        pixels = torch.rand(batch, channels, height, width, generator=generator)
+        mean, new_mean = (torch.rand(channels, generator=generator) for _ in range(2))
+        std, new_std = (0.1 + torch.rand(channels, generator=generator) for _ in range(2))
+        x = _normal(pixels, mean, std)
+        want = _normal(pixels, new_mean, new_std)
+        got = call(function, x, mean, std, new_mean, new_std)
+        hint = "back to pixels first, x · std + mean, then (pixels − new_mean) / new_std, a number for each channel."
+        for look, slip in _normal_slips(x, pixels, mean, std, new_mean, new_std):
+            if isinstance(got, Tensor) and got.shape == slip.shape and torch.allclose(got, slip, rtol=1e-4, atol=1e-5):
+                hint = look
+                break
+        expect_close(got, want, what=f"renormalise of x {list(x.shape)}", look_at=hint)
+    passed("renormalise", "four batches agree")
+
+
+def _per_channel(values: Tensor) -> Tensor:
+    return values.view(-1, 1, 1)
+
+
+def _normal(pixels: Tensor, mean: Tensor, std: Tensor) -> Tensor:
+    return (pixels - _per_channel(mean)) / _per_channel(std)
+
+
+def _normal_slips(x: Tensor, pixels: Tensor, mean: Tensor, std: Tensor, new_mean: Tensor, new_std: Tensor) -> Slips:
+    yield "the first half: x is normalised already; undo that with the old mean and std.", _normal(x, new_mean, new_std)
+    yield "the second half: these are the pixels; normalise them with the new mean and std.", pixels
+    yield "which is old and which is new: they have changed places.", _normal(x * _per_channel(new_std) + _per_channel(new_mean), mean, std)
+    yield "the order: undo with · std first, then + mean.", _normal((x + _per_channel(mean)) * _per_channel(std), new_mean, new_std)
+    yield "undoing (p − mean) / std: it is x · std + mean.", _normal(x * _per_channel(std) - _per_channel(mean), new_mean, new_std)
+    yield "the new mean: subtract it before you divide.", pixels / _per_channel(new_std) - _per_channel(new_mean)
+    yield "the old mean: add it back before you subtract the new one.", _normal(x * _per_channel(std), new_mean, new_std)
+    if x.shape[-1] == len(mean) and len(mean) > 1:
+        yield "the dimension: channels are dimension 1; view(-1, 1, 1) puts the numbers there.", (x * std + mean - new_mean) / new_std
+
+
+def fitting_weights(function: Callable) -> None:
+    """``function(state, saved)`` is (the saved tensors that fit, the names in state that get none)."""
+    generator = Generator().manual_seed(12)
+
+    def random(**shapes: tuple[int, ...]) -> dict[str, Tensor]:
+        return {name.replace("_", "."): torch.randn(shape, generator=generator) for name, shape in shapes.items()}
+
+    cases = {
+        "another number of classes": (random(conv=(4, 3, 3, 3), fc_weight=(5, 8), fc_bias=(5,)), random(conv=(4, 3, 3, 3), fc_weight=(10, 8), fc_bias=(10,))),
+        "the same network": (random(a=(2, 2), b=(2,)), random(a=(2, 2), b=(2,))),
+        "another network": (random(a=(2, 2), b=(2,)), random(c=(2, 2), d=(2,))),
+        "a layer more in the file": (random(b=(3,), a=(2, 2)), random(a=(2, 2), b=(3,), z=(1,))),
+        "equal sizes in another shape": (random(a=(2, 6), b=(3,)), random(a=(6, 2), b=(3,))),
+        "a shape that would broadcast": (random(a=(2, 6)), random(a=(1, 6))),
+    }
+    for text, (state, saved) in cases.items():
+        fits = {name: saved[name] for name in state if name in saved and saved[name].shape == state[name].shape}
+        left = [name for name in state if name not in fits]
+        got = call(function, dict(state), dict(saved))
+        _compare_weights(got, fits, left, state, saved, f"fitting_weights for {text}")
+    passed("fitting_weights", f"{len(cases)} pairs of network and file agree")
+
+
+def _compare_weights(
+    got: Any, fits: dict[str, Tensor], left: list[str], state: dict[str, Tensor], saved: dict[str, Tensor], what: str
+) -> None:
+    if not isinstance(got, tuple) or len(got) != 2 or not isinstance(got[0], dict):
+        raise CheckFailed(f"{what}: expected a pair (dict, list), got {type(got).__name__}.\nLook at: return fits, left.")
+    loaded, missing = got[0], list(got[1])
+    if set(loaded) != set(fits):
+        more, fewer = sorted(set(loaded) - set(fits)), sorted(set(fits) - set(loaded))
+        hint = "the names and the shapes: both must agree."
+        if any(name not in state for name in more):
+            hint = "names of the file that the network does not have: they fit nowhere."
+        elif any(name in saved and saved[name].numel() == state[name].numel() for name in more):
+            hint = "the shape, not the number of values: a matrix and its transpose have equally many."
+        elif more:
+            hint = "the shape: a tensor of the right name and another shape does not fit."
+        raise CheckFailed(f"{what}: expected the entries {sorted(fits)}, got {sorted(loaded)} (too many: {more}, missing: {fewer}).\nLook at: {hint}")
+    for name, tensor in fits.items():
+        if loaded[name] is not tensor and not torch.equal(loaded[name], tensor):
+            raise CheckFailed(f"{what}: {name} is not the tensor of the file.\nLook at: take saved[name]; state[name] are the network's own random numbers.")
+    if sorted(missing) != sorted(left):
+        hint = "the names of the network that get nothing; they keep their random start."
+        if sorted(missing) == sorted(name for name in saved if name not in fits):
+            hint = "whose names: these are entries of the file that fit nowhere, and what matters are those of the network."
+        raise CheckFailed(f"{what}: expected {left} to be left over, got {missing}.\nLook at: {hint}")
+    if missing != left:
+        raise CheckFailed(f"{what}: expected the order of the network, {left}, got {missing}.\nLook at: go through state, not through saved or a set.")

@@ -1,0 +1,225 @@
+"""Checks of the exercises of lab 13, noisy labels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from math import isclose
+from typing import Any
+
+import torch
+from torch import Generator, Tensor
+
+from utils.course.checks.core import CheckFailed, call, expect_close, passed
+
+Slips = Iterator[tuple[str, Any]]  # where to look, and what somebody gets who should look there
+
+
+def group_noise(function: Callable) -> None:
+    """``function(groups, rate)`` is the transition matrix of noise that stays within groups of classes."""
+    cases = [
+        ([0, 0], 0.2), ([0, 0, 1, 1, 1], 0.3), ([0, 1, 0, 2, 1, 0], 0.45),
+        ([5, 5, 5, 5], 1.0), ([0, 1, 2], 0.3), ([0, 0, 1], 0.0),
+    ]
+    for groups, rate in cases:
+        want = _group_noise(groups, rate)
+        got = call(function, list(groups), rate)
+        hint = "for each class the rate, divided by the number of other classes in its group; what is left on the diagonal."
+        hint = next((look for look, slip in _group_slips(groups, rate) if _same(got, slip)), hint)
+        expect_close(got, want, what=f"group_noise({groups}, {rate})", look_at=hint)
+    passed("group_noise", f"{len(cases)} matrices agree, classes that are alone among them")
+
+
+def _group_noise(groups: Sequence[int], rate: float) -> Tensor:
+    matrix = torch.eye(len(groups), dtype=torch.float64)
+    for i, own in enumerate(groups):
+        others = [j for j, group in enumerate(groups) if group == own and j != i]
+        for j in others:
+            matrix[i, j] = rate / len(others)
+        if others:
+            matrix[i, i] = 1 - rate
+    return matrix
+
+
+def _group_slips(groups: Sequence[int], rate: float) -> Slips:
+    same = torch.tensor([[float(a == b) for b in groups] for a in groups], dtype=torch.float64)
+    eye = torch.eye(len(groups), dtype=torch.float64)
+    others = same - eye
+    size = others.sum(dim=1, keepdim=True)
+    each = rate * others / size.clamp_min(1)
+    redrawn = rate * same / same.sum(dim=1, keepdim=True)
+    yield "the true class: it may not be drawn again, only the other classes of the group.", redrawn + (1 - rate) * eye
+    yield "a class that is alone in its group: it keeps its label, its diagonal entry is 1.", each + (1 - rate) * eye
+    yield "a class that is alone in its group: the division by zero.", each / (size > 0) + torch.diag(1 - each.sum(dim=1))
+    yield "the rate: it is shared by the other classes of the group, not given to each of them.", rate * others + (1 - rate) * eye
+    yield "the rows: each is the distribution of one true class; this is the transpose.", _group_noise(groups, rate).T
+    yield "the diagonal: with probability 1 − rate the label stays.", each
+    count = max(len(groups) - 1, 1)
+    yield "the groups: the label may not leave the group of its class.", (1 - rate) * eye + rate / count * (1 - eye)
+
+
+def wrong_probability(function: Callable) -> None:
+    """``function(p, given, matrix)`` is the probability, by Bayes' rule, that each given label is wrong."""
+    generator = Generator().manual_seed(13)
+    cases = 6
+    for number in range(cases):
+        n, k = [(1, 2), (5, 3), (40, 10), (7, 4), (9, 2), (30, 6)][number]
+        p = torch.rand(n, k, generator=generator, dtype=torch.float64) + 0.01
+        p /= p.sum(dim=1, keepdim=True)
+        matrix = torch.rand(k, k, generator=generator, dtype=torch.float64) + 0.02
+        matrix += 2 * torch.eye(k, dtype=torch.float64)
+        matrix /= matrix.sum(dim=1, keepdim=True)
+        given = torch.randint(k, (n,), generator=generator)
+        want = _wrong_probability(p, given, matrix)
+        got = call(function, p, given, matrix)
+        hint = "p[n, j] · T[j, g] for each class j, with g the given label; divide by the sum over j; one minus the entry of g."
+        hint = next((look for look, slip in _bayes_slips(p, given, matrix) if _same(got, slip)), hint)
+        expect_close(got, want, what=f"wrong_probability of {n} examples and {k} classes", look_at=hint)
+    passed("wrong_probability", f"{cases} random cases agree")
+
+
+def _wrong_probability(p: Tensor, given: Tensor, matrix: Tensor) -> Tensor:
+    result = []
+    for row, g in zip(p, given.tolist(), strict=True):
+        weights = [float(row[j] * matrix[j, g]) for j in range(len(row))]
+        result.append(1 - weights[g] / sum(weights))
+    return torch.tensor(result, dtype=p.dtype)
+
+
+def _bayes_slips(p: Tensor, given: Tensor, matrix: Tensor) -> Slips:
+    right = _wrong_probability(p, given, matrix)
+    own = p.gather(1, given[:, None]).squeeze(1)
+    stays = matrix.diagonal()[given]
+    rows = p * matrix[given]
+    yield "the last step: this is the probability that the label is right; one minus it is asked for.", 1 - right
+    yield "the noise: this is 1 − p of the given class, as if the label told nothing.", 1 - own
+    yield "the picture: this is 1 − T[g, g], as if the probabilities told nothing.", 1 - stays
+    yield "the denominator: the sum over all classes j of p[n, j] · T[j, g].", 1 - own * stays
+    swapped = 1 - rows.gather(1, given[:, None]).squeeze(1) / rows.sum(dim=1)
+    yield "rows and columns of T: the given label is the column, T[j, g].", swapped
+
+
+def forget_report(function: Callable) -> None:
+    """``function(losses, wrong, forget_rate)``: precision, recall and loss of right labels when large losses are left out."""
+    generator = Generator().manual_seed(31)
+    cases = [(10, 0.3), (11, 0.3), (40, 0.25), (25, 0.5), (33, 0.1), (8, 0.0), (9, 0.04)]
+    names = ("precision", "recall", "share of right labels lost")
+    for n, rate in cases:
+        losses = torch.rand(n, generator=generator, dtype=torch.float64) * 3
+        wrong = torch.rand(n, generator=generator) < 0.35
+        wrong[:2] = torch.tensor([True, False])  # both kinds
+        want = _forget_report(losses, wrong, rate)
+        got = call(function, losses, wrong, rate)
+        what = f"forget_report of {n} examples at the rate {rate}"
+        if not isinstance(got, (tuple, list)) or len(got) != 3:
+            raise CheckFailed(f"{what}: expected three numbers, got {type(got).__name__}.\nLook at: the return value.")
+        numbers = [_number(value, f"{what}: {name}") for value, name in zip(got, names, strict=True)]
+        for name, value, right in zip(names, numbers, want, strict=True):
+            if not isclose(value, right, rel_tol=1e-6, abs_tol=1e-9):
+                hint = f"the two counts behind the {name}."
+                hint = next((look for look, slip in _report_slips(losses, wrong, rate) if _equal(numbers, slip)), hint)
+                raise CheckFailed(f"{what}: {name}: expected {right:.4g}, got {value:.4g}.\nLook at: {hint}")
+    passed("forget_report", f"{len(cases)} cases agree, one in which nothing is left out")
+
+
+def _counts(losses: Tensor, wrong: Tensor, kept: int, descending: bool = False) -> tuple[int, int, int, int]:
+    """Left out, wrong among them, wrong of all, right of all."""
+    out = sorted(range(len(losses)), key=lambda n: float(losses[n]), reverse=descending)[kept:]
+    return len(out), sum(bool(wrong[n]) for n in out), int(wrong.sum()), int((~wrong).sum())
+
+
+def _report(out: int, found: int, bad: int, good: int) -> tuple[float, float, float]:
+    return found / max(out, 1), found / bad, (out - found) / good
+
+
+def _forget_report(losses: Tensor, wrong: Tensor, rate: float) -> tuple[float, float, float]:
+    return _report(*_counts(losses, wrong, int((1 - rate) * len(losses))))
+
+
+def _report_slips(losses: Tensor, wrong: Tensor, rate: float) -> Slips:
+    n = len(losses)
+    kept = int((1 - rate) * n)
+    out, found, bad, good = _counts(losses, wrong, kept)
+    precision, recall, lost = _report(out, found, bad, good)
+    yield "the order: the largest losses are left out, not the smallest.", _report(*_counts(losses, wrong, kept, descending=True))
+    yield "who is judged: precision and recall are about the examples that are left out, not those that are kept.", (
+        (bad - found) / max(kept, 1), (bad - found) / bad, (kept - bad + found) / good,
+    )
+    yield "the order of the results: precision, recall, lost.", (recall, precision, lost)
+    yield "what is lost: a share of the rightly labelled examples, not of those left out.", (precision, recall, (out - found) / max(out, 1))
+    yield "what is lost: a share of the rightly labelled examples, not of all.", (precision, recall, (out - found) / n)
+    yield "the precision: a share of those left out, not of all.", (found / n, recall, lost)
+    for other in {round((1 - rate) * n), n - int(rate * n), kept + 1, max(kept - 1, 0)} - {kept}:
+        yield "how many are kept: int((1 − forget_rate) · N), rounded down.", _report(*_counts(losses, wrong, other))
+
+
+def prune_by_class(function: Callable) -> None:
+    """``function(labels, p, joint)`` marks of each given label the least probable examples, as many as stand off the diagonal."""
+    generator = Generator().manual_seed(17)
+    cases = [(12, 2), (40, 3), (90, 5), (30, 4)]
+    for n, k in cases:
+        labels = torch.arange(n) % k
+        labels = labels[torch.randperm(n, generator=generator)]
+        p = torch.rand(n, k, generator=generator, dtype=torch.float64) + 0.01
+        p /= p.sum(dim=1, keepdim=True)
+        joint = torch.randint(0, max(2, n // (k * k)), (k, k), generator=generator)
+        joint[0] = torch.tensor([4] + [0] * (k - 1))  # nothing to remove in the first class
+        joint[1, 0] += 1
+        want = _prune(labels, p, joint)
+        got = call(function, labels, p, joint)
+        what = f"prune_by_class of {n} examples and {k} classes"
+        if not isinstance(got, Tensor) or got.dtype != torch.bool or got.shape != (n,):
+            came = f"{got.dtype} {list(got.shape)}" if isinstance(got, Tensor) else type(got).__name__
+            raise CheckFailed(f"{what}: expected a bool tensor [{n}], got {came}.\nLook at: the return value.")
+        if not torch.equal(got, want):
+            hint = "for each label i: its examples, sorted by p[:, i], the first of them, as many as row i of the joint has off the diagonal."
+            hint = next((look for look, slip in _prune_slips(labels, p, joint) if torch.equal(got, slip)), hint)
+            raise CheckFailed(
+                f"{what}: {int((got != want).sum())} examples are judged differently; expected {int(want.sum())} suspects, got {int(got.sum())}.\n"
+                f"Look at: {hint}"
+            )
+    passed("prune_by_class", f"{len(cases)} random cases agree")
+
+
+def _prune(
+    labels: Tensor, p: Tensor, joint: Tensor, *, columns: bool = False, diagonal: bool = False, descending: bool = False
+) -> Tensor:
+    counts = joint.sum(dim=0 if columns else 1) - (0 if diagonal else joint.diagonal())
+    suspects = torch.zeros(len(labels), dtype=torch.bool)
+    for i, count in enumerate(counts.tolist()):
+        members = [n for n in range(len(labels)) if labels[n] == i]
+        members.sort(key=lambda n: float(p[n, i]), reverse=descending)
+        suspects[members[:count]] = True
+    return suspects
+
+
+def _prune_slips(labels: Tensor, p: Tensor, joint: Tensor) -> Slips:
+    yield "rows and columns of the joint: given labels are rows, so the counts are sums over a row.", _prune(labels, p, joint, columns=True)
+    yield "the diagonal: it counts labels that look right, and is no part of what is removed.", _prune(labels, p, joint, diagonal=True)
+    yield "the order: the least probable ones first.", _prune(labels, p, joint, descending=True)
+    own = p.gather(1, labels[:, None]).squeeze(1)
+    everywhere = torch.zeros(len(labels), dtype=torch.bool)
+    everywhere[own.argsort()[: int(joint.sum() - joint.diagonal().sum())]] = True
+    yield "class by class: each label has its own count; this takes the least probable of all.", everywhere
+    yield "the counts: this calls every label wrong that is not the most probable class.", p.argmax(dim=1) != labels
+
+
+def _number(value: Any, what: str) -> float:
+    """``value`` as a float; ``CheckFailed`` if it is not one number."""
+    if isinstance(value, Tensor) and value.numel() == 1:
+        return float(value)
+    if isinstance(value, (int, float)):
+        return float(value)
+    try:
+        return float(value.item())  # a number of numpy
+    except (AttributeError, ValueError):
+        raise CheckFailed(f"{what}: expected a number, got {type(value).__name__}.\nLook at: the return value.") from None
+
+
+def _same(got: Any, slip: Tensor) -> bool:
+    if not isinstance(got, Tensor) or got.shape != slip.shape:
+        return False
+    return torch.allclose(got.double(), slip.double(), atol=1e-6, equal_nan=True)
+
+
+def _equal(numbers: Sequence[float], slip: Sequence[float]) -> bool:
+    return all(isclose(a, b, rel_tol=1e-6, abs_tol=1e-9) for a, b in zip(numbers, slip, strict=True))

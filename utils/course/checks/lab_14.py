@@ -1,0 +1,279 @@
+"""Checks of the exercises of lab 14, contrastive learning."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Generator, Tensor
+
+from utils.course.checks.core import CheckFailed, call, expect_close, expect_equal, passed
+from utils.training.losses import supervised_contrastive_loss
+
+Slips = Iterator[tuple[str, Tensor]]  # where to look, and what somebody gets who should look there
+
+
+def nt_xent(function: Callable) -> None:
+    """``function(first [N, D], second [N, D], temperature)`` is the loss of SimCLR of two views of N pictures."""
+    generator = Generator().manual_seed(14)
+    for pictures, features, temperature in ((2, 2, 0.5), (3, 4, 1.0), (8, 5, 0.2), (5, 16, 0.07)):
+        first, second = (3 * torch.randn(pictures, features, generator=generator) for _ in range(2))
+        want = supervised_contrastive_loss(torch.stack([first, second], dim=1), None, temperature)
+        got = _scalar("nt_xent", call(function, first, second, temperature))
+        hint = _hint(
+            got, _nt_xent_slips(first, second, temperature),
+            "one cross-entropy over the 2N − 1 others of each of the 2N vectors.",
+        )
+        expect_close(
+            got, want.double(),
+            what=f"nt_xent of {pictures} pictures, {features} features, τ = {temperature}", look_at=hint,
+        )
+    first, second = (torch.randn(4, 3, generator=generator) for _ in range(2))
+    small = 0.002  # exp(1/0.002) is infinite
+    want = supervised_contrastive_loss(torch.stack([first, second], dim=1), None, small)
+    got = _scalar("nt_xent", call(function, first, second, small))
+    expect_close(
+        got, want.double(),
+        what=f"nt_xent at τ = {small}",
+        look_at="overflow: use F.cross_entropy or torch.logsumexp, not exp.", rtol=1e-3,
+    )
+    passed("nt_xent", "four batches agree, and one at a temperature where exp overflows")
+
+
+def _similarity(first: Tensor, second: Tensor, normalize: bool = True) -> Tensor:
+    z = torch.cat([first, second])
+    z = F.normalize(z, dim=1) if normalize else z
+    return z @ z.T
+
+
+def _nt_xent_slips(first: Tensor, second: Tensor, temperature: float) -> Slips:
+    N = len(first)
+    myself = torch.eye(2 * N, dtype=torch.bool)
+    partner = (torch.arange(2 * N) + N) % (2 * N)
+
+    def loss(similarity: Tensor, factor: float = 1 / temperature, mask: Tensor = myself) -> Tensor:
+        return F.cross_entropy((similarity * factor).masked_fill(mask, -torch.inf), partner)
+
+    s = _similarity(first, second)
+    right = loss(s)
+    yield (
+        "the length of the vectors: the similarity is a cosine.",
+        loss(_similarity(first, second, normalize=False)),
+    )
+    yield (
+        "the vector itself: it is no negative of its own, so it does not stand in the sum.",
+        loss(s, mask=torch.zeros_like(myself)),
+    )
+    yield "the temperature: similarities are divided by it.", loss(s, temperature)
+    yield "the temperature: it is missing.", loss(s, 1.0)
+    yield "the mean: over the 2N anchors; this is the sum.", right * 2 * N
+    yield "the mean: over the 2N anchors; this divides by N.", right * 2
+    yield "the sign: −log of the share.", -right
+    across = F.normalize(first, dim=1) @ F.normalize(second, dim=1).T / temperature
+    rows, columns = F.cross_entropy(across, torch.arange(N)), F.cross_entropy(across.T, torch.arange(N))
+    yield "the negatives: the other pictures' views of the same side count too.", rows
+    yield "the negatives: the other pictures' views of the same side count too.", (rows + columns) / 2
+    half = F.cross_entropy((s / temperature).masked_fill(myself, -torch.inf)[:N], partner[:N])
+    yield "the anchors: the second views are anchors as well.", half
+    negatives = myself.clone()
+    negatives[torch.arange(2 * N), partner] = True
+    positive = s[torch.arange(2 * N), partner] / temperature
+    yield (
+        "the sum: the positive stands in it too.",
+        (torch.logsumexp((s / temperature).masked_fill(negatives, -torch.inf), dim=1) - positive).mean(),
+    )
+
+
+def pulls_inside(function: Callable) -> None:
+    """``function(similarity [A], positive bool [A], temperature)`` is the derivative of L_in of an anchor by each
+    similarity.
+    """
+    generator = Generator().manual_seed(14)
+    for others, positives, temperature in ((3, 1, 1.0), (6, 2, 0.5), (9, 4, 0.2), (5, 5, 0.7)):
+        similarity = 2 * torch.rand(others, generator=generator) - 1
+        positive = torch.arange(others) < positives
+        leaf = similarity.clone().requires_grad_()
+        shares = torch.softmax(leaf / temperature, dim=0)
+        (want,) = torch.autograd.grad(-torch.log(shares[positive].sum() / positives), leaf)
+        got = call(function, similarity, positive, temperature)
+        hint = _hint(
+            got, _pull_slips(similarity, positive, temperature, want),
+            "p for a negative, p − p/q for a positive, both divided by τ.",
+        )
+        what = f"pulls_inside for {others} others, {positives} of them positives, τ = {temperature}"
+        expect_close(got, want, what=what, look_at=hint)
+    passed("pulls_inside", "four anchors agree with autograd")
+
+
+def _pull_slips(similarity: Tensor, positive: Tensor, temperature: float, want: Tensor) -> Slips:
+    p = torch.softmax(similarity / temperature, dim=0)
+    q = p[positive].sum()
+    number = positive.sum()
+    yield "the factor 1/τ: the similarity is divided by it before anything else.", want * temperature
+    yield "the form: this is the derivative of L_out.", torch.where(positive, p - 1 / number, p) / temperature
+    yield "the sign: the derivative, not the direction of descent.", -want
+    yield (
+        "q: the sum of the shares of the positives, not their mean.",
+        torch.where(positive, p - p * number / q, p) / temperature,
+    )
+    yield (
+        "the positives: they stand in the denominator as well, which adds p.",
+        torch.where(positive, -p / q, p) / temperature,
+    )
+    yield "the positives: the logarithm pulls at them with p/q.", p / temperature
+    plain = torch.softmax(similarity, dim=0)
+    yield (
+        "the shares: the softmax is of similarity/τ.",
+        torch.where(positive, plain - plain / plain[positive].sum(), plain) / temperature,
+    )
+
+
+def alignment_uniformity(function: Callable) -> None:
+    """``function(first [N, D], second [N, D])`` is (alignment, uniformity) of unit vectors, uniformity over the
+    first.
+    """
+    generator = Generator().manual_seed(14)
+    for pictures, features in ((2, 2), (4, 3), (9, 8)):
+        both = F.normalize(torch.randn(2, pictures, features, generator=generator), dim=2)
+        first, second = both[0], both[1]
+        got = call(function, first, second)
+        if not isinstance(got, tuple | list) or len(got) != 2:
+            raise CheckFailed(
+                f"alignment_uniformity: expected two numbers, got {got!r}.\nLook at: return alignment, uniformity."
+            )
+        pairs = torch.combinations(torch.arange(pictures))
+        squares = (first[pairs[:, 0]] - first[pairs[:, 1]]).double().square().sum(dim=1)
+        distance = (first - second).double().square().sum(dim=1)
+        alignment, uniformity = (_scalar("alignment_uniformity", value) for value in got)
+        what = f"{pictures} pictures, {features} features"
+        hint = _hint(
+            alignment, _alignment_slips(first, second, distance),
+            "the mean over the pictures of ‖first − second‖².",
+        )
+        expect_close(alignment, distance.mean(), what=f"alignment of {what}", look_at=hint)
+        hint = _hint(
+            uniformity, _uniformity_slips(first, squares),
+            "the log of the mean of exp(−2 ‖a − b‖²) over pairs of different vectors.",
+        )
+        expect_close(
+            uniformity, (-2 * squares).exp().mean().log(),
+            what=f"uniformity of {what}", look_at=hint,
+        )
+    one = F.normalize(torch.ones(5, 3), dim=1)
+    collapsed = [_scalar("alignment_uniformity", value) for value in call(function, one, one)]
+    for value, what in zip(collapsed, ("alignment", "uniformity"), strict=True):
+        expect_close(
+            value, torch.zeros((), dtype=torch.float64),
+            what=f"{what} of a collapsed embedding", look_at="all distances are 0.",
+        )
+    passed("alignment_uniformity", "three sets of vectors agree, and a collapsed embedding has 0 and 0")
+
+
+def _alignment_slips(first: Tensor, second: Tensor, distance: Tensor) -> Slips:
+    yield "the square: the squared distance, not the distance.", distance.sqrt().mean()
+    yield "the mean: over the pictures; this is the sum.", distance.sum()
+    yield "the sum over the features: this is their mean.", distance.mean() / first.shape[1]
+    yield "the distance: this is the cosine similarity.", (first * second).double().sum(dim=1).mean()
+
+
+def _uniformity_slips(first: Tensor, squares: Tensor) -> Slips:
+    kernel = (-2 * squares).exp()
+    N = len(first)
+    yield "the pairs: a vector and itself are no pair.", ((2 * kernel.sum() + N) / N**2).log()
+    yield "the order: the log of the mean, not the mean of the logs.", (-2 * squares).mean()
+    yield "the factor 2: it is missing.", (-squares).exp().mean().log()
+    yield "the logarithm: it is missing.", kernel.mean()
+    yield "the sign in the exponent: far apart is good, exp(−2 d²).", (2 * squares).exp().mean().log()
+    yield "the square: the squared distance, not the distance.", (-2 * squares.sqrt()).exp().mean().log()
+    yield "the mean: over the pairs; this is the sum.", kernel.sum().log()
+
+
+def effective_negatives(function: Callable) -> None:
+    """``function(similarity [M], temperature)`` is exp of the entropy of the shares of M negatives."""
+    generator = Generator().manual_seed(14)
+    for number, temperature in ((2, 1.0), (5, 0.5), (40, 0.1), (40, 0.02)):
+        similarity = 2 * torch.rand(number, generator=generator) - 1
+        shares = torch.softmax(similarity.double() / temperature, dim=0)
+        want = torch.special.entr(shares).sum().exp()
+        got = _scalar("effective_negatives", call(function, similarity, temperature))
+        hint = _hint(
+            got, _effective_slips(similarity.double(), temperature, want),
+            "shares by softmax, their entropy −Σ w ln w, and exp of that.",
+        )
+        expect_close(
+            got, want,
+            what=f"effective_negatives of {number} negatives at τ = {temperature}", look_at=hint, rtol=1e-3,
+        )
+    got = _scalar("effective_negatives", call(function, torch.zeros(7), 0.3))
+    expect_close(
+        got, torch.tensor(7.0).double(),
+        what="effective_negatives of 7 equal similarities", look_at="equal shares count fully: 7.",
+    )
+    got = _scalar("effective_negatives", call(function, torch.tensor([1.0, -1.0, -1.0]), 0.005))
+    look_at = "a share of 0: 0 · ln 0 is 0 and not nan (torch.special.entr, or log_softmax)."
+    expect_close(
+        got, torch.tensor(1.0).double(),
+        what="effective_negatives of one near and two far negatives at τ = 0.005", look_at=look_at,
+    )
+    passed("effective_negatives", "four sets agree; equal negatives all count, at a small τ a near one alone")
+
+
+def _effective_slips(similarity: Tensor, temperature: float, want: Tensor) -> Slips:
+    shares = torch.softmax(similarity / temperature, dim=0)
+    yield "the exponential of the entropy: it is missing.", want.log()
+    yield "the sign: the entropy is −Σ w ln w.", 1 / want
+    yield (
+        "the temperature: similarities are divided by it.",
+        torch.special.entr(torch.softmax(similarity * temperature, dim=0)).sum().exp(),
+    )
+    yield "the temperature: it is missing.", torch.special.entr(torch.softmax(similarity, dim=0)).sum().exp()
+    yield "the entropy, a sum: this is the mean.", torch.special.entr(shares).mean().exp()
+    yield (
+        "the logarithm: natural, since exp undoes it.",
+        (torch.special.entr(shares).sum() / math.log(2)).exp(),
+    )
+    yield "the entropy: this is 1/Σ w², another count.", 1 / shares.square().sum()
+
+
+def batch_with_company(function: Callable) -> None:
+    """``function(classes, probability)`` is the smallest batch in which an anchor has company that often."""
+    cases = ((2, 0.6), (2, 0.8), (10, 0.5), (10, 0.95), (100, 0.95), (100, 0.5), (1000, 0.9), (1, 0.99))
+    for classes, probability in cases:
+        want = 2
+        while 1 - (1 - 1 / classes) ** (want - 1) < probability:
+            want += 1
+        got = call(function, classes, probability)
+        if isinstance(got, Tensor) and got.numel() == 1:
+            got = got.item()
+        hints = {
+            want - 1: "the anchor itself: only N − 1 pictures can be company.",
+            want + 1: "the smallest: one picture fewer would do.",
+        }
+        hint = hints.get(got, "1 − (1 − 1/K)^(N − 1) must reach the probability; solve for N, and round up.")
+        expect_equal(got, want, what=f"batch_with_company({classes}, {probability})", look_at=hint)
+    passed("batch_with_company", f"{len(cases)} cases agree")
+
+
+def _scalar(name: str, value: Any) -> Tensor:
+    """A number of any kind as float64 without dimensions."""
+    if isinstance(value, Tensor) and value.numel() == 1:
+        return value.detach().double().reshape(())
+    try:
+        return torch.tensor(float(value), dtype=torch.float64)
+    except (TypeError, ValueError, RuntimeError):
+        came = f"a tensor of shape {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
+        raise CheckFailed(f"{name}: expected a number, got {came}.\nLook at: what is returned.") from None
+
+
+def _hint(got: Any, slips: Slips, otherwise: str) -> str:
+    """The first slip that gives what came."""
+    if not isinstance(got, Tensor):
+        return otherwise
+    got = got.detach()
+    for text, slip in slips:
+        if slip.shape == got.shape and torch.allclose(got.to(slip.dtype), slip, atol=1e-5, rtol=1e-4):
+            return text
+    return otherwise
