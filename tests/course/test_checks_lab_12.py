@@ -1,10 +1,9 @@
 """Lab 12's checks: right answers pass, each common slip fails with a message that names it, stubs fail."""
 
-import pytest
 import torch
 
+from tests.course.exercise_checks import proofs
 from utils.course.checks import lab_12 as check
-from utils.course.checks.core import CheckFailed
 from utils.models.heads import parameter_groups
 
 NAMES = ["training_mode", "two_speeds", "speed_up", "renormalise", "fitting_weights"]
@@ -143,26 +142,11 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_a_right_answer_passes_and_says_so(name, capsys):
-    getattr(check, name)(globals()[name])
-    assert capsys.readouterr().out.startswith(f"✓ {name}: ")
-
-
-@pytest.mark.parametrize(("name", "slip", "message"), WRONG, ids=[f"{name}: {message}" for name, _, message in WRONG])
-def test_a_common_slip_is_named(name, slip, message):
-    with pytest.raises(CheckFailed) as failure:
-        getattr(check, name)(slip)
-    assert message in str(failure.value)
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_the_stub_fails_and_is_called_unwritten(name):
-    def stub(*_):
-        raise NotImplementedError
-
-    with pytest.raises(CheckFailed, match="not written yet"):
-        getattr(check, name)(stub)
+(
+    test_a_right_answer_passes_and_says_so,
+    test_a_common_slip_is_named,
+    test_the_stub_fails_and_is_called_unwritten,
+) = proofs(check, {name: globals()[name] for name in NAMES}, WRONG)
 
 
 def test_an_empty_group_of_ones_own_is_allowed():
