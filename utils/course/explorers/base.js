@@ -164,15 +164,15 @@ function toggle(label, value, change) {
   };
 }
 
-// A slider over places in reading order: left and right move by one, down and up by a row of rowLength() places.
-function slider(label, value, change, rowLength = () => 1) {
+// A slider. With rowLength it goes over places in reading order: left and right move by one, down and up by a row of rowLength() places.
+function slider(label, value, change, rowLength = null) {
   const bar = html("input", {
     type: "range",
     min: 0,
     step: 1,
     oninput: () => change(Number(bar.value)),
     onkeydown: (event) => {
-      if (event.key !== "ArrowUp" && event.key !== "ArrowDown") return;
+      if (rowLength === null || (event.key !== "ArrowUp" && event.key !== "ArrowDown")) return;
       event.preventDefault();
       const target = Number(bar.value) + (event.key === "ArrowDown" ? rowLength() : -rowLength());
       if (target >= 0 && target <= Number(bar.max)) {

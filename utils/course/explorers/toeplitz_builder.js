@@ -102,10 +102,16 @@ function build(ui, data) {
       state.transposed = value;
     }),
   );
-  const bar = slider("Row of the matrix", 0, (value) => {
-    state.row[state.mode] = value;
-    ui.draw();
-  });
+  const downIsTheNextRow = () => 1;
+  const bar = slider(
+    "Row of the matrix",
+    0,
+    (value) => {
+      state.row[state.mode] = value;
+      ui.draw();
+    },
+    downIsTheNextRow,
+  );
 
   function controls() {
     const own = state[state.mode],
