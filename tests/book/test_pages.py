@@ -101,6 +101,13 @@ def test_figures_keep_their_proportions_on_a_phone(visit, name):
 
 
 @pytest.mark.parametrize("name", PAGES)
+def test_no_table_is_left_as_text(visit, name):
+    page = visit(name)
+    left = page.evaluate("() => [...document.querySelectorAll('article p')].map(p => p.textContent.trim()).filter(t => t.startsWith('|'))")
+    assert left == []
+
+
+@pytest.mark.parametrize("name", PAGES)
 def test_every_picture_has_a_text(visit, name):
     page = visit(name)
     bare = page.evaluate(

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Generator, Tensor
 
-from utils.course.checks.core import CheckFailed, call, expect_close, passed
+from utils.course.checks.core import CheckFailed, Slips, call, expect_close, hint_for, passed
 
 RULES = ("gradient", "deconvnet", "guided")
-Slips = Iterator[tuple[str, Tensor]]  # where to look, and what somebody gets who should look there
 
 
 def grey_share(function: Callable) -> None:
@@ -22,7 +21,7 @@ def grey_share(function: Callable) -> None:
         weight = torch.randn(filters, channels, side, side, generator=generator)
         want = _grey_share(weight)
         got = call(function, weight)
-        hint = _hint(got, _grey_slips(weight, want), "the mean over the channels at each place, its squares, times C.")
+        hint = hint_for(got, _grey_slips(weight, want), "the mean over the channels at each place, its squares, times C.")
         expect_close(got, want, what=f"grey_share of weights {list(weight.shape)}", look_at=hint)
     grey = torch.randn(2, 1, 5, 5, generator=generator).expand(2, 3, 5, 5)
     expect_close(call(function, grey), torch.ones(2), what="grey_share of two grey filters", look_at="a grey filter is all grey: 1.")
@@ -60,7 +59,7 @@ def send_back(function: Callable) -> None:
         for rule in RULES:
             want = _sent_back(x, w1, w2, g, rule)
             got = call(function, x, w1, w2, g, rule)
-            hint = _hint(got, _rule_slips(x, w1, w2, g, rule), "the table of the three rules, at both ReLUs, and the transposes in between.")
+            hint = hint_for(got, _rule_slips(x, w1, w2, g, rule), "the table of the three rules, at both ReLUs, and the transposes in between.")
             what = f"send_back for x [{size}], w1 [{hidden}, {size}], w2 [{out}, {hidden}], rule {rule!r}"
             expect_close(got, want, what=what, look_at=hint)
     passed("send_back", "five networks and three rules agree")
@@ -119,7 +118,7 @@ def class_activation_map(function: Callable) -> None:
         (slopes,) = torch.autograd.grad(scores.gather(1, target[:, None]).sum(), leaf)
         want = torch.relu((slopes.mean(dim=(2, 3), keepdim=True) * maps).sum(dim=1))
         got = call(function, maps, weight, target)
-        hint = _hint(got, _cam_slips(maps, weight, target, want), "α_k = w_ck / (h·w); the sum over k of α_k times map k; the maximum with 0.")
+        hint = hint_for(got, _cam_slips(maps, weight, target, want), "α_k = w_ck / (h·w); the sum over k of α_k times map k; the maximum with 0.")
         what = f"class_activation_map for maps {list(maps.shape)}, {classes} classes"
         expect_close(got, want, what=what, look_at=hint, atol=1e-6)
     passed("class_activation_map", "four sets of maps agree with Grad-CAM by autograd")
@@ -154,7 +153,7 @@ def integrated_gradients(function: Callable) -> None:
 
         want = _integrated(gradient, x, baseline, [(j + 0.5) / steps for j in range(steps)])
         got = call(function, gradient, x, baseline, steps)
-        hint = _hint(got, _path_slips(gradient, x, baseline, steps, want), "the points baseline + (j − ½)/n · (x − baseline), j from 1 to n.")
+        hint = hint_for(got, _path_slips(gradient, x, baseline, steps, want), "the points baseline + (j − ½)/n · (x − baseline), j from 1 to n.")
         expect_close(got, want, what=f"integrated_gradients for x {list(shape)}, {steps} steps", look_at=hint)
     x, baseline = torch.randn(5, generator=generator), torch.randn(5, generator=generator)
     total = call(function, lambda point: 2 * point, x, baseline, 7).sum()
@@ -194,7 +193,7 @@ def spearman(function: Callable) -> None:
         a, b = (torch.randperm(size, generator=generator).reshape(shape).float() ** 3 for _ in range(2))
         want = _pearson(_ranks(a), _ranks(b))
         got = _as_number(call(function, a, b))
-        hint = _hint(got, _rank_slips(a, b), "ranks by argsort of argsort, then Pearson's correlation of the ranks.")
+        hint = hint_for(got, _rank_slips(a, b), "ranks by argsort of argsort, then Pearson's correlation of the ranks.")
         expect_close(got, want, what=f"spearman of two maps {list(shape)}", look_at=hint, atol=1e-5)
     a = torch.rand(5, 5, generator=generator)
     for other, want, words in ((a**3, 1.0, "its cube"), (-a, -1.0, "its negative")):
@@ -239,14 +238,3 @@ def _rank_slips(a: Tensor, b: Tensor) -> Slips:
     centred = (x - x.mean()) * (y - y.mean())
     yield "the denominator: the standard deviations of both.", centred.mean()
     yield "the denominator: the standard deviations of both.", centred.sum()
-
-
-def _hint(got: Any, slips: Slips, otherwise: str) -> str:
-    """The first slip that gives what came."""
-    if not isinstance(got, Tensor):
-        return otherwise
-    got = got.detach()
-    for text, slip in slips:
-        if slip.shape == got.shape and torch.allclose(got.to(slip.dtype), slip, atol=1e-5, rtol=1e-4):
-            return text
-    return otherwise

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
-from utils.course.checks.core import CheckFailed, call, expect_close, expect_equal, passed
+from utils.course.checks.core import CheckFailed, Slips, call, expect_close, expect_equal, hint_for, passed
 from utils.training.losses import supervised_contrastive_loss
 
-Slips = Iterator[tuple[str, Tensor]]  # where to look, and what somebody gets who should look there
 
 
 def nt_xent(function: Callable) -> None:
@@ -23,7 +22,7 @@ def nt_xent(function: Callable) -> None:
         first, second = (3 * torch.randn(pictures, features, generator=generator) for _ in range(2))
         want = supervised_contrastive_loss(torch.stack([first, second], dim=1), None, temperature)
         got = _scalar("nt_xent", call(function, first, second, temperature))
-        hint = _hint(
+        hint = hint_for(
             got, _nt_xent_slips(first, second, temperature),
             "one cross-entropy over the 2N − 1 others of each of the 2N vectors.",
         )
@@ -99,7 +98,7 @@ def pulls_inside(function: Callable) -> None:
         shares = torch.softmax(leaf / temperature, dim=0)
         (want,) = torch.autograd.grad(-torch.log(shares[positive].sum() / positives), leaf)
         got = call(function, similarity, positive, temperature)
-        hint = _hint(
+        hint = hint_for(
             got, _pull_slips(similarity, positive, temperature, want),
             "p for a negative, p − p/q for a positive, both divided by τ.",
         )
@@ -149,12 +148,12 @@ def alignment_uniformity(function: Callable) -> None:
         distance = (first - second).double().square().sum(dim=1)
         alignment, uniformity = (_scalar("alignment_uniformity", value) for value in got)
         what = f"{pictures} pictures, {features} features"
-        hint = _hint(
+        hint = hint_for(
             alignment, _alignment_slips(first, second, distance),
             "the mean over the pictures of ‖first − second‖².",
         )
         expect_close(alignment, distance.mean(), what=f"alignment of {what}", look_at=hint)
-        hint = _hint(
+        hint = hint_for(
             uniformity, _uniformity_slips(first, squares),
             "the log of the mean of exp(−2 ‖a − b‖²) over pairs of different vectors.",
         )
@@ -199,7 +198,7 @@ def effective_negatives(function: Callable) -> None:
         shares = torch.softmax(similarity.double() / temperature, dim=0)
         want = torch.special.entr(shares).sum().exp()
         got = _scalar("effective_negatives", call(function, similarity, temperature))
-        hint = _hint(
+        hint = hint_for(
             got, _effective_slips(similarity.double(), temperature, want),
             "shares by softmax, their entropy −Σ w ln w, and exp of that.",
         )
@@ -266,14 +265,3 @@ def _scalar(name: str, value: Any) -> Tensor:
     except (TypeError, ValueError, RuntimeError):
         came = f"a tensor of shape {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
         raise CheckFailed(f"{name}: expected a number, got {came}.\nLook at: what is returned.") from None
-
-
-def _hint(got: Any, slips: Slips, otherwise: str) -> str:
-    """The first slip that gives what came."""
-    if not isinstance(got, Tensor):
-        return otherwise
-    got = got.detach()
-    for text, slip in slips:
-        if slip.shape == got.shape and torch.allclose(got.to(slip.dtype), slip, atol=1e-5, rtol=1e-4):
-            return text
-    return otherwise
