@@ -106,8 +106,8 @@ def results(experiment: str, profile: str | None = None, folder: Path | None = N
     found = {name: paths for name, paths in found.items() if paths}
     if not found:
         raise FileNotFoundError(
-            f"no recorded {f'{profile} ' if profile else ''}runs of {experiment}; make them with: "
-            f"python -m utils.experiments run {experiment} --profile {profile or 'quick'}"
+            f"no recorded {f'{profile} ' if profile else ''}runs of {experiment}; make them with "
+            f"`python -m utils.experiments run {experiment} --profile {profile or 'quick'}`"
         )
     profile, paths = next(iter(found.items()))
     runs = sorted((records.read(path) for path in paths), key=lambda run: (order.index(run["configuration"]["label"]), run["seed"]))
