@@ -1,12 +1,17 @@
 """What the tests of all explorers do with a page: make it, walk through it by keyboard, measure it, judge it."""
 
 import json
+from collections.abc import Callable, Iterable
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Locator, Page
+
+from utils.course.explorers import Explorer
 
 browser_test = pytest.mark.browser
-DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
+DESKTOP = {"width": 1280, "height": 900}
+PHONES = (390, 320)  # pixels; 320 is what WCAG 2.2 asks for (reflow)
 CONTROLS = "button:visible, select:visible, input:not([type=radio]):visible, fieldset:has([type=radio]):visible"
 RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
 MARGIN = 8  # pixels that stay free at the right
@@ -63,3 +68,50 @@ def assert_accessible(page):
     page.add_style_tag(content="@media (prefers-color-scheme: dark) { body { background: #14181e; color: #fff; } }")
     results = Axe().run(page, options=RULES)
     assert results.violations_count == 0, results.generate_report()
+
+def manners(
+    examples: dict[str, Callable[[], Explorer]],
+    extreme: dict[str, Callable[[], Explorer]] | None = None,
+    steps: Callable[[Locator, str], object] | None = None,
+) -> tuple[Callable, ...]:
+    """Four tests for the test file of an explorer: no addresses in it, its controls by keyboard, its width on a phone, accessibility.
+
+    ``examples``: name → a function that makes an explorer. ``extreme``: more of them, which only have to fit a phone. ``steps``: what a
+    reader may do with one (its element, its name), after which it must still fit and be accessible.
+    """
+    all_of_them = examples | (extreme or {})
+
+    def take_steps(page: Page, names: Iterable[str]) -> None:
+        if steps is not None:
+            for host, name in zip(page.locator(".cnnlab-explorer").all(), names, strict=True):
+                steps(host, name)
+
+    @pytest.mark.parametrize("name", examples)
+    def no_addresses(name):
+        html = examples[name]()._repr_html_().replace("http://www.w3.org/2000/svg", "")
+        assert [word for word in ("https://", "http://", "//cdn") if word in html] == []
+
+    @browser_test
+    @pytest.mark.parametrize("name", examples)
+    def reached_by_tab(show, name):
+        outlines, expected = outlines_by_tab(show(examples[name]()))
+        assert outlines == ["solid"] * expected and expected > 0
+
+    @browser_test
+    @pytest.mark.parametrize("width", PHONES)
+    @pytest.mark.parametrize("name", all_of_them)
+    def fits_a_phone(show, name, width):
+        page = show(all_of_them[name](), viewport={"width": width, "height": 844})
+        assert overflow(page) == [0, 0]
+        take_steps(page, [name])
+        assert overflow(page) == [0, 0]
+
+    @browser_test
+    @pytest.mark.parametrize("scheme", ["light", "dark"])
+    def accessible(show, scheme):
+        page = show(*(make() for make in examples.values()), scheme=scheme)
+        assert page.locator(".cnnlab-explorer[data-ready]").count() == len(examples)
+        take_steps(page, examples)
+        assert_accessible(page)
+
+    return no_addresses, reached_by_tab, fits_a_phone, accessible

@@ -8,14 +8,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from tests.course.explorer_page import (
-    PHONE,
-    assert_accessible,
-    browser_test,
-    outlines_by_tab,
-    overflow,
-    read,
-)
+from tests.course.explorer_page import browser_test, manners, read
 from utils.course.explorers import attention_explorer
 from utils.course.explorers.attention import BLUR
 
@@ -76,11 +69,6 @@ def test_tensors_are_taken_and_floats_become_bytes():
     pair = (torch.ones(1, 4, 2, requires_grad=True), torch.ones(1, 4, 2))
     data = attention_explorer({"red": (picture, {"a": pair})}).data
     assert data["side"] == 2 and data["examples"][0]["pixels"] == [["ff0000"] * 4] * 4
-
-
-def test_html_holds_no_addresses():
-    html = explorer()._repr_html_().replace("http://www.w3.org/2000/svg", "")
-    assert not any(word in html for word in ("https://", "http://", "//cdn"))
 
 
 PAIR = (np.ones((1, 4, 2)), np.ones((1, 4, 2)))
@@ -199,18 +187,6 @@ def test_words_say_what_the_map_shows(show):
 
 
 @browser_test
-def test_every_control_is_reached_by_tab_and_shows_it(show):
-    outlines, expected_stops = outlines_by_tab(show(explorer()))
-    assert outlines == ["solid"] * expected_stops and expected_stops == 6
-
-
-@browser_test
-def test_nothing_overflows_on_a_phone(show):
-    wide = {"large": (np.zeros((3, 32, 32)), {"a": (np.ones((9, 256, 2)), np.ones((9, 256, 2)))})}
-    assert overflow(show(explorer(), attention_explorer(wide), viewport=PHONE)) == [0, 0]
-
-
-@browser_test
 def test_two_on_one_page_do_not_touch_each_other(show):
     hosts = show(explorer(), explorer()).locator(".cnnlab-explorer")
     query(hosts.nth(0), 1)
@@ -219,7 +195,13 @@ def test_two_on_one_page_do_not_touch_each_other(show):
     assert (read(hosts.nth(1), "query"), read(hosts.nth(1), "head")) == (10, 0)
 
 
-@browser_test
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_it_is_accessible(show, scheme):
-    assert_accessible(show(explorer(), scheme=scheme))
+def large():
+    return attention_explorer({"large": (np.zeros((3, 32, 32)), {"a": (np.ones((9, 256, 2)), np.ones((9, 256, 2)))})})
+
+
+(
+    test_html_holds_no_addresses,
+    test_every_control_is_reached_by_tab_and_shows_it,
+    test_nothing_overflows_on_a_phone,
+    test_it_is_accessible,
+) = manners({"two pictures": explorer}, extreme={"large": large})

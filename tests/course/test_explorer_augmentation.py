@@ -6,14 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.course.explorer_page import (
-    PHONE,
-    assert_accessible,
-    browser_test,
-    outlines_by_tab,
-    overflow,
-    read,
-)
+from tests.course.explorer_page import browser_test, manners, read
 from utils.course.explorers import augmentation_explorer
 from utils.course.explorers.augmentation import RECIPES, SHIFT
 from utils.data.augment import ColorJitter, Cutout, Mixup, RandomCrop, RandomFlip, RandomRotation, RandomTranslate
@@ -66,11 +59,6 @@ def test_grey_pictures_become_colour_and_the_mean_can_be_given():
 def test_the_default_shows_shapes():
     data = augmentation_explorer().data
     assert data["side"] == 32 and {"plus", "tee", "ell"} < {picture["name"] for picture in data["pictures"]}
-
-
-def test_html_holds_no_addresses():
-    html = augmentation_explorer(PICTURES, NAMES)._repr_html_().replace("http://www.w3.org/2000/svg", "")
-    assert not any(word in html for word in ("https://", "http://", "//cdn"))
 
 
 @pytest.mark.parametrize(
@@ -223,29 +211,20 @@ def test_sliders_work_by_keyboard_and_say_their_value(show):
 
 
 @browser_test
-def test_every_control_is_reached_by_tab_and_shows_it(show):
-    outlines, expected = outlines_by_tab(show(augmentation_explorer(PICTURES, NAMES)))
-    assert outlines == ["solid"] * expected and expected == 21
-
-
-@browser_test
-def test_nothing_overflows_on_a_phone(show):
-    page = show(augmentation_explorer(), augmentation_explorer(PICTURES, NAMES), viewport=PHONE)
-    for host in page.locator(".cnnlab-explorer").all():
-        host.get_by_role("combobox", name="What is drawn at random").select_option("everything at once")
-    assert overflow(page) == [0, 0]
-
-
-@browser_test
 def test_two_on_one_page_do_not_touch_each_other(show):
     hosts = show(augmentation_explorer(PICTURES, NAMES), augmentation_explorer(PICTURES, NAMES)).locator(".cnnlab-explorer")
     move(hosts.nth(0), "Rotation", 0)
     assert read(hosts.nth(0), "chosen")["degrees"] == -180 and read(hosts.nth(1), "chosen")["degrees"] == 0
 
 
-@browser_test
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_it_is_accessible(show, scheme):
-    page = show(augmentation_explorer(PICTURES, NAMES), scheme=scheme)
-    page.locator(".cnnlab-explorer").get_by_role("button", name="Draw at random").click()
-    assert_accessible(page)
+def draw_everything(host, _):
+    host.get_by_role("combobox", name="What is drawn at random").select_option("everything at once")
+    host.get_by_role("button", name="Draw at random").click()
+
+
+(
+    test_html_holds_no_addresses,
+    test_every_control_is_reached_by_tab_and_shows_it,
+    test_nothing_overflows_on_a_phone,
+    test_it_is_accessible,
+) = manners({"shapes": augmentation_explorer, "noise": lambda: augmentation_explorer(PICTURES, NAMES)}, steps=draw_everything)

@@ -4,14 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from tests.course.explorer_page import (
-    PHONE,
-    assert_accessible,
-    browser_test,
-    outlines_by_tab,
-    overflow,
-    read,
-)
+from tests.course.explorer_page import browser_test, manners, read
 from utils.course.explorers import batch_norm_explorer
 
 VALUES = (-2.5, 0.0, 1.0, 4.0, 7.25)
@@ -44,11 +37,6 @@ def agrees(host, norm):
 def test_data_and_defaults():
     data = batch_norm_explorer().data
     assert data["values"] == [1, 2, 4, 5] and (data["gamma"], data["beta"], data["momentum"]) == (1, 0, 0.1)
-
-
-def test_html_holds_no_addresses():
-    html = batch_norm_explorer()._repr_html_().replace("http://www.w3.org/2000/svg", "")
-    assert not any(word in html for word in ("https://", "http://", "//cdn"))
 
 
 @pytest.mark.parametrize(
@@ -144,22 +132,15 @@ def test_a_single_value_is_refused_in_training_only(show):
     agrees(host, layer())
 
 
-@browser_test
-def test_every_control_is_reached_by_tab_and_shows_it(show):
-    page = show(batch_norm_explorer())
-    outlines, expected = outlines_by_tab(page)
-    assert outlines == ["solid"] * expected
-
-
-@browser_test
-@pytest.mark.parametrize("values", [VALUES, [3], [-10, 10] * 4])
-def test_nothing_overflows_on_a_phone(show, values):
-    page = show(batch_norm_explorer(values, gamma=5, beta=5), viewport=PHONE)
-    assert overflow(page) == [0, 0]
-
-
-@browser_test
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_it_is_accessible(show, scheme):
-    page = show(batch_norm_explorer(VALUES), batch_norm_explorer([3]), scheme=scheme)
-    assert_accessible(page)
+(
+    test_html_holds_no_addresses,
+    test_every_control_is_reached_by_tab_and_shows_it,
+    test_nothing_overflows_on_a_phone,
+    test_it_is_accessible,
+) = manners(
+    {"values": lambda: batch_norm_explorer(VALUES), "one value": lambda: batch_norm_explorer([3])},
+    extreme={
+        "long words": lambda: batch_norm_explorer(VALUES, gamma=5, beta=5),
+        "many values": lambda: batch_norm_explorer([-10, 10] * 4, gamma=5, beta=5),
+    },
+)

@@ -7,14 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.course.explorer_page import (
-    PHONE,
-    assert_accessible,
-    browser_test,
-    outlines_by_tab,
-    overflow,
-    read,
-)
+from tests.course.explorer_page import browser_test, manners, read
 from utils.course.explorers import contrastive_circle, embedding_scrubber
 from utils.course.explorers.contrastive_circle import EXAMPLES, TEMPERATURES
 from utils.training.losses import supervised_contrastive_loss
@@ -114,13 +107,6 @@ def test_scrubber_refuses(change, message):
     given = {"trainings": {"one": np.array([[[1.0, 0.0]] * 3] * 2)}, "labels": [0, 1, 2], "classes": NAMES}
     with pytest.raises(ValueError, match=message):
         embedding_scrubber(**{**given, **change})
-
-
-def test_html_holds_no_addresses():
-    scrubber = embedding_scrubber({"one": np.array([[[1.0, 0.0]] * 2])}, [0, 1], NAMES)
-    for explorer in (contrastive_circle(), scrubber):
-        html = explorer._repr_html_().replace("http://www.w3.org/2000/svg", "")
-        assert not any(word in html for word in ("https://", "http://", "//cdn"))
 
 
 # ---- the circle in the browser
@@ -268,24 +254,14 @@ def test_scrubber_goes_through_the_epochs(show):
 # ---- manners of both
 
 
-def both():
+def scrubber():
     trainings = {name: snapshots(np.random.default_rng(1)) for name in ("SupCon", "SimCLR", "alignment only")}
-    return contrastive_circle(), embedding_scrubber(trainings, [0, 1, 2] * 3, NAMES)
+    return embedding_scrubber(trainings, [0, 1, 2] * 3, NAMES)
 
 
-@browser_test
-@pytest.mark.parametrize("which", [0, 1])
-def test_every_control_is_reached_by_tab_and_shows_it(show, which):
-    outlines, expected_stops = outlines_by_tab(show(both()[which]))
-    assert outlines == ["solid"] * expected_stops
-
-
-@browser_test
-def test_nothing_overflows_on_a_phone(show):
-    assert overflow(show(*both(), viewport=PHONE)) == [0, 0]
-
-
-@browser_test
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_they_are_accessible(show, scheme):
-    assert_accessible(show(*both(), scheme=scheme))
+(
+    test_html_holds_no_addresses,
+    test_every_control_is_reached_by_tab_and_shows_it,
+    test_nothing_overflows_on_a_phone,
+    test_it_is_accessible,
+) = manners({"circle": contrastive_circle, "scrubber": scrubber})

@@ -6,14 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from tests.course.explorer_page import (
-    PHONE,
-    assert_accessible,
-    browser_test,
-    outlines_by_tab,
-    overflow,
-    read,
-)
+from tests.course.explorer_page import browser_test, manners, read
 from utils.course.explorers import noise_explorer
 from utils.course.explorers.label_noise import LOWEST, PER_DECADE, levels
 
@@ -48,9 +41,7 @@ def test_importing_it_needs_no_torch():
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
-def test_html_holds_no_addresses_and_is_small():
-    html = explorer()._repr_html_().replace("http://www.w3.org/2000/svg", "")
-    assert not any(word in html for word in ("https://", "http://", "//cdn"))
+def test_html_is_small():
     rows = np.abs(GENERATOR.standard_normal((30, 400)))
     assert len(noise_explorer({"a": rows, "b": rows, "c": rows}, np.arange(400) < 120)._repr_html_()) < 120_000
 
@@ -150,20 +141,9 @@ def test_one_source_needs_no_list(show):
     assert host.get_by_role("combobox").count() == 0 and read(host, "epoch") == 1
 
 
-@browser_test
-def test_every_control_can_be_reached_and_shows_the_focus(show):
-    outlines, expected = outlines_by_tab(show(explorer()))
-    assert len(outlines) == expected and all(outline == "solid" for outline in outlines)
-
-
-@browser_test
-@pytest.mark.parametrize("width", [320, 390])
-def test_fits_a_phone(show, width):
-    page = show(explorer(), viewport={**PHONE, "width": width})
-    assert overflow(page) == [0, 0]
-
-
-@browser_test
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_is_accessible(show, scheme):
-    assert_accessible(show(explorer(), scheme=scheme))
+(
+    test_html_holds_no_addresses,
+    test_every_control_is_reached_by_tab_and_shows_it,
+    test_nothing_overflows_on_a_phone,
+    test_it_is_accessible,
+) = manners({"losses": explorer})

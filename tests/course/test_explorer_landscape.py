@@ -8,14 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from tests.course.explorer_page import (
-    PHONE,
-    assert_accessible,
-    browser_test,
-    outlines_by_tab,
-    overflow,
-    read,
-)
+from tests.course.explorer_page import browser_test, manners, read
 from utils.analysis.landscape import LossSurface, loss_bands
 from utils.course.explorers import band_scrubber, landscape_viewer
 
@@ -51,12 +44,6 @@ ALL = {
 def test_importing_them_needs_no_torch():
     code = "import sys, utils.course.explorers; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
-
-
-@pytest.mark.parametrize("name", ALL)
-def test_html_holds_no_addresses(name):
-    html = ALL[name]()._repr_html_().replace("http://www.w3.org/2000/svg", "")
-    assert not any(word in html for word in ("https://", "http://", "//cdn"))
 
 
 def test_long_runs_are_drawn_as_means_that_keep_the_mean_width():
@@ -262,24 +249,9 @@ def test_viewer_says_what_is_not_finite(show):
 # ---- manners
 
 
-@browser_test
-@pytest.mark.parametrize("name", ALL)
-def test_every_control_is_reached_by_tab_and_shows_it(show, name):
-    page = show(ALL[name]())
-    outlines, expected = outlines_by_tab(page)
-    assert outlines == ["solid"] * expected
-
-
-@browser_test
-@pytest.mark.parametrize("name", ALL)
-def test_nothing_overflows_on_a_phone(show, name):
-    page = show(ALL[name](), viewport=PHONE)
-    assert overflow(page) == [0, 0]
-
-
-@browser_test
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_they_are_accessible_side_by_side(show, scheme):
-    page = show(*(make() for make in ALL.values()), scheme=scheme)
-    assert page.locator(".cnnlab-explorer[data-ready]").count() == len(ALL)
-    assert_accessible(page)
+(
+    test_html_holds_no_addresses,
+    test_every_control_is_reached_by_tab_and_shows_it,
+    test_nothing_overflows_on_a_phone,
+    test_it_is_accessible,
+) = manners(ALL)

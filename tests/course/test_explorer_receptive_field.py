@@ -8,14 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from tests.course.explorer_page import (
-    PHONE,
-    assert_accessible,
-    browser_test,
-    outlines_by_tab,
-    overflow,
-    read,
-)
+from tests.course.explorer_page import browser_test, manners, read
 from utils.analysis.receptive_field import receptive_field
 from utils.course.explorers import BUILDER_PRESETS, receptive_field_builder
 from utils.course.explorers.receptive_field import dilated
@@ -66,11 +59,6 @@ def test_picture_is_sent_as_bytes_and_presets_with_all_their_layers():
     assert data["picture"]["side"] == 8 and len(data["picture"]["rgb"]) == 8 * 8 * 3 * 4 / 3
     resnet = next(preset for preset in data["presets"] if preset["name"] == "ResNet-18")
     assert resnet["n"] == 224 and len(resnet["layers"]) == 2 + 16
-
-
-def test_html_holds_no_addresses():
-    html = builder()._repr_html_().replace("http://www.w3.org/2000/svg", "")
-    assert not any(word in html for word in ("https://", "http://", "//cdn"))
 
 
 @pytest.mark.parametrize(
@@ -253,20 +241,6 @@ def test_arrow_keys_walk_through_the_layers(show):
 
 
 @browser_test
-def test_every_control_is_reached_by_tab_and_shows_it(show):
-    page = show(builder())
-    outlines, expected = outlines_by_tab(page)
-    assert outlines == ["solid"] * expected
-
-
-@browser_test
-@pytest.mark.parametrize("preset", ["VGG-A", "ResNet-18", "Dilation 1, 2, 4, 8"])
-def test_nothing_overflows_on_a_phone(show, preset):
-    page = show(builder(preset=preset), viewport=PHONE)
-    assert overflow(page) == [0, 0]
-
-
-@browser_test
 def test_two_on_one_page_do_not_touch_each_other(show):
     page = show(builder(), builder(preset="VGG-A"))
     hosts = page.locator(".cnnlab-explorer")
@@ -274,8 +248,12 @@ def test_two_on_one_page_do_not_touch_each_other(show):
     assert read(hosts.nth(0), "at") == 1 and read(hosts.nth(1), "at") == 13
 
 
-@browser_test
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_it_is_accessible(show, scheme):
-    page = show(builder(), builder(preset="Dilation 2, 2, 2 (gridding)"), scheme=scheme)
-    assert_accessible(page)
+(
+    test_html_holds_no_addresses,
+    test_every_control_is_reached_by_tab_and_shows_it,
+    test_nothing_overflows_on_a_phone,
+    test_it_is_accessible,
+) = manners(
+    {name: lambda name=name: builder(preset=name) for name in ("LeNet-5", "Dilation 2, 2, 2 (gridding)")},
+    extreme={name: lambda name=name: builder(preset=name) for name in ("VGG-A", "ResNet-18", "Dilation 1, 2, 4, 8")},
+)

@@ -6,14 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from tests.course.explorer_page import (
-    PHONE,
-    assert_accessible,
-    browser_test,
-    outlines_by_tab,
-    overflow,
-    read,
-)
+from tests.course.explorer_page import browser_test, manners, read
 from utils.analysis import attribution
 from utils.course.explorers import relu_rules
 from utils.course.explorers.relu_rules import EXAMPLES, WEIGHTS
@@ -78,11 +71,6 @@ def test_the_example_that_only_the_gradient_answers_is_what_its_name_says():
 def test_ones_own_network_comes_first():
     data = relu_rules([[[1, 2]], [[3]]], [1, -1], [2]).data
     assert data == {"weights": [[[1, 2]], [[3]]], "examples": [{"name": "as given", "x": [1, -1], "g": [2]}]}
-
-
-def test_html_holds_no_addresses():
-    html = relu_rules()._repr_html_().replace("http://www.w3.org/2000/svg", "")
-    assert not any(word in html for word in ("https://", "http://", "//cdn"))
 
 
 @pytest.mark.parametrize(
@@ -156,25 +144,15 @@ def test_words_say_what_happens(show):
 
 
 @browser_test
-def test_every_control_is_reached_by_tab_and_shows_it(show):
-    outlines, expected = outlines_by_tab(show(relu_rules()))
-    assert outlines == ["solid"] * expected and expected == 6
-
-
-@browser_test
-def test_nothing_overflows_on_a_phone(show):
-    page = show(relu_rules(), relu_rules(x=[-12.25, 33.5, -98.75], signal=[-77.25, 88.5]), viewport=PHONE)
-    assert overflow(page) == [0, 0]
-
-
-@browser_test
 def test_two_on_one_page_do_not_touch_each_other(show):
     hosts = show(relu_rules(), relu_rules()).locator(".cnnlab-explorer")
     hosts.nth(0).get_by_label("Input 1").fill("7")
     assert read(hosts.nth(0), "x")[0] == 7 and read(hosts.nth(1), "x")[0] == 2
 
 
-@browser_test
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_it_is_accessible(show, scheme):
-    assert_accessible(show(relu_rules(), scheme=scheme))
+(
+    test_html_holds_no_addresses,
+    test_every_control_is_reached_by_tab_and_shows_it,
+    test_nothing_overflows_on_a_phone,
+    test_it_is_accessible,
+) = manners({"examples": relu_rules}, extreme={"long numbers": lambda: relu_rules(x=[-12.25, 33.5, -98.75], signal=[-77.25, 88.5])})

@@ -2,14 +2,7 @@
 
 import pytest
 
-from tests.course.explorer_page import (
-    PHONE,
-    assert_accessible,
-    browser_test,
-    outlines_by_tab,
-    overflow,
-    read,
-)
+from tests.course.explorer_page import browser_test, manners, read
 from utils.course.explorers import schedule_explorer
 from utils.course.explorers.schedule_explorer import COUNTINGS, GAMMA, RATES, SCHEDULES
 from utils.training import schedules
@@ -66,11 +59,6 @@ def test_data_and_defaults():
     assert data["rates"][start["rate"]] == 1e-3 and (start["epochs"], start["batches"], start["period"]) == (32, 500, 10)
     assert all(hasattr(schedules, name) for name in SCHEDULES)
     assert list(RATES) == sorted(RATES) and RATES[0] == 1e-4 and RATES[-1] == 1 and 3e-3 in RATES
-
-
-def test_html_holds_no_addresses():
-    html = schedule_explorer()._repr_html_().replace("http://www.w3.org/2000/svg", "")
-    assert not any(word in html for word in ("https://", "http://", "//cdn"))
 
 
 @pytest.mark.parametrize(
@@ -149,24 +137,13 @@ def test_the_axes_change_nothing_but_the_picture(show):
     assert read(host, "rates") == before and "over 100 batches" in host.get_by_role("img").get_attribute("aria-label")
 
 
-@browser_test
-def test_every_control_is_reached_by_tab_and_shows_it(show):
-    page = show(schedule_explorer())
-    outlines, expected = outlines_by_tab(page)
-    assert outlines == ["solid"] * expected
-
-
-@browser_test
-@pytest.mark.parametrize("kind", ["step", "warmup_hold_cosine"])
-def test_nothing_overflows_on_a_phone(show, kind):
-    page = show(schedule_explorer(kind, lr=7e-4, epochs=100), viewport=PHONE)
-    assert overflow(page) == [0, 0]
-    page.locator(".cnnlab-explorer").get_by_label("Logarithmic axis").check()
-    assert overflow(page) == [0, 0]
-
-
-@browser_test
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_it_is_accessible(show, scheme):
-    page = show(schedule_explorer(), schedule_explorer("triangular2", "batch"), scheme=scheme)
-    assert_accessible(page)
+(
+    test_html_holds_no_addresses,
+    test_every_control_is_reached_by_tab_and_shows_it,
+    test_nothing_overflows_on_a_phone,
+    test_it_is_accessible,
+) = manners(
+    {"step": schedule_explorer, "cyclic": lambda: schedule_explorer("triangular2", "batch")},
+    extreme={kind: lambda kind=kind: schedule_explorer(kind, lr=7e-4, epochs=100) for kind in ("warmup_cosine", "warmup_hold_cosine")},
+    steps=lambda host, _: host.get_by_label("Logarithmic axis").check(),
+)

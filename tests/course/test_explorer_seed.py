@@ -5,14 +5,7 @@ import statistics
 import pytest
 from scipy.stats import t as student_t
 
-from tests.course.explorer_page import (
-    PHONE,
-    assert_accessible,
-    browser_test,
-    outlines_by_tab,
-    overflow,
-    read,
-)
+from tests.course.explorer_page import browser_test, manners, read
 from utils.course.explorers import seed_explorer
 from utils.course.explorers.seed_explorer import critical_values
 from utils.experiments.claims import interval
@@ -55,11 +48,6 @@ def test_interpolated_critical_values_are_students():
         i = int(place)
         between = table[i] ** (i + 1 - place) * table[min(i + 1, 100)] ** (place - i)
         assert between == pytest.approx(student_t.ppf(0.975, freedom), rel=5e-5)
-
-
-def test_html_holds_no_addresses():
-    html = seed_explorer()._repr_html_().replace("http://www.w3.org/2000/svg", "")
-    assert not any(word in html for word in ("https://", "http://", "//cdn"))
 
 
 @pytest.mark.parametrize(
@@ -136,22 +124,15 @@ def test_the_first_draw_follows_from_the_seed(show):
     assert first == same != other
 
 
-@browser_test
-def test_every_control_is_reached_by_tab_and_shows_it(show):
-    page = show(seed_explorer())
-    outlines, expected = outlines_by_tab(page)
-    assert outlines == ["solid"] * expected
-
-
-@browser_test
-@pytest.mark.parametrize("options", [{}, {"seeds": 1}, {"difference": 5, "sd": 5, "seeds": 20}, {"sd": 0}])
-def test_nothing_overflows_on_a_phone(show, options):
-    page = show(seed_explorer(**options), viewport=PHONE)
-    assert overflow(page) == [0, 0]
-
-
-@browser_test
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_it_is_accessible(show, scheme):
-    page = show(seed_explorer(), seed_explorer(seeds=1), scheme=scheme)
-    assert_accessible(page)
+(
+    test_html_holds_no_addresses,
+    test_every_control_is_reached_by_tab_and_shows_it,
+    test_nothing_overflows_on_a_phone,
+    test_it_is_accessible,
+) = manners(
+    {"three seeds": seed_explorer, "one seed": lambda: seed_explorer(seeds=1)},
+    extreme={
+        "far apart": lambda: seed_explorer(difference=5, sd=5, seeds=20),
+        "no spread": lambda: seed_explorer(sd=0),
+    },
+)

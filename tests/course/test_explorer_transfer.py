@@ -6,14 +6,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from tests.course.explorer_page import (
-    PHONE,
-    assert_accessible,
-    browser_test,
-    outlines_by_tab,
-    overflow,
-    read,
-)
+from tests.course.explorer_page import browser_test, manners, read
 from utils.course.explorers import transfer_explorer
 
 SIZES, LAYERS = (20, 100, 500), (("conv1", 4, 30, 1000), ("conv2", 6, 300, 20000), ("fc", 5, 40, 30))
@@ -65,11 +58,6 @@ def test_costs_are_what_torch_counts():
         with FlopCounterMode(display=False) as counter:
             head(body(torch.randn(1, 7))).sum().backward()
         assert counter.get_total_flops() == 2 * expected
-
-
-def test_html_holds_no_addresses():
-    html = explorer()._repr_html_().replace("http://www.w3.org/2000/svg", "")
-    assert not any(word in html for word in ("https://", "http://", "//cdn"))
 
 
 @pytest.mark.parametrize(
@@ -141,18 +129,9 @@ def test_one_run_has_no_spread(show):
     assert "±" not in host.inner_text()
 
 
-@browser_test
-def test_every_control_is_reached_by_tab_and_shows_it(show):
-    outlines, expected = outlines_by_tab(show(explorer()))
-    assert outlines == ["solid"] * expected and expected == 4
-
-
-@browser_test
-def test_nothing_overflows_on_a_phone(show):
-    assert overflow(show(explorer(), viewport=PHONE)) == [0, 0]
-
-
-@browser_test
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_it_is_accessible(show, scheme):
-    assert_accessible(show(explorer(), scheme=scheme))
+(
+    test_html_holds_no_addresses,
+    test_every_control_is_reached_by_tab_and_shows_it,
+    test_nothing_overflows_on_a_phone,
+    test_it_is_accessible,
+) = manners({"two tasks": explorer})

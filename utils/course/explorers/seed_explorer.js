@@ -165,9 +165,9 @@ function build(ui, data) {
       }
     };
     ticks(x, centre - reach, centre + reach, ground, false);
-    text((left + right) / 2, ground + 32, "accuracy (%), a mark for each run, a bar for the mean");
+    text((left + right) / 2, ground + 32, `accuracy (%), a mark for each run${width < 360 ? "" : ", a bar for the mean"}`);
     ticks(d, -span, span, foot, true);
-    text((left + right) / 2, foot + 34, "difference B − A (points): mean, 95 % interval, true value ▽");
+    text((left + right) / 2, foot + 34, width < 360 ? "B − A (points): interval, true value ▽" : "difference B − A (points): mean, 95 % interval, true value ▽");
     line({ x1: d(0), x2: d(0), y1: at - 20, y2: foot, stroke: "var(--ink)", "stroke-dasharray": "4 3" });
     const truth = d(state.difference);
     picture.append(svg("path", { d: `M${truth - 6} ${at - 24}h12l-6 10z`, fill: "none", stroke: "var(--ink)", "stroke-width": 1.4 }));
