@@ -1,0 +1,58 @@
+"""Notebooks executed several at a time into the cache of Jupyter Book."""
+
+import os
+
+import nbformat
+import pytest
+from jupyter_cache import get_cache
+from nbformat.v4 import new_code_cell, new_notebook
+
+from utils.course.execution import execute_into_cache
+
+# each waits for the file that the other one writes
+MEETING = """
+import pathlib, time
+pathlib.Path("{own}.here").touch()
+for _ in range(600):
+    if pathlib.Path("{other}.here").exists():
+        break
+    time.sleep(0.1)
+print(pathlib.Path("{other}.here").exists())
+"""
+
+
+def write(folder, name, *sources):
+    metadata = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}}
+    path = folder / f"{name}.ipynb"
+    nbformat.write(new_notebook(cells=[new_code_cell(source) for source in sources], metadata=metadata), path)
+    return path
+
+
+def cached_outputs(folder, path):
+    """The text printed by the cells of a notebook, from the cache as Jupyter Book takes it."""
+    _, notebook = get_cache(folder).merge_match_into_notebook(nbformat.read(path, as_version=4))
+    return ["".join(output.text for output in cell.outputs if output.output_type == "stream") for cell in notebook.cells]
+
+
+def test_notebooks_run_side_by_side_once_and_failures_are_left_out(tmp_path, capsys):
+    cache = tmp_path / "cache"
+    environment = {**os.environ, "CNNLAB_PROFILE": "smoke"}
+    environment.pop("OMP_NUM_THREADS", None)
+    threads = "import os; print(os.environ['OMP_NUM_THREADS'], os.environ['CNNLAB_PROFILE'])"
+    one = write(tmp_path, "one", MEETING.format(own="one", other="two"), threads)
+    two = write(tmp_path, "two", MEETING.format(own="two", other="one"))
+    broken = write(tmp_path, "broken", "1 / 0")
+    assert sorted(execute_into_cache([one, two, broken], cache, 2, 60, environment)) == [one, two]
+    assert "broken.ipynb failed: CellExecutionError" in capsys.readouterr().out
+    share = max(1, (os.cpu_count() or 1) // 2)
+    assert cached_outputs(cache, one) == ["True\n", f"{share} smoke\n"] and cached_outputs(cache, two) == ["True\n"]
+
+    assert execute_into_cache([one, two], cache, 2, 60, environment) == []
+    write(tmp_path, "two", "print('changed')")
+    assert execute_into_cache([one, two], cache, 2, 60, environment) == [two]
+    assert cached_outputs(cache, two) == ["changed\n"]
+
+
+def test_refuses_no_notebooks_at_a_time(tmp_path):
+    with pytest.raises(ValueError, match="got 0"):
+        execute_into_cache([], tmp_path, 0, 60)
