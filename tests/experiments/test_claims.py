@@ -1,8 +1,6 @@
-"""Verdicts follow from numbers by rule: each rule with numbers made for it, and the interval against scipy's own test."""
+"""Verdicts follow from numbers by rule: each rule with numbers made for it."""
 
-import numpy as np
 import pytest
-from scipy.stats import ttest_ind
 
 from utils.experiments import measures
 from utils.experiments.catalogue import EXPERIMENTS

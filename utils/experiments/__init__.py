@@ -2,7 +2,7 @@
 
 from utils.experiments.comparison import chosen_claims, markdown
 from utils.experiments.differences import interval, is_clear
-from utils.experiments.summary import Figure, Results, results
+from utils.experiments.summary import Figure, Results, percent, results, spread
 from utils.experiments.weights import Trained, trained
 
-__all__ = ["Figure", "Results", "Trained", "chosen_claims", "interval", "is_clear", "markdown", "results", "trained"]
+__all__ = ["Figure", "Results", "Trained", "chosen_claims", "interval", "is_clear", "markdown", "percent", "results", "spread", "trained"]

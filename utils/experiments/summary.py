@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,16 +22,31 @@ class Figure:
     n: int
 
     @classmethod
-    def of(cls, values: list[float]) -> Figure:
+    def of(cls, values: Iterable[float]) -> Figure:
         """The figure of these values; ``ValueError`` if there are none."""
+        values = [float(value) for value in values]
         if not values:
             raise ValueError("no values to summarise")
         return cls(statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None, len(values))
 
-    def percent(self) -> str:
-        """As percent with one decimal: ``90.1 ± 0.2 % (n = 3)``."""
-        spread = "" if self.sd is None else f" ± {100 * self.sd:.1f}"
-        return f"{100 * self.mean:.1f}{spread} % (n = {self.n})"
+    def text(self, digits: int = 2, unit: str = "", scale: float = 1.0) -> str:
+        """Mean ± standard deviation, times ``scale``, with so many decimals: ``0.25 ± 0.01 (n = 3)``."""
+        sd = "" if self.sd is None else f" ± {scale * self.sd:.{digits}f}"
+        return f"{scale * self.mean:.{digits}f}{sd}{unit} (n = {self.n})".replace("-", "−")
+
+    def percent(self, digits: int = 1) -> str:
+        """A fraction as percent: ``90.1 ± 0.2 % (n = 3)``."""
+        return self.text(digits, " %", 100)
+
+
+def spread(values: Iterable[float], digits: int = 2, unit: str = "", scale: float = 1.0) -> str:
+    """Mean ± sample standard deviation and number of the values, as :meth:`Figure.text`; a single value has no ±."""
+    return Figure.of(values).text(digits, unit, scale)
+
+
+def percent(values: Iterable[float], digits: int = 1) -> str:
+    """As :func:`spread`, for fractions that are shown as percent: ``90.1 ± 0.2 % (n = 3)``."""
+    return Figure.of(values).percent(digits)
 
 
 @dataclass(frozen=True)
