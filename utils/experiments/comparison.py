@@ -35,12 +35,13 @@ def table(claims: Iterable[Claim], folder: Path | None = None) -> pd.DataFrame:
 
 
 def markdown(claims: Iterable[Claim], folder: Path | None = None) -> str:
-    """The same table in Markdown; a claim's id stands in the first of its lines."""
+    """The same table in Markdown; a claim's id and its statement stand in the first of its lines."""
     lines = ["| " + " | ".join(HEADER) + " |", "| " + " | ".join("---" for _ in HEADER) + " |"]
     for claim in claims:
         for number, row in enumerate(compare(claim, recorded(claim, folder))):
             verdict = row.verdict if row.verdict == UNJUDGED else f"**{row.verdict}**"
-            told = (row.what, row.published, row.ours, row.difference, verdict, row.why)
+            what = row.what if number == 0 else row.what.removeprefix(f"{claim.statement}: ")
+            told = (what, row.published, row.ours, row.difference, verdict, row.why)
             lines.append("| " + " | ".join((f"**{row.claim}**" if number == 0 else "", *told)) + " |")
     return "\n".join(lines)
 
