@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 from scipy.stats import t as student_t
 
 from utils.experiments.differences import LEVEL, interval
-from utils.experiments.summary import Results
+from utils.experiments.summary import Figure, Results
 
 REPLICATED, NOT, UNJUDGED = "replicated", "not replicated", "cannot be judged"
 SMALLEST_MARGIN = 0.005  # half a point of accuracy
@@ -166,7 +166,8 @@ def _alike(claim: Claim, check: Alike, measured: Mapping[str, Sequence[float]], 
 
 
 def _number(value: float, unit: str) -> str:
-    return f"{100 * value:.2f} %" if unit == "%" else f"{value:.3f}{unit}"
+    text = f"{100 * value:.2f} %" if unit == "%" else f"{value:.3f}{unit}"
+    return text.replace("-", "−")
 
 
 def _signed(value: float, unit: str) -> str:
@@ -175,9 +176,5 @@ def _signed(value: float, unit: str) -> str:
 
 
 def _spread(values: Sequence[float], unit: str) -> str:
-    mean = statistics.fmean(values)
-    if len(values) == 1:
-        return f"{_number(mean, unit)} (n = 1)"
-    sd = statistics.stdev(values)
-    body = f"{100 * mean:.2f} ± {100 * sd:.2f} %" if unit == "%" else f"{mean:.3f} ± {sd:.3f}{unit}"
-    return f"{body} (n = {len(values)})"
+    figure = Figure.of(values)
+    return figure.percent(2) if unit == "%" else figure.text(3, unit)
