@@ -92,7 +92,8 @@ def test_figures_keep_their_proportions_on_a_phone(visit, name):
     bent = page.evaluate(
         """() => [...document.querySelectorAll('article div.cell_output img')].filter(i => {
             const box = i.getBoundingClientRect(), style = getComputedStyle(i);
-            const pad = ['Top', 'Right', 'Bottom', 'Left'].map(side => parseFloat(style['padding' + side]) + parseFloat(style['border' + side + 'Width']));
+            const pad = ['Top', 'Right', 'Bottom', 'Left']
+                .map(side => parseFloat(style['padding' + side]) + parseFloat(style['border' + side + 'Width']));
             const shown = (box.width - pad[1] - pad[3]) / (box.height - pad[0] - pad[2]);
             return Math.abs(shown / (i.naturalWidth / i.naturalHeight) - 1) > 0.03;
         }).map(i => i.alt.slice(0, 60))"""

@@ -81,7 +81,11 @@ def norm_of(gradients):
 WRONG = [
     ("step_factors", lambda e, g, n, b, after: step_factors(e, g, n, b, "epoch"), "stepped after each epoch"),
     ("step_factors", lambda e, g, n, b, after: step_factors(e, g, n, b, "batch"), "stepped after each batch"),
-    ("step_factors", lambda e, g, n, b, after: [g ** ((t // (b if after == "epoch" else 1) + 1) // e) for t in range(n * b)], "the first one has the factor 1"),
+    (
+        "step_factors",
+        lambda e, g, n, b, after: [g ** ((t // (b if after == "epoch" else 1) + 1) // e) for t in range(n * b)],
+        "the first one has the factor 1",
+    ),
     ("step_factors", lambda e, g, n, b, after: [g ** (t // (b if after == "epoch" else 1)) for t in range(n * b)], "not at each call"),
     ("step_factors", lambda e, g, n, b, after: [g ** (t // (b if after == "epoch" else 1) / e) for t in range(n * b)], "rounded down"),
     ("step_factors", lambda e, g, n, b, after: [1 - g * (t // (b if after == "epoch" else 1) // e) for t in range(n * b)], "it multiplies"),
@@ -99,7 +103,11 @@ WRONG = [
     ("clip_by_norm", each(lambda g, bound, all_: g * bound / norm_of(all_)), "was made longer"),
     ("clip_by_norm", each(lambda g, bound, all_: g * min(1, bound / float(g.norm()))), "this is one for each"),
     ("clip_by_norm", each(lambda g, bound, all_: g.clamp(-bound, bound)), "each single entry"),
-    ("clip_by_norm", each(lambda g, bound, all_: g * min(1, bound / sum(float(o.norm()) for o in all_ if o is not None))), "not the sum of the norms"),
+    (
+        "clip_by_norm",
+        each(lambda g, bound, all_: g * min(1, bound / sum(float(o.norm()) for o in all_ if o is not None))),
+        "not the sum of the norms",
+    ),
     ("clip_by_norm", each(lambda g, bound, all_: g * min(1, bound / float(norm_of(all_)) ** 2)), "square root is missing"),
     ("clip_by_norm", each(lambda g, bound, all_: g / norm_of(all_)), "becomes `bound`"),
     ("clip_by_norm", lambda gradients, bound: clip_by_norm([g for g in gradients if g is not None], bound), "a list of 3 gradients"),

@@ -144,7 +144,9 @@ def test_a_record_without_a_result_must_say_why(tmp_path):
     assert record.faults({**changed, "digest": record.digest(changed)}) == ["it has no result, and does not say that the training diverged"]
 
 
-@pytest.mark.parametrize("seconds, trained, left, text", [(0.0, 0, 5, ""), (120.0, 2, 5, ", about 5 min left"), (10.0, 1, 2, ", less than a minute left")])
+@pytest.mark.parametrize(
+    "seconds, trained, left, text", [(0.0, 0, 5, ""), (120.0, 2, 5, ", about 5 min left"), (10.0, 1, 2, ", less than a minute left")]
+)
 def test_time_left_follows_from_what_is_done(seconds, trained, left, text):
     assert running._time_left(seconds, trained, left) == text
 

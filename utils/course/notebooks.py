@@ -12,7 +12,9 @@ ROOT = Path(__file__).resolve().parents[2]
 KEEP_OUTPUT = "nbval-check-output"  # the one tag whose cells keep their outputs in git
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
 LAB_NAME = re.compile(r"\d\d_[a-z0-9_]+\.ipynb")
-SECTIONS = ("what you will do", "the question", "by hand", "against torch", "measure", "exercises", "what we found", "pitfalls", "further reading")
+SECTIONS = (
+    "what you will do", "the question", "by hand", "against torch", "measure", "exercises", "what we found", "pitfalls", "further reading",
+)
 EXERCISES = range(3, 6)
 
 

@@ -49,7 +49,11 @@ def band_width(results: Results) -> Measured:
 
     widths: dict[str, list[float]] = {}
     for name, kind in (("without BN", "plain"), ("with BN", "bn")):
-        runs = {rate: {run["seed"]: run for run in results.of(label)} for rate in PUBLISHED_RATES if (label := f"{kind}-{rate:g}") in results.labels()}
+        runs = {
+            rate: {run["seed"]: run for run in results.of(label)}
+            for rate in PUBLISHED_RATES
+            if (label := f"{kind}-{rate:g}") in results.labels()
+        }
         if len(runs) < len(PUBLISHED_RATES):
             continue
         seeds = sorted(set.intersection(*(set(of_rate) for of_rate in runs.values())))

@@ -69,8 +69,8 @@ PROBES: dict[str, Callable[..., Any]] = {"gradient": GradientProbe}
 def resolve(fit_options: Mapping[str, Any], steps: int, per_epoch: int | None = None) -> dict[str, Any]:
     """The arguments of ``fit``: names of schedules, augmentations and probes replaced by what they name.
 
-    ``steps`` is the number of optimizer steps of the whole training, ``per_epoch`` of an epoch. ``probes`` are name → arguments. Raises ``ValueError`` for an
-    unknown name.
+    ``steps`` is the number of optimizer steps of the whole training, ``per_epoch`` of an epoch. ``probes`` are name → arguments.
+    Raises ``ValueError`` for an unknown name.
     """
     options = dict(fit_options)
     if "augment" in options:

@@ -81,8 +81,9 @@ def run_one(
 ) -> tuple[dict[str, Any], nn.Module | None]:
     """Train once, validate after every epoch, read the test split once, and return the record and the trained model.
 
-    If the training diverges, the record says where under ``diverged``, its ``result`` is None, and so is the model. Parameters and multiply-adds in it are those of one network, as it is built. ``seconds`` is the wall time since the start or, where
-    ``resumed`` is true, since the run went on; the history has the seconds of every epoch.
+    If the training diverges, the record says where under ``diverged``, its ``result`` is None, and so is the model. Parameters and
+    multiply-adds in it are those of one network, as it is built. ``seconds`` is the wall time since the start or, where ``resumed`` is
+    true, since the run went on; the history has the seconds of every epoch.
     """
     started = datetime.datetime.now(datetime.timezone.utc)
     began = time.perf_counter()
@@ -179,7 +180,8 @@ def _describe_device(device: str | None) -> str:
     chosen = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     if chosen.type == "cuda":
         return torch.cuda.get_device_name(chosen)
-    return f"{chosen.type} ({platform.machine()}, {torch.get_num_threads()} threads)"
+    threads = torch.get_num_threads()
+    return f"{chosen.type} ({platform.machine()}, {threads} thread{'s' if threads > 1 else ''})"
 
 
 def _commit() -> str:

@@ -59,7 +59,10 @@ def _group_slips(x: Tensor, groups: int, eps: float) -> Slips:
     batch_normed = (x - x.mean(dim=(0, 2, 3), keepdim=True)) / torch.sqrt(batch + eps)
     yield "the batch: this is batch normalisation. Each picture has its own statistics here.", batch_normed
     yield "the batch: a group's statistics are of one picture, not of all.", _over_the_batch(x, groups, eps)
-    for other, text in ((1, "the groups: this normalises over all channels of a picture."), (c, "the groups: this normalises each channel by itself.")):
+    for other, text in (
+        (1, "the groups: this normalises over all channels of a picture."),
+        (c, "the groups: this normalises each channel by itself."),
+    ):
         if other != groups:
             yield text, F.group_norm(x, other, eps=eps)
     every = x.reshape(b, c // groups, groups, h, w).transpose(1, 2)  # channels 0, groups, 2 groups, … together
@@ -106,7 +109,10 @@ def _fold_weight_slips(weight: Tensor, gamma: Tensor, variance: Tensor, eps: flo
     yield "eps: it is added to the variance, under the root.", times(gamma / (torch.sqrt(variance) + eps))
     yield "the weights: they have to be scaled, channel by channel.", weight
     if weight.shape[0] == weight.shape[1]:
-        yield "the dimension: BN scales output channels, the first of the weight's.", weight * (gamma / torch.sqrt(variance + eps))[:, None, None]
+        yield (
+            "the dimension: BN scales output channels, the first of the weight's.",
+            weight * (gamma / torch.sqrt(variance + eps))[:, None, None],
+        )
 
 
 def _fold_bias_slips(bias: Tensor, beta: Tensor, mean: Tensor, scale: Tensor) -> Slips:
@@ -139,7 +145,9 @@ def running_statistics(function: Callable) -> None:
 
 
 def _running_slips(batches: list[Tensor], momentum: float) -> Slips:
-    def follow(m: float = momentum, correction: int = 1, mean: float = 0.0, variance: float = 1.0, spread: bool = False) -> tuple[Tensor, Tensor]:
+    def follow(
+        m: float = momentum, correction: int = 1, mean: float = 0.0, variance: float = 1.0, spread: bool = False
+    ) -> tuple[Tensor, Tensor]:
         c = batches[0].shape[1]
         one, two = torch.full((c,), mean, dtype=torch.float64), torch.full((c,), variance, dtype=torch.float64)
         for batch in batches:
@@ -204,7 +212,11 @@ def signal_sizes(function: Callable) -> None:
             got = torch.tensor([float(value) for value in got])
         slips = ((text, torch.tensor(slip)) for text, slip in _size_slips(fan_ins, deviation))
         hint = next(
-            (text for text, slip in slips if isinstance(got, Tensor) and got.shape == slip.shape and torch.allclose(got, slip, rtol=1e-4, atol=0)),
+            (
+                text
+                for text, slip in slips
+                if isinstance(got, Tensor) and got.shape == slip.shape and torch.allclose(got, slip, rtol=1e-4, atol=0)
+            ),
             "the variance of a sum of n independent products: n times the variance of a weight times the mean square of an input.",
         )
         expect_close(got, want, what=what, look_at=hint, atol=0)
@@ -225,6 +237,7 @@ def _size_slips(fan_ins: list[int], deviation: float) -> Slips:
     factors = [deviation * math.sqrt(n * (1.0 if place == 0 else 0.5)) for place, n in enumerate(fan_ins)]
     yield "the stack: each layer gets what the one before it puts out, so the factors multiply.", factors
     yield "the size wanted: before the ReLU, not after it.", [size * math.sqrt(0.5) for size in _sizes(fan_ins, deviation)]
-    yield "the fan-in: its square root goes into the standard deviation.", list(
-        itertools.accumulate((deviation * n * (1.0 if place == 0 else 0.5) for place, n in enumerate(fan_ins)), lambda a, b: a * b)
+    yield (
+        "the fan-in: its square root goes into the standard deviation.",
+        list(itertools.accumulate((deviation * n * (1.0 if place == 0 else 0.5) for place, n in enumerate(fan_ins)), lambda a, b: a * b)),
     )

@@ -17,7 +17,7 @@ Slips = Iterator[tuple[str, Any]]  # where to look, and what somebody gets who s
 
 
 def step_factors(function: Callable) -> None:
-    """``function(every, gamma, epochs, batches, after)`` is the factor of every batch, for a step schedule whose ``step()`` stands after "epoch" or "batch"."""
+    """``function(every, gamma, epochs, batches, after)`` is the factor of every batch, where ``step()`` stands after "epoch" or "batch"."""
     cases = [(2, 0.1, 6, 5), (10, 0.1, 4, 8), (1, 0.5, 3, 4), (3, 0.2, 7, 1), (5, 0.1, 5, 5)]
     for case in cases:
         for after in ("epoch", "batch"):
@@ -29,7 +29,9 @@ def step_factors(function: Callable) -> None:
                     f"{what}: expected {len(want)} factors, one for each batch, got {len(got)}.\nLook at: epochs times batches."
                 )
             if not _all_close(got, want):
-                hint = next((look for look, slip in _step_slips(*case, after) if _all_close(got, slip)), "gamma ** (calls so far // every).")
+                hint = next(
+                    (look for look, slip in _step_slips(*case, after) if _all_close(got, slip)), "gamma ** (calls so far // every)."
+                )
                 place = next(i for i, (g, w) in enumerate(zip(got, want, strict=True)) if not isclose(g, w, rel_tol=1e-6))
                 raise CheckFailed(f"{what}, batch {place}: expected {want[place]:.4g}, got {got[place]:.4g}.\nLook at: {hint}")
     passed("step_factors", f"{len(cases)} trainings agree batch by batch, stepped after each epoch and after each batch")
@@ -44,7 +46,10 @@ def _step_slips(every: int, gamma: float, epochs: int, batches: int, after: str)
     other = "epoch" if after == "batch" else "batch"
     yield f"after: this is the schedule that is stepped after each {other}.", _step_factors(every, gamma, epochs, batches, other)
     calls = [t if after == "batch" else t // batches for t in steps]
-    yield "the order: step() stands after the batch or epoch, so the first one has the factor 1.", [gamma ** ((c + 1) // every) for c in calls]
+    yield (
+        "the order: step() stands after the batch or epoch, so the first one has the factor 1.",
+        [gamma ** ((c + 1) // every) for c in calls],
+    )
     yield "every: the rate falls once after `every` calls, not at each call.", [gamma**c for c in calls]
     yield "the stairs: whole periods, rounded down.", [gamma ** (c / every) for c in calls]
     yield "gamma: it multiplies, once more at each stair.", [1 - gamma * (c // every) for c in calls]
@@ -66,7 +71,13 @@ def nesterov(function: Callable) -> None:
             if isinstance(got, Tensor) and got.shape == want.shape:
                 slips = _nesterov_slips(w, gradient, lr, momentum, steps)
                 hint = next((look for look, slip in slips if torch.allclose(got.detach().double(), slip, atol=1e-9)), hint)
-            expect_close(got, want, what=f"nesterov on {text}, lr {lr:g}, momentum {momentum:g}, {steps} step{'s' * (steps > 1)}", look_at=hint, atol=1e-7)
+            expect_close(
+                got,
+                want,
+                what=f"nesterov on {text}, lr {lr:g}, momentum {momentum:g}, {steps} step{'s' * (steps > 1)}",
+                look_at=hint,
+                atol=1e-7,
+            )
             count += 1
     passed("nesterov", f"{count} walks end where torch's do")
 
@@ -132,7 +143,9 @@ def clip_by_norm(function: Callable) -> None:
             factor = min(1.0, bound / norm)
             for place, g in enumerate(gradients):
                 if g is None:
-                    expect_equal(got[place], None, what=f"{what}, entry {place}", look_at="a parameter without a gradient has None; it stays None.")
+                    expect_equal(
+                        got[place], None, what=f"{what}, entry {place}", look_at="a parameter without a gradient has None; it stays None."
+                    )
                     continue
                 hint = "all gradients times the same number, min(1, bound / norm)."
                 if isinstance(got[place], Tensor) and got[place].shape == g.shape:
@@ -213,7 +226,10 @@ def _report_slips(valid: Sequence[float], test: Sequence[float], epochs: int, be
     yield "which split: this is the validation accuracy.", valid[best]
     yield "the epochs: only those that were run may be chosen from.", test[int(np.argmax(valid))]
     yield "the epochs: only those that were run, and by validation.", max(test)
-    yield "equal epochs: an equal one is no improvement, so the first stays the best.", test[_stopped(valid, len(valid) + 1, strict=False)[1]]
+    yield (
+        "equal epochs: an equal one is no improvement, so the first stays the best.",
+        test[_stopped(valid, len(valid) + 1, strict=False)[1]],
+    )
 
 
 def seeds_needed(function: Callable) -> None:

@@ -59,7 +59,9 @@ def send_back(function: Callable) -> None:
         for rule in RULES:
             want = _sent_back(x, w1, w2, g, rule)
             got = call(function, x, w1, w2, g, rule)
-            hint = hint_for(got, _rule_slips(x, w1, w2, g, rule), "the table of the three rules, at both ReLUs, and the transposes in between.")
+            hint = hint_for(
+                got, _rule_slips(x, w1, w2, g, rule), "the table of the three rules, at both ReLUs, and the transposes in between."
+            )
             what = f"send_back for x [{size}], w1 [{hidden}, {size}], w2 [{out}, {hidden}], rule {rule!r}"
             expect_close(got, want, what=what, look_at=hint)
     passed("send_back", "five networks and three rules agree")
@@ -98,8 +100,9 @@ def _rule_slips(x: Tensor, w1: Tensor, w2: Tensor, g: Tensor, rule: str) -> Slip
     if rule != "gradient":
         at_g = _rule(second, g, rule)
         came = (first > 0) if rule == "guided" else torch.ones_like(first, dtype=torch.bool)
-        yield "the last step: only ReLUs remove negative values, the result may have them.", torch.relu(
-            w1.T @ _rule(first, w2.T @ at_g, rule)
+        yield (
+            "the last step: only ReLUs remove negative values, the result may have them.",
+            torch.relu(w1.T @ _rule(first, w2.T @ at_g, rule)),
         )
         if len(g) == len(first):
             masked = torch.where(came & (g > 0), w2.T @ at_g, 0.0)
@@ -118,7 +121,9 @@ def class_activation_map(function: Callable) -> None:
         (slopes,) = torch.autograd.grad(scores.gather(1, target[:, None]).sum(), leaf)
         want = torch.relu((slopes.mean(dim=(2, 3), keepdim=True) * maps).sum(dim=1))
         got = call(function, maps, weight, target)
-        hint = hint_for(got, _cam_slips(maps, weight, target, want), "α_k = w_ck / (h·w); the sum over k of α_k times map k; the maximum with 0.")
+        hint = hint_for(
+            got, _cam_slips(maps, weight, target, want), "α_k = w_ck / (h·w); the sum over k of α_k times map k; the maximum with 0."
+        )
         what = f"class_activation_map for maps {list(maps.shape)}, {classes} classes"
         expect_close(got, want, what=what, look_at=hint, atol=1e-6)
     passed("class_activation_map", "four sets of maps agree with Grad-CAM by autograd")
@@ -153,7 +158,9 @@ def integrated_gradients(function: Callable) -> None:
 
         want = _integrated(gradient, x, baseline, [(j + 0.5) / steps for j in range(steps)])
         got = call(function, gradient, x, baseline, steps)
-        hint = hint_for(got, _path_slips(gradient, x, baseline, steps, want), "the points baseline + (j − ½)/n · (x − baseline), j from 1 to n.")
+        hint = hint_for(
+            got, _path_slips(gradient, x, baseline, steps, want), "the points baseline + (j − ½)/n · (x − baseline), j from 1 to n."
+        )
         expect_close(got, want, what=f"integrated_gradients for x {list(shape)}, {steps} steps", look_at=hint)
     x, baseline = torch.randn(5, generator=generator), torch.randn(5, generator=generator)
     total = call(function, lambda point: 2 * point, x, baseline, 7).sum()
@@ -173,15 +180,20 @@ def _path_slips(gradient: Callable, x: Tensor, baseline: Tensor, steps: int, wan
     yield "the factor: x − baseline, not x.", want / span * x
     yield "the factor: x − baseline, not baseline − x.", -want
     yield "the mean: divide the sum by the number of steps.", want * steps
-    yield "the points: (j − ½)/n, the middle of each step; these are the right ends.", _integrated(
-        gradient, x, baseline, [(j + 1) / steps for j in range(steps)]
+    yield (
+        "the points: (j − ½)/n, the middle of each step; these are the right ends.",
+        _integrated(gradient, x, baseline, [(j + 1) / steps for j in range(steps)]),
     )
-    yield "the points: (j − ½)/n, the middle of each step; these are the left ends.", _integrated(
-        gradient, x, baseline, [j / steps for j in range(steps)]
+    yield (
+        "the points: (j − ½)/n, the middle of each step; these are the left ends.",
+        _integrated(gradient, x, baseline, [j / steps for j in range(steps)]),
     )
     yield "j: from 1 to n, this counts from 0.", _integrated(gradient, x, baseline, [(j - 0.5) / steps for j in range(steps)])
     yield "j: from 1 to n, with j − ½; this adds ½ to them.", _integrated(gradient, x, baseline, [(j + 1.5) / steps for j in range(steps)])
-    yield "the path: it starts at the baseline, not at 0.", _integrated(gradient, x, torch.zeros_like(x), [(j + 0.5) / steps for j in range(steps)])
+    yield (
+        "the path: it starts at the baseline, not at 0.",
+        _integrated(gradient, x, torch.zeros_like(x), [(j + 0.5) / steps for j in range(steps)]),
+    )
     yield "the path: the gradient is taken on the way, not only at x.", span * gradient(x)
 
 
@@ -198,7 +210,9 @@ def spearman(function: Callable) -> None:
     a = torch.rand(5, 5, generator=generator)
     for other, want, words in ((a**3, 1.0, "its cube"), (-a, -1.0, "its negative")):
         got = _as_number(call(function, a, other))
-        expect_close(got, torch.tensor(want).double(), what=f"spearman of a map and {words}", look_at="only the order of the values counts.")
+        expect_close(
+            got, torch.tensor(want).double(), what=f"spearman of a map and {words}", look_at="only the order of the values counts."
+        )
     passed("spearman", "five pairs of maps agree; a map and its cube have 1, a map and its negative −1")
 
 
@@ -224,8 +238,9 @@ def _pearson(a: Tensor, b: Tensor) -> Tensor:
 def _rank_slips(a: Tensor, b: Tensor) -> Slips:
     first, second = a.flatten().double(), b.flatten().double()
     yield "the ranks: this is Pearson's correlation of the values themselves.", _pearson(first, second)
-    yield "the ranks: argsort says where the values are; argsort of that is their rank.", _pearson(
-        first.argsort().double(), second.argsort().double()
+    yield (
+        "the ranks: argsort says where the values are; argsort of that is their rank.",
+        _pearson(first.argsort().double(), second.argsort().double()),
     )
     yield "the ranks of b: only a has been replaced by its ranks.", _pearson(_ranks(a), second)
     yield "the ranks of a: only b has been replaced by its ranks.", _pearson(first, _ranks(b))

@@ -79,14 +79,18 @@ def two_speeds(function: Callable) -> None:
             found = rates.pop(id(parameter), [])
             want = [lr if name.startswith("4.") else factor * lr] if parameter.requires_grad else []
             if len(found) != len(want) or not all(isclose(a, b, rel_tol=1e-6) for a, b in zip(found, want, strict=True)):
-                raise CheckFailed(f"{what}: expected the rates {want} for {name}, got {found}.\nLook at: {_rate_hint(name, found, want, lr, factor)}")
+                raise CheckFailed(
+                    f"{what}: expected the rates {want} for {name}, got {found}.\nLook at: {_rate_hint(name, found, want, lr, factor)}"
+                )
     passed("two_speeds", "three networks agree: every trained parameter is in one group, with its own rate")
 
 
 def _rates(groups: Any, what: str) -> dict[int, list[float]]:
     """id of a parameter -> the rates of the groups it is in."""
     if not isinstance(groups, (list, tuple)) or not all(isinstance(g, dict) and {"params", "lr"} <= set(g) for g in groups):
-        raise CheckFailed(f"{what}: expected a list of dicts with 'params' and 'lr', got {type(groups).__name__}.\nLook at: the form [{{'params': …, 'lr': …}}, …].")
+        raise CheckFailed(
+            f"{what}: expected a list of dicts with 'params' and 'lr', got {type(groups).__name__}.\nLook at: the form [{{'params': …, 'lr': …}}, …]."
+        )
     rates: dict[int, list[float]] = {}
     for group in groups:
         members = group["params"]
@@ -119,7 +123,10 @@ def speed_up(function: Callable) -> None:
         if not isinstance(got, (int, float)):
             raise CheckFailed(f"speed_up: expected a number, got {type(got).__name__}.\nLook at: the return statement.")
         if not isclose(got, want, rel_tol=1e-6):
-            hint = next((look for look, slip in _speed_slips(encoder, head, epochs) if isclose(got, slip, rel_tol=1e-6)), "the two costs: with the encoder in every epoch, and with the encoder once.")
+            hint = next(
+                (look for look, slip in _speed_slips(encoder, head, epochs) if isclose(got, slip, rel_tol=1e-6)),
+                "the two costs: with the encoder in every epoch, and with the encoder once.",
+            )
             raise CheckFailed(f"speed_up({encoder:g}, {head:g}, {epochs}): expected {want:.5g}, got {got:.5g}.\nLook at: {hint}")
     passed("speed_up", "five pairs of encoder and head agree")
 
@@ -128,7 +135,10 @@ def _speed_slips(encoder: float, head: float, epochs: int) -> Slips:
     yield "the order: the cost that is saved belongs above the fraction.", (encoder + 2 * head * epochs) / (epochs * (encoder + 2 * head))
     yield "the way back: the frozen encoder has none.", epochs * (3 * encoder + 2 * head) / (encoder + 2 * head * epochs)
     yield "the way back through the head: as many multiply-adds as the way up.", epochs * (encoder + head) / (encoder + head * epochs)
-    yield "the head: its input needs no gradient, so a step costs it 2 and not 3.", epochs * (encoder + 3 * head) / (encoder + 3 * head * epochs)
+    yield (
+        "the head: its input needs no gradient, so a step costs it 2 and not 3.",
+        epochs * (encoder + 3 * head) / (encoder + 3 * head * epochs),
+    )
     yield "the head: it is trained in every epoch, also when the pictures are encoded once, and that costs something.", float(epochs)
     yield "the epochs: the encoder runs in each of them if nothing is stored.", (encoder + 2 * head) / (encoder + 2 * head * epochs)
 
@@ -180,7 +190,10 @@ def fitting_weights(function: Callable) -> None:
         return {name.replace("_", "."): torch.randn(shape, generator=generator) for name, shape in shapes.items()}
 
     cases = {
-        "another number of classes": (random(conv=(4, 3, 3, 3), fc_weight=(5, 8), fc_bias=(5,)), random(conv=(4, 3, 3, 3), fc_weight=(10, 8), fc_bias=(10,))),
+        "another number of classes": (
+            random(conv=(4, 3, 3, 3), fc_weight=(5, 8), fc_bias=(5,)),
+            random(conv=(4, 3, 3, 3), fc_weight=(10, 8), fc_bias=(10,)),
+        ),
         "the same network": (random(a=(2, 2), b=(2,)), random(a=(2, 2), b=(2,))),
         "another network": (random(a=(2, 2), b=(2,)), random(c=(2, 2), d=(2,))),
         "a layer more in the file": (random(b=(3,), a=(2, 2)), random(a=(2, 2), b=(3,), z=(1,))),
@@ -210,14 +223,20 @@ def _compare_weights(
             hint = "the shape, not the number of values: a matrix and its transpose have equally many."
         elif more:
             hint = "the shape: a tensor of the right name and another shape does not fit."
-        raise CheckFailed(f"{what}: expected the entries {sorted(fits)}, got {sorted(loaded)} (too many: {more}, missing: {fewer}).\nLook at: {hint}")
+        raise CheckFailed(
+            f"{what}: expected the entries {sorted(fits)}, got {sorted(loaded)} (too many: {more}, missing: {fewer}).\nLook at: {hint}"
+        )
     for name, tensor in fits.items():
         if loaded[name] is not tensor and not torch.equal(loaded[name], tensor):
-            raise CheckFailed(f"{what}: {name} is not the tensor of the file.\nLook at: take saved[name]; state[name] are the network's own random numbers.")
+            raise CheckFailed(
+                f"{what}: {name} is not the tensor of the file.\nLook at: take saved[name]; state[name] are the network's own random numbers."
+            )
     if sorted(missing) != sorted(left):
         hint = "the names of the network that get nothing; they keep their random start."
         if sorted(missing) == sorted(name for name in saved if name not in fits):
             hint = "whose names: these are entries of the file that fit nowhere, and what matters are those of the network."
         raise CheckFailed(f"{what}: expected {left} to be left over, got {missing}.\nLook at: {hint}")
     if missing != left:
-        raise CheckFailed(f"{what}: expected the order of the network, {left}, got {missing}.\nLook at: go through state, not through saved or a set.")
+        raise CheckFailed(
+            f"{what}: expected the order of the network, {left}, got {missing}.\nLook at: go through state, not through saved or a set."
+        )

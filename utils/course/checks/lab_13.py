@@ -17,8 +17,12 @@ Slips = Iterator[tuple[str, Any]]  # where to look, and what somebody gets who s
 def group_noise(function: Callable) -> None:
     """``function(groups, rate)`` is the transition matrix of noise that stays within groups of classes."""
     cases = [
-        ([0, 0], 0.2), ([0, 0, 1, 1, 1], 0.3), ([0, 1, 0, 2, 1, 0], 0.45),
-        ([5, 5, 5, 5], 1.0), ([0, 1, 2], 0.3), ([0, 0, 1], 0.0),
+        ([0, 0], 0.2),
+        ([0, 0, 1, 1, 1], 0.3),
+        ([0, 1, 0, 2, 1, 0], 0.45),
+        ([5, 5, 5, 5], 1.0),
+        ([0, 1, 2], 0.3),
+        ([0, 0, 1], 0.0),
     ]
     for groups, rate in cases:
         want = _group_noise(groups, rate)
@@ -141,8 +145,13 @@ def _report_slips(losses: Tensor, wrong: Tensor, rate: float) -> Slips:
     out, found, bad, good = _counts(losses, wrong, kept)
     precision, recall, lost = _report(out, found, bad, good)
     yield "the order: the largest losses are left out, not the smallest.", _report(*_counts(losses, wrong, kept, descending=True))
-    yield "who is judged: precision and recall are about the examples that are left out, not those that are kept.", (
-        (bad - found) / max(kept, 1), (bad - found) / bad, (kept - bad + found) / good,
+    yield (
+        "who is judged: precision and recall are about the examples that are left out, not those that are kept.",
+        (
+            (bad - found) / max(kept, 1),
+            (bad - found) / bad,
+            (kept - bad + found) / good,
+        ),
     )
     yield "the order of the results: precision, recall, lost.", (recall, precision, lost)
     yield "what is lost: a share of the rightly labelled examples, not of those left out.", (precision, recall, (out - found) / max(out, 1))
@@ -171,7 +180,9 @@ def prune_by_class(function: Callable) -> None:
             came = f"{got.dtype} {list(got.shape)}" if isinstance(got, Tensor) else type(got).__name__
             raise CheckFailed(f"{what}: expected a bool tensor [{n}], got {came}.\nLook at: the return value.")
         if not torch.equal(got, want):
-            hint = "for each label i: its examples, sorted by p[:, i], the first of them, as many as row i of the joint has off the diagonal."
+            hint = (
+                "for each label i: its examples, sorted by p[:, i], the first of them, as many as row i of the joint has off the diagonal."
+            )
             hint = next((look for look, slip in _prune_slips(labels, p, joint) if torch.equal(got, slip)), hint)
             raise CheckFailed(
                 f"{what}: {int((got != want).sum())} examples are judged differently; expected {int(want.sum())} suspects, got {int(got.sum())}.\n"
@@ -180,9 +191,7 @@ def prune_by_class(function: Callable) -> None:
     passed("prune_by_class", f"{len(cases)} random cases agree")
 
 
-def _prune(
-    labels: Tensor, p: Tensor, joint: Tensor, *, columns: bool = False, diagonal: bool = False, descending: bool = False
-) -> Tensor:
+def _prune(labels: Tensor, p: Tensor, joint: Tensor, *, columns: bool = False, diagonal: bool = False, descending: bool = False) -> Tensor:
     counts = joint.sum(dim=0 if columns else 1) - (0 if diagonal else joint.diagonal())
     suspects = torch.zeros(len(labels), dtype=torch.bool)
     for i, count in enumerate(counts.tolist()):

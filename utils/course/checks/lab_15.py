@@ -131,12 +131,14 @@ def _attend_slips(q: Tensor, k: Tensor, v: Tensor, heads: int) -> Slips:
         yield "the heads: they have to be split, this is one head.", _attend(q, k, v, 1)
         yield "the end: bring the heads back with transpose(1, 2) before they are flattened.", (weights @ c).reshape(q.shape)
         wrong = (x.reshape(x.shape[0], heads, x.shape[1], -1) for x in (q, k, v))
-        yield "the split: unflatten the features first, then transpose; a reshape to [B, heads, N, d] mixes tokens.", (
-            F.scaled_dot_product_attention(*wrong).transpose(1, 2).flatten(2)
+        yield (
+            "the split: unflatten the features first, then transpose; a reshape to [B, heads, N, d] mixes tokens.",
+            (F.scaled_dot_product_attention(*wrong).transpose(1, 2).flatten(2)),
         )
         wrong = (x.unflatten(-1, (-1, heads)).permute(0, 3, 1, 2) for x in (q, k, v))
-        yield "the split: the features of a head stand side by side, (heads, d) and not (d, heads).", (
-            F.scaled_dot_product_attention(*wrong).transpose(1, 2).flatten(2)
+        yield (
+            "the split: the features of a head stand side by side, (heads, d) and not (d, heads).",
+            (F.scaled_dot_product_attention(*wrong).transpose(1, 2).flatten(2)),
         )
     if d > 1:
         yield "the root: the scores have to be divided by √d.", merge(torch.softmax(scores, dim=-1))
@@ -155,7 +157,9 @@ def patchify(function: Callable) -> None:
         got = call(function, images, p)
         look_at = "split H and W by reshape, bring the dimensions into the order B, row, column, C, p, p by permute."
         look_at = _named(got, _patch_slips(images, p), look_at)
-        expect_close(got, F.unfold(images, p, stride=p).transpose(1, 2), what=f"patchify for pictures {[B, C, H, W]}, p = {p}", look_at=look_at)
+        expect_close(
+            got, F.unfold(images, p, stride=p).transpose(1, 2), what=f"patchify for pictures {[B, C, H, W]}, p = {p}", look_at=look_at
+        )
     passed("patchify", f"{len(sizes)} sizes: a convolution of stride p reads the same rows")
 
 
@@ -163,13 +167,22 @@ def _patch_slips(images: Tensor, p: int) -> Slips:
     B, C, H, W = images.shape
     blocks = images.reshape(B, C, H // p, p, W // p, p)
     yield "the order: a reshape alone never moves a number.", images.reshape(B, -1, C * p * p)
-    yield "the order inside a patch: channel, row, column; here the channel comes last.", blocks.permute(0, 2, 4, 3, 5, 1).reshape(B, -1, C * p * p)
-    yield "the order of the patches: reading order, row by row; here column by column.", blocks.permute(0, 4, 2, 1, 3, 5).reshape(B, -1, C * p * p)
+    yield (
+        "the order inside a patch: channel, row, column; here the channel comes last.",
+        blocks.permute(0, 2, 4, 3, 5, 1).reshape(B, -1, C * p * p),
+    )
+    yield (
+        "the order of the patches: reading order, row by row; here column by column.",
+        blocks.permute(0, 4, 2, 1, 3, 5).reshape(B, -1, C * p * p),
+    )
     yield "the order inside a patch: rows before columns.", blocks.permute(0, 2, 4, 1, 5, 3).reshape(B, -1, C * p * p)
     yield "the shape: [B, N, C·p·p], the two last dimensions have changed places.", F.unfold(images, p, stride=p)
     if H % (H // p) == 0 and W % (W // p) == 0:
         spread = images.reshape(B, C, p, H // p, p, W // p)
-        yield "the split: H is (H/p, p), the patches before the rows inside them.", spread.permute(0, 3, 5, 1, 2, 4).reshape(B, -1, C * p * p)
+        yield (
+            "the split: H is (H/p, p), the patches before the rows inside them.",
+            spread.permute(0, 3, 5, 1, 2, 4).reshape(B, -1, C * p * p),
+        )
 
 
 def in_standard_errors(function: Callable) -> None:
@@ -182,7 +195,10 @@ def in_standard_errors(function: Callable) -> None:
             hint = "(a − b) over the root of the sum of the two variances."
             hint = next((text for text, slip in _error_slips(a, b, n) if math.isclose(got, slip, rel_tol=1e-6)), hint)
             raise CheckFailed(f"in_standard_errors({a}, {b}, {n}): expected {want:.5g}, got {got:.5g}.\nLook at: {hint}")
-    passed("in_standard_errors", f"{len(cases)} pairs of accuracies; SE-ResNet-18 on CIFAR-10 is {(0.9203 - 0.9192) / 0.00384:.1f} of them ahead")
+    passed(
+        "in_standard_errors",
+        f"{len(cases)} pairs of accuracies; SE-ResNet-18 on CIFAR-10 is {(0.9203 - 0.9192) / 0.00384:.1f} of them ahead",
+    )
 
 
 def _error_slips(a: float, b: float, n: int) -> Iterator[tuple[str, float]]:
