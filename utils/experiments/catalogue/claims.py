@@ -11,7 +11,7 @@ MOBILE = "paper on MobileNetV2 for CIFAR-10"
 LECTURE = "lecture on convolutional networks"
 CLEANLAB = "documentation of Cleanlab's CIFAR network"
 
-NO_CIFAR100 = "CIFAR-100 is not among the data here; the experiment is ready to run"
+NO_CIFAR100 = "CIFAR-100 is not among the data here; the experiment is ready to run, and C14 is its analogue on CIFAR-10"
 ACCURACY = measures.test_accuracy
 
 _ALL = (
