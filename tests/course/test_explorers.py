@@ -390,7 +390,7 @@ def test_stepper_moves_by_keyboard_and_pointer(show):
 @browser_test
 @pytest.mark.parametrize(("motion", "step"), [("no-preference", 1), ("reduce", 10)])
 def test_stepper_plays_only_when_told_and_in_rows_where_less_motion_is_wanted(show, motion, step):
-    page = show(convolution_stepper(IMAGE, padding=1), motion=motion)
+    page = show(convolution_stepper(IMAGE, padding=1), motion=motion, alone=True)
     page.clock.install(time=0)
     page.clock.pause_at(3600)
     host = page.locator(".cnnlab-explorer")
@@ -444,6 +444,7 @@ def test_explorers_on_one_page_do_not_touch_each_other_or_the_page(show):
     fresh = page.context.new_page()
     names = "Object.getOwnPropertyNames(window).length"
     assert page.evaluate(names) == fresh.evaluate(names), "a global name was left behind"
+    fresh.close()
 
 
 @browser_test
