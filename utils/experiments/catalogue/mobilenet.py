@@ -8,16 +8,18 @@ FIT = {
     "optimizer": "sgd", "lr": 0.045, "momentum": 0.9, "batch_size": 128, "schedule": "exponential", "augment": "flip-crop",
     "precision": "float32",
 }
+NARROW = {"batch_size": 32}  # few images: more steps
 
 
 def mobilenet(width: float = 1.0) -> Experiment:
     """Expansion 5, 6 and 7, stride of the 24-channel stage, and the optimiser."""
     options = {"width": width} if width != 1 else {}
+    fit_options = {**FIT, **(NARROW if width != 1 else {})}
 
     def one(label: str, model: dict | None = None, **fit: object) -> Configuration:
-        return Configuration(label, "mobilenet-v2-cifar", "cifar10", {**options, **(model or {})}, {**FIT, **fit})
+        return Configuration(label, "mobilenet-v2-cifar", "cifar10", {**options, **(model or {})}, {**fit_options, **fit})
 
-    narrow = (f"{width:g} times the channels, in all runs",) if width != 1 else ()
+    narrow = (f"{width:g} times the channels, and batches of 32 instead of 128, in all runs",) if width != 1 else ()
     return Experiment(
         id="mobilenet" if width == 1 else "mobilenet-narrow",
         question="What do expansion, an early stride and the optimiser change in MobileNetV2 for CIFAR-10?",
