@@ -9,7 +9,7 @@ FIT = {
     "optimizer": "adam", "lr": 1e-3, "weight_decay": 1e-4, "batch_size": 256, "clip_norm": 1.0, "schedule": "warmup-hold-cosine",
     "augment": "flip-crop-jitter", "precision": "float32",
 }
-NARROW = {"batch_size": 32}  # 4,000 images in batches of 256 are 16 steps an epoch: too few for 8 blocks a stage to leave chance
+NARROW = {"batch_size": 32}  # 4,000 images in batches of 256 are 16 steps an epoch: too few to learn much
 DEVIATIONS = (
     "the gradient is clipped from the first step, in the report after the warm-up",
     "10 % of the training images are kept for validation; the report stopped and chose by test accuracy",
