@@ -98,7 +98,7 @@ class Results:
         first = self.runs[0]
         epochs = len(first["history"]["train_loss"])
         seeds = sorted({run["seed"] for run in self.runs})
-        devices = sorted({run["device"] for run in self.runs})
+        devices = sorted({run["device"].replace(" 1 threads", " 1 thread") for run in self.runs})  # older records have the plural
         dates = sorted(run["started"][:10] for run in self.runs)
         ended = f"; {self.describe_diverged()}" if self.diverged else ""
         return (
