@@ -1,5 +1,7 @@
 """Running an experiment end to end on embedded data, from the command line's functions to a sound record."""
 
+import math
+
 import pytest
 import torch
 
@@ -80,6 +82,14 @@ def test_a_claim_is_run_and_shown_by_its_id(claim, monkeypatch, capsys):
     assert asked == [(claim.experiment, "smoke")]
     assert main(["show", claim.id]) == 0
     assert capsys.readouterr().out.startswith(f"{claim.experiment}: ")
+
+
+def test_the_transformer_gets_as_many_steps_with_few_images_as_with_many():
+    steps = []
+    for name in ("families-1000-images", "families-4000-images", "families-20000-images"):
+        budget = find(name).budgets["quick"]
+        steps.append(budget.epochs * math.ceil(budget.train_images / find(name).configurations[0].fit_options["batch_size"]))
+    assert max(steps) < 1.03 * min(steps)
 
 
 def test_the_narrow_families_cost_about_the_same():

@@ -22,7 +22,7 @@ EXPERIMENTS: dict[str, Experiment] = {
         batchnorm.bands(), batchnorm.gradients(), landscape_networks(), filter_networks(),
         ablations(width=0.5), ablations(), patchify(), families.families(narrow=True), families.families(),
         families.families("cifar100", narrow=True), families.families("cifar100"),
-        *(families.families_by_size(images) for images in (1_000, 4_000, 16_000)),
+        *(families.families_by_size(images) for images in (1_000, 4_000, 20_000)),
         contrastive(narrow=True), contrastive(), contrastive("cifar100"),
         noise.noise_cleanlab(width=0.25), noise.noise_cleanlab(width=1), noise.noise_imagenette(),
         mobilenet(width=0.5), mobilenet(), factorised("cifar10", width=0.5), factorised(),

@@ -61,5 +61,5 @@ def families_by_size(images: int) -> Experiment:
             "quick": Budget(epochs=epochs, seeds=(0, 1, 2), train_images=images, test_images=5_000, valid_images=1_000),
             "full": Budget(epochs=10 * epochs, seeds=(0, 1, 2), train_images=images),
         },
-        deviations=("the same number of optimiser steps whatever the number of images",),
+        deviations=("about the same number of optimiser steps whatever the number of images",),
     )
