@@ -1,5 +1,6 @@
 """Keeping freed memory: page faults of training steps that all need the same memory, in a process of their own."""
 
+import statistics
 import subprocess
 import sys
 
@@ -15,17 +16,19 @@ if sys.argv[1] == "keep" and not keep_freed_memory():
 torch.set_num_threads(1)
 network = torch.nn.Sequential(torch.nn.Conv2d(3, 16, 3), torch.nn.ReLU(), torch.nn.Conv2d(16, 16, 3))
 x = torch.zeros(64, 3, 32, 32)
-for step in range(6):
-    if step == 3:
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+faults = []
+for step in range(12):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     network(x).sum().backward()
-print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+    faults.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+print(*faults)
 """
 
 
-def faults(mode):
+def usual_faults(mode):
+    """Page faults of the middle one of the steps after the first three: the heap may still grow once, in one of them."""
     done = subprocess.run([sys.executable, "-c", SCRIPT, mode], capture_output=True, text=True, check=True)
-    return int(done.stdout)
+    return statistics.median(int(count) for count in done.stdout.split()[3:])
 
 
 def test_asking_twice_is_harmless():
@@ -34,4 +37,4 @@ def test_asking_twice_is_harmless():
 
 @pytest.mark.skipif(not keep_freed_memory(), reason="only glibc has this setting")
 def test_later_steps_need_hardly_any_fresh_pages():
-    assert faults("keep") < faults("default") / 10
+    assert usual_faults("keep") < usual_faults("default") / 10
