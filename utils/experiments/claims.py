@@ -143,7 +143,7 @@ def _order(claim: Claim, check: Order, measured: Mapping[str, Sequence[float]], 
         return Row(*told, REPLICATED + where, "the difference is clear over the seeds (Welch's t test, 5 %)")
     if high < 0:
         return Row(*told, NOT + where, "the difference is clear over the seeds, and the other way round (Welch's t test, 5 %)")
-    return Row(*told, UNJUDGED, f"the spread over {min(len(a), len(b))} seeds is as large as the difference{where}")
+    return Row(*told, UNJUDGED, f"{min(len(a), len(b))} seeds do not settle a difference of this size{where} (Welch's t test, 5 %)")
 
 
 def _alike(claim: Claim, check: Alike, measured: Mapping[str, Sequence[float]], size: str) -> Row:
