@@ -40,7 +40,7 @@ def verdict(check, results, **more):
 )
 def test_a_published_figure(values, expected):
     row = verdict(Published("a", 0.92), recorded(a=values))
-    assert row.verdict == expected and row.published == "92.00 %"
+    assert row.verdict == expected and row.published == "92.00\N{NO-BREAK SPACE}%"
 
 
 def test_a_figure_is_not_judged_by_a_smaller_run():

@@ -8,6 +8,8 @@ import pytest
 from utils.experiments import Figure, record, results
 from utils.experiments.configuration import Budget, Configuration, Experiment
 
+NO_BREAK = "\N{NO-BREAK SPACE}"
+
 
 def make(label="lenet", seed=0, correct=900, profile="full"):
     history = {"train_loss": [1.0, 0.5], "valid_loss": [0.9, 0.6], "valid_accuracy": [0.7, 0.8]}
@@ -81,10 +83,17 @@ def test_summary_is_mean_and_sample_standard_deviation(tmp_path):
     assert figure.n == 3 and figure.mean == pytest.approx(0.92)
     assert figure.sd == pytest.approx(statistics.stdev([0.9, 0.91, 0.95]))
     assert found.labels() == ["linear", "lenet"], "the order of the experiment, not of the alphabet"
-    assert found.table().loc["lenet", "test accuracy"] == "92.0 ± 2.6 % (n = 3)"
-    assert found.figure("linear").percent() == "90.0 % (n = 1)"
+    assert found.table().loc["lenet", "test accuracy"].replace(NO_BREAK, " ") == "92.0 ± 2.6 % (n = 3)"
+    assert found.figure("linear").percent().replace(NO_BREAK, " ") == "90.0 % (n = 1)"
     with pytest.raises(ValueError, match="no recorded run 'vgg'.*linear, lenet"):
         found.of("vgg")
+
+
+def test_one_line_tells_seeds_and_devices(tmp_path):
+    for seed, device in enumerate(("cpu, 1 threads", "cpu, 1 thread", "cpu, 2 threads")):  # the first is of older records
+        record.write(make(seed=seed) | {"device": device}, record.path_of("lenet-cifar10", "lenet", seed, "full", tmp_path))
+    told = results("lenet-cifar10", folder=tmp_path).describe()
+    assert told == "lenet-cifar10: Digits, 10 training images, 2 epochs, seeds 0, 1, 2, cpu, 1 thread and cpu, 2 threads, 2026-11-21"
 
 
 def test_no_runs_says_how_to_make_them(tmp_path):

@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 from scipy.stats import t as student_t
 
 from utils.experiments.differences import LEVEL, interval
-from utils.experiments.summary import Figure, Results
+from utils.experiments.summary import Figure, Results, unbroken
 
 REPLICATED, NOT, UNJUDGED = "replicated", "not replicated", "cannot be judged"
 SMALLEST_MARGIN = 0.005  # half a point of accuracy
@@ -167,7 +167,7 @@ def _alike(claim: Claim, check: Alike, measured: Mapping[str, Sequence[float]], 
 
 def _number(value: float, unit: str) -> str:
     text = f"{100 * value:.2f} %" if unit == "%" else f"{value:.3f}{unit}"
-    return text.replace("-", "−")
+    return unbroken(text.replace("-", "−"))
 
 
 def _signed(value: float, unit: str) -> str:

@@ -41,15 +41,13 @@ def markdown(claims: Iterable[Claim], folder: Path | None = None) -> str:
         for number, row in enumerate(compare(claim, recorded(claim, folder))):
             verdict = row.verdict if row.verdict == UNJUDGED else f"**{row.verdict}**"
             what = row.what if number == 0 else row.what.removeprefix(f"{claim.statement}: ")
-            told = (what, _unbroken(row.published), _unbroken(row.ours), row.difference, verdict, row.why)
+            told = (what, _lines(row.published), _lines(row.ours), row.difference, verdict, row.why)
             lines.append("| " + " | ".join((f"**{row.claim}**" if number == 0 else "", *told)) + " |")
     return "\n".join(lines)
 
 
-def _unbroken(figures: str) -> str:
-    """For a narrow column: no line ends within a figure, and each of several has its own line."""
-    for kept in (" ± ", " %", "n = "):
-        figures = figures.replace(kept, kept.replace(" ", "\N{NO-BREAK SPACE}"))
+def _lines(figures: str) -> str:
+    """Each of several figures in a line of its own."""
     return figures.replace(" / ", " /<br>")
 
 

@@ -13,6 +13,11 @@ from utils.experiments import record as records
 from utils.experiments.configuration import PROFILES
 
 
+def unbroken(text: str) -> str:
+    """The text with no-break spaces, so that no line ends within it in a narrow column."""
+    return text.replace(" ", "\N{NO-BREAK SPACE}")
+
+
 @dataclass(frozen=True)
 class Figure:
     """Mean and sample standard deviation over ``n`` seeds (``sd`` is None for a single run)."""
@@ -30,9 +35,13 @@ class Figure:
         return cls(statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None, len(values))
 
     def text(self, digits: int = 2, unit: str = "", scale: float = 1.0) -> str:
-        """Mean ± standard deviation, times ``scale``, with so many decimals: ``0.25 ± 0.01 (n = 3)``."""
+        """Mean ± standard deviation, times ``scale``, with so many decimals: ``0.25 ± 0.01 (n = 3)``.
+
+        A line may end before the bracket only; the other spaces are no-break spaces.
+        """
         sd = "" if self.sd is None else f" ± {scale * self.sd:.{digits}f}"
-        return f"{scale * self.mean:.{digits}f}{sd}{unit} (n = {self.n})".replace("-", "−")
+        figure = f"{scale * self.mean:.{digits}f}{sd}{unit}".replace("-", "−")
+        return f"{unbroken(figure)} {unbroken(f'(n = {self.n})')}"
 
     def percent(self, digits: int = 1) -> str:
         """A fraction as percent: ``90.1 ± 0.2 % (n = 3)``."""
