@@ -21,9 +21,9 @@ AUGMENTATIONS: dict[str, Callable[[], Any]] = {
     "flip-crop": lambda: Compose([RandomFlip(), RandomCrop(4)]),
     # claims C1 to C5
     "flip-crop-jitter": lambda: Compose([RandomFlip(), RandomCrop(4), ColorJitter(0.2, 0.2, 0.2, 0.1)]),
-    # claims C9 to C13; the size of the translations is not published: 4 of 32 pixels
-    "flip-translate": lambda: Compose([RandomFlip(), RandomTranslate(0.125)]),
-    "flip-translate-cutout": lambda: Compose([RandomFlip(), RandomTranslate(0.125), Cutout(8)]),
+    # claims C9 to C13: by up to 3 of 32 pixels
+    "flip-translate": lambda: Compose([RandomFlip(), RandomTranslate(0.1)]),
+    "flip-translate-cutout": lambda: Compose([RandomFlip(), RandomTranslate(0.1), Cutout(8)]),
     "simclr-views": simclr_views,
 }
 
@@ -51,9 +51,10 @@ SCHEDULES: dict[str, Callable[[Span], Schedule]] = {
     ),
     # claim C9: from 5e-5 to 3e-3 and back, twice in a training
     "triangular2": lambda span: schedules.triangular2(span.part(0.25), low=5e-5 / 3e-3),
-    # claim C11 as printed: five parts, each a tenth of the rate before, or a cosine from the full rate to 0
-    "step": lambda span: schedules.step(span.part(0.2), 0.1, unit="batch"),
-    "restarts": lambda span: schedules.cosine_restarts(span.part(0.2)),
+    # claim C11 as printed, in epochs of 30: 5 of warm-up, then a cosine; every 10 a tenth of the rate before, or a cosine from the full rate
+    "sixth-warmup-cosine": lambda span: schedules.warmup_cosine(span.part(1 / 6), max(2, span.steps)),
+    "step": lambda span: schedules.step(span.part(1 / 3), 0.1, unit="batch"),
+    "restarts": lambda span: schedules.cosine_restarts(span.part(1 / 3)),
     # claim C11 as its code has it: the numbers that were meant in epochs are counted in batches
     "step-each-10-batches": lambda span: schedules.step(10, 0.1, unit="batch"),
     "restarts-each-10-batches": lambda span: schedules.cosine_restarts(10),
