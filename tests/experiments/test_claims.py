@@ -5,7 +5,7 @@ import pytest
 from utils.experiments import measures
 from utils.experiments.catalogue import EXPERIMENTS
 from utils.experiments.catalogue.claims import CLAIMS
-from utils.experiments.claims import NOT, REPLICATED, UNJUDGED, Alike, Claim, Order, Published, compare
+from utils.experiments.claims import CLEAR, NOT, REPLICATED, REVERSED, UNJUDGED, Alike, Claim, Order, Published, compare
 from utils.experiments.comparison import chosen_claims, rows, table
 from utils.experiments.summary import Results
 
@@ -75,6 +75,37 @@ def test_a_published_likeness(a, b, expected):
     assert verdict(Alike(("a", "b"), 0.01), recorded(a=a, b=b)).verdict == expected
 
 
+def test_a_narrower_network_is_never_of_the_published_size():
+    many = [0.92, 0.925, 0.915]
+    narrow = {"full_experiment": "the full one"}
+    row = verdict(Published("a", 0.92), recorded(a=many), **narrow)
+    assert row.verdict == UNJUDGED and row.why == "run at a smaller size (4,000 images, 2 epochs, narrower networks)"
+    assert verdict(Order("a", "b"), recorded(a=many, b=[0.8, 0.81, 0.82]), **narrow).verdict.endswith("epochs, narrower networks")
+    full = Results("the full one", "full", recorded(a=many).runs)
+    assert verdict(Published("a", 0.92), full, **narrow).verdict == REPLICATED
+
+
+def test_an_experiment_in_the_profile_full_has_the_width_of_the_source():
+    for claim in CLAIMS.values():
+        for configuration in EXPERIMENTS[claim.experiment_for("full")].configurations:
+            assert configuration.model_options.get("width", 1) == 1, (claim.id, configuration.label)
+
+
+def test_an_order_of_our_own_is_clear_or_not_and_an_incomparable_one_is_not_judged():
+    a, b = [0.90, 0.91, 0.92], [0.80, 0.81, 0.82]
+    row = verdict(Order("a", "b", claimed=False, remark="by the way"), recorded(a=a, b=b))
+    assert (row.published, row.verdict) == ("not claimed", CLEAR) and row.why.endswith("5 %); by the way")
+    assert verdict(Order("b", "a", claimed=False), recorded(a=a, b=b)).verdict == REVERSED
+    row = verdict(Order("a", "b", incomparable="another scale"), recorded(a=a, b=b))
+    assert (row.verdict, row.why) == (UNJUDGED, "another scale")
+
+
+def test_an_order_may_have_a_measure_of_its_own():
+    results = recorded(a=[0.9, 0.9, 0.9], b=[0.8, 0.8, 0.8])
+    row = verdict(Order("a", "b", measure=measures.early_accuracy, at="early", unit=""), results)
+    assert row.what == "it works: a above b, early" and row.ours.startswith("0.100") and row.verdict == UNJUDGED
+
+
 def test_what_was_not_run_says_so():
     assert verdict(Order("a", "b"), recorded(a=[0.9])).verdict == UNJUDGED
     claim = Claim("C0", "here", "it works", "e", (Published("a", 0.5),), measures.test_accuracy, why="no data")
@@ -84,8 +115,8 @@ def test_what_was_not_run_says_so():
 
 def test_all_25_claims_are_there_and_name_what_their_experiment_measures():
     assert list(CLAIMS) == [f"C{number}" for number in range(1, 26)]
-    for claim in CLAIMS.values():
-        labels = {configuration.label for configuration in EXPERIMENTS[claim.experiment].configurations}
+    for claim, experiment in [(claim, claim.experiment_for(profile)) for claim in CLAIMS.values() for profile in ("quick", "full")]:
+        labels = {configuration.label for configuration in EXPERIMENTS[experiment].configurations}
         if claim.measure is measures.band_width:
             labels = {"without BN", "with BN"}
         for check in claim.checks:

@@ -49,14 +49,17 @@ def _list(options: argparse.Namespace) -> int:
     return 0
 
 
-def _named(name: str) -> Experiment:
-    """The experiment of that name, or the one that decides the claim of that name."""
-    return find(CLAIMS[name].experiment if name in CLAIMS else name)
+def _named(name: str, profile: str = "quick") -> Experiment:
+    """The experiment of that name, or the one that decides the claim of that name in that profile."""
+    return find(CLAIMS[name].experiment_for(profile) if name in CLAIMS else name)
 
 
 def _show(options: argparse.Namespace) -> int:
     experiment = _named(options.id)
     print(f"{experiment.id}: {experiment.question}\nsource: {experiment.source}")
+    full = {claim.full_experiment for claim in CLAIMS.values() if claim.experiment == experiment.id} - {""}
+    if full:
+        print(f"at the published width: {', '.join(sorted(full))}")
     for deviation in experiment.deviations:
         print(f"deviation: {deviation}")
     for profile, budget in experiment.budgets.items():
@@ -76,7 +79,7 @@ def _run(options: argparse.Namespace) -> int:
     from utils.experiments.run import run  # brings in torch and the models; the other commands do without
 
     seeds = tuple(options.seed) if options.seed else None
-    for path in run(_named(options.id), options.profile, seeds, options.device, options.again):
+    for path in run(_named(options.id, options.profile), options.profile, seeds, options.device, options.again):
         print(path.relative_to(records.RESULTS.parents[1]))
     return 0
 

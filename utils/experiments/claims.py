@@ -1,12 +1,14 @@
 """Published claims beside recorded runs, and verdicts that follow from the numbers by rule.
 
-- A published *figure* (:class:`Published`) can be judged by runs of the published size only: it is replicated if it lies where one more run
-  of ours would be expected (95 % prediction interval of Student's t over the seeds, at least ± half a point).
+- A published *figure* (:class:`Published`) can be judged by runs of the published size only (network, epochs, all images but those for
+  validation): it is replicated if it lies where one more run of ours would be expected (95 % prediction interval of Student's t over the
+  seeds, at least ± half a point).
 - A published *order* (:class:`Order`) is judged at whatever size it was run, and the verdict names the size: Welch's t test over the
   seeds at the level of 5 %.
 - A published *likeness* (:class:`Alike`) is replicated if the 95 % interval of each difference lies within a margin, not replicated if
   one lies outside of it.
-- Everything else "cannot be judged", with the reason: no runs, a smaller size, too few seeds, or their spread.
+- Everything else "cannot be judged", with the reason: no runs, a smaller size, too few seeds, their spread, or a measure that is not the
+  same on both sides.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from utils.experiments.differences import LEVEL, interval
 from utils.experiments.summary import Figure, Results, unbroken
 
 REPLICATED, NOT, UNJUDGED = "replicated", "not replicated", "cannot be judged"
+CLEAR, REVERSED = "clear", "clear, the other way round"  # of comparisons that no source makes
 SMALLEST_MARGIN = 0.005  # half a point of accuracy
 ENOUGH_SEEDS = 3
 
@@ -40,11 +43,21 @@ class Published:
 
 @dataclass(frozen=True)
 class Order:
-    """It is claimed that the measure of ``higher`` is larger than that of ``lower``; published figures where there are any."""
+    """It is claimed that the measure of ``higher`` is larger than that of ``lower``; published figures where there are any.
+
+    ``measure`` and ``unit`` stand in for the claim's, and ``at`` says in words what is then measured. ``claimed`` is False for a
+    comparison that no source makes. ``remark`` is told beside the verdict. ``incomparable`` says why no numbers could decide.
+    """
 
     higher: str
     lower: str
     published: tuple[float, float] | None = None
+    at: str = ""
+    measure: Measure | None = None
+    unit: str | None = None
+    claimed: bool = True
+    remark: str = ""
+    incomparable: str = ""
 
 
 @dataclass(frozen=True)
@@ -60,7 +73,11 @@ Check = Published | Order | Alike
 
 @dataclass(frozen=True)
 class Claim:
-    """What a source says, the experiment that repeats it, and the checks that decide."""
+    """What a source says, the experiment that repeats it, and the checks that decide.
+
+    Where ``experiment`` has narrower networks than the source, for a CPU, ``full_experiment`` has those of the source; runs of it in the
+    profile ``full`` decide, once there are any.
+    """
 
     id: str
     source: str
@@ -70,6 +87,15 @@ class Claim:
     measure: Measure
     unit: str = "%"
     why: str = ""
+    full_experiment: str = ""
+
+    def experiment_for(self, profile: str) -> str:
+        """The experiment that decides when it is run in this profile."""
+        return self.full_experiment if profile == "full" and self.full_experiment else self.experiment
+
+    def is_full_size(self, results: Results) -> bool:
+        """Whether these are runs of the published size."""
+        return results.profile == "full" and results.experiment == self.experiment_for("full")
 
 
 @dataclass(frozen=True)
@@ -87,22 +113,23 @@ class Row:
 
 def compare(claim: Claim, results: Results | None) -> list[Row]:
     """One row for each check of a claim; ``results`` None where nothing is recorded."""
-    measured = {} if results is None else claim.measure(results)
-    size = "" if results is None or results.profile == "full" else at_size(results)
+    size = "" if results is None or claim.is_full_size(results) else at_size(results, narrower=results.experiment != claim.experiment_for("full"))
     rows = []
     for check in claim.checks:
         judge = {Published: _published, Order: _order, Alike: _alike}[type(check)]
-        row = judge(claim, check, measured, size)
+        measure = getattr(check, "measure", None) or claim.measure
+        row = judge(claim, check, {} if results is None else measure(results), size)
         if results is not None and results.diverged:
             row = replace(row, why=f"{row.why}; {results.describe_diverged()}")
         rows.append(row)
     return rows
 
 
-def at_size(results: Results) -> str:
+def at_size(results: Results, narrower: bool = False) -> str:
     """How small the runs were, in words."""
     run = results.runs[0]
-    return f"{run['dataset']['train']:,} images, {len(run['history']['train_loss'])} epochs"
+    networks = ", narrower networks" if narrower else ""
+    return f"{run['dataset']['train']:,} images, {len(run['history']['train_loss'])} epochs{networks}"
 
 
 def _published(claim: Claim, check: Published, measured: Mapping[str, Sequence[float]], size: str) -> Row:
@@ -127,23 +154,33 @@ def _published(claim: Claim, check: Published, measured: Mapping[str, Sequence[f
 
 
 def _order(claim: Claim, check: Order, measured: Mapping[str, Sequence[float]], size: str) -> Row:
-    what = f"{claim.statement}: {check.higher} above {check.lower}"
-    published = " / ".join(_number(value, claim.unit) for value in check.published) if check.published else "in words"
+    unit = claim.unit if check.unit is None else check.unit
+    what = f"{claim.statement}: {check.higher} above {check.lower}{check.at and f', {check.at}'}"
+    in_words = "in words" if check.claimed else "not claimed"
+    published = " / ".join(_number(value, unit) for value in check.published) if check.published else in_words
     a, b = measured.get(check.higher, ()), measured.get(check.lower, ())
     if not a or not b:
         return Row(claim.id, what, published, "not run", "", UNJUDGED, claim.why or "no recorded run")
-    ours = f"{_spread(a, claim.unit)} / {_spread(b, claim.unit)}"
     difference = statistics.fmean(a) - statistics.fmean(b)
-    told = (claim.id, what, published, ours, _signed(difference, claim.unit))
-    if min(len(a), len(b)) < ENOUGH_SEEDS:
-        return Row(*told, UNJUDGED, f"{min(len(a), len(b))} of {ENOUGH_SEEDS} seeds")
+    verdict, why = _verdict(check, a, b, f" at {size}" if size else "")
+    why = f"{why}; {check.remark}" if check.remark else why
+    return Row(claim.id, what, published, f"{_spread(a, unit)} / {_spread(b, unit)}", _signed(difference, unit), verdict, why)
+
+
+def _verdict(check: Order, a: Sequence[float], b: Sequence[float], where: str) -> tuple[str, str]:
+    """The verdict on an order and the reason, from the measures of both."""
+    n = min(len(a), len(b))
+    if check.incomparable:
+        return UNJUDGED, check.incomparable
+    if n < ENOUGH_SEEDS:
+        return UNJUDGED, f"{n} of {ENOUGH_SEEDS} seeds"
     low, high = interval(a, b)
-    where = f" at {size}" if size else ""
+    yes, no = (REPLICATED, NOT) if check.claimed else (CLEAR, REVERSED)
     if low > 0:
-        return Row(*told, REPLICATED + where, "the difference is clear over the seeds (Welch's t test, 5 %)")
+        return yes + where, "the difference is clear over the seeds (Welch's t test, 5 %)"
     if high < 0:
-        return Row(*told, NOT + where, "the difference is clear over the seeds, and the other way round (Welch's t test, 5 %)")
-    return Row(*told, UNJUDGED, f"{min(len(a), len(b))} seeds do not settle a difference of this size{where} (Welch's t test, 5 %)")
+        return no + where, "the difference is clear over the seeds, and the other way round (Welch's t test, 5 %)"
+    return UNJUDGED, f"{n} seeds do not settle a difference of this size{where} (Welch's t test, 5 %)"
 
 
 def _alike(claim: Claim, check: Alike, measured: Mapping[str, Sequence[float]], size: str) -> Row:

@@ -18,7 +18,7 @@ def chosen_claims(name: str | None) -> list[Claim]:
     """The claim of that id, the claims of that experiment, or all; ``ValueError`` for another name."""
     if name is None:
         return list(CLAIMS.values())
-    chosen = [claim for claim in CLAIMS.values() if name in (claim.id, claim.experiment)]
+    chosen = [claim for claim in CLAIMS.values() if name in (claim.id, claim.experiment, claim.full_experiment)]
     if not chosen:
         raise ValueError(f"no claim or experiment {name!r} is compared; there are {', '.join(CLAIMS)}")
     return chosen
@@ -55,7 +55,7 @@ def recorded(claim: Claim, folder: Path | None = None) -> Results | None:
     """The runs that a claim is judged by, of the largest profile; smoke runs are no results."""
     for profile in ("full", "quick"):
         try:
-            return results(claim.experiment, profile, folder)
+            return results(claim.experiment_for(profile), profile, folder)
         except FileNotFoundError:
             continue
     return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import groupby
 from pathlib import Path
 
-from utils.experiments.catalogue.claims import CLAIMS
+from utils.experiments.catalogue.claims import CLAIMS, LABELS
 from utils.experiments.comparison import markdown
 
 PAGE = Path(__file__).resolve().parents[2] / "book" / "claims.md"
@@ -13,9 +13,9 @@ BEGIN, END = "<!-- claims -->", "<!-- /claims -->"
 
 
 def tables(folder: Path | None = None) -> str:
-    """One Markdown table for each source, from the records."""
+    """For each source what its names mean, and a Markdown table from the records."""
     parts = [
-        f"### {source[0].upper()}{source[1:]}: {_range(source)}\n\n{markdown(claims, folder)}"
+        f"### {source[0].upper()}{source[1:]}: {_range(source)}\n\n{LABELS[source]}\n\n{markdown(claims, folder)}"
         for source, claims in groupby(CLAIMS.values(), key=lambda claim: claim.source)
     ]
     return "\n\n".join(parts)

@@ -25,7 +25,7 @@ EXPERIMENTS: dict[str, Experiment] = {
         *(families.families_by_size(images) for images in (1_000, 4_000, 20_000)),
         contrastive(narrow=True), contrastive(), contrastive("cifar100"),
         noise.noise_cleanlab(width=0.25), noise.noise_cleanlab(width=1), noise.noise_imagenette(),
-        mobilenet(width=0.5), mobilenet(), factorised("cifar10", width=0.5), factorised(),
+        mobilenet(width=0.5), mobilenet(), factorised("cifar10", width=0.5), factorised("cifar10"), factorised(),
     )
 }
 

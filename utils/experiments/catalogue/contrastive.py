@@ -34,7 +34,12 @@ def contrastive(dataset: str = "cifar10", narrow: bool = False) -> Experiment:
             "full": Budget(epochs=100, seeds=(0, 1, 2)),
         },
         deviations=(
-            "the head is trained for half as many epochs as the encoder",
+            "the head is trained for half as many epochs as the encoder, in the project's code for as many; it has no batch normalisation "
+            "(nor dropout of .3, nor label smoothing of .1)",
+            "Adam without decay; in the project's code AdamW with 1e-4 for the encoder and 5e-4 for the head",
+            "both views are drawn alike, as SimCLR's; in the project's code the second is milder and has a square cut out",
+            "the pair that the loss has left out of its denominator, an image with itself, is left in by the project's code",
+            *(("CIFAR-10 in the place of CIFAR-100",) if dataset != "cifar100" else ()),
             *(("a quarter of the channels of ResNet-18",) if narrow else ()),
         ),
     )

@@ -30,6 +30,7 @@ def factorised(dataset: str = "cifar100", width: float = 1.0) -> Experiment:
         },
         deviations=(
             "a tenth of the training images for validation instead of a fifth; no early stopping, so that curves can be compared",
+            "flips and crops after padding by 4 pixels; the lecture mirrors, shifts by up to 5 pixels and scales by .8 to 1.2",
             *(("CIFAR-10 in the place of CIFAR-100",) if dataset != "cifar100" else ()),
             *((f"{width:g} times the channels, in all four",) if width != 1 else ()),
         ),
