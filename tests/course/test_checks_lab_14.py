@@ -58,6 +58,21 @@ def batch_with_company(classes, probability):
     return 1 + math.ceil(math.log(1 - probability) / math.log(1 - 1 / classes))
 
 
+def beyond(classes, probability):
+    """Asks for more than the probability, where the task says at least."""
+    N = 2
+    while 1 - (1 - 1 / classes) ** (N - 1) <= probability:
+        N += 1
+    return N
+
+
+def rounded_down(classes, probability):
+    """Right wherever the probability is not reached exactly."""
+    if classes == 1:
+        return 2
+    return int(math.log(1 - probability) / math.log(1 - 1 / classes)) + 2
+
+
 WRONG = [
     ("nt_xent", lambda a, b, t: nt_xent(a, b, t, normalize=False), "is a cosine"),
     ("nt_xent", lambda a, b, t: nt_xent(a, b, t, hide=False), "no negative of its own"),
@@ -101,6 +116,8 @@ WRONG = [
     ("batch_with_company", lambda k, p: batch_with_company(k, p) - 1, "the anchor itself"),
     ("batch_with_company", lambda k, p: batch_with_company(k, p) + 1, "one picture fewer"),
     ("batch_with_company", lambda k, p: 3 * k, "round up"),
+    ("batch_with_company", beyond, "one picture fewer"),
+    ("batch_with_company", rounded_down, "reached exactly"),
 ]
 
 

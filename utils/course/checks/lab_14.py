@@ -239,7 +239,10 @@ def _effective_slips(similarity: Tensor, temperature: float, want: Tensor) -> Sl
 
 def batch_with_company(function: Callable) -> None:
     """``function(classes, probability)`` is the smallest batch in which an anchor has company that often."""
-    cases = ((2, 0.6), (2, 0.8), (10, 0.5), (10, 0.95), (100, 0.95), (100, 0.5), (1000, 0.9), (1, 0.99))
+    cases = (
+        (2, 0.6), (2, 0.8), (10, 0.5), (10, 0.95), (100, 0.95), (100, 0.5), (1000, 0.9), (1, 0.99),
+        (2, 0.75), (2, 0.5),  # reached exactly
+    )  # fmt: skip
     for classes, probability in cases:
         want = 2
         while 1 - (1 - 1 / classes) ** (want - 1) < probability:
@@ -249,7 +252,7 @@ def batch_with_company(function: Callable) -> None:
             got = got.item()
         hints = {
             want - 1: "the anchor itself: only N − 1 pictures can be company.",
-            want + 1: "the smallest: one picture fewer would do.",
+            want + 1: "the smallest: one picture fewer would do (\"at least\" is ≥, also where it is reached exactly).",
         }
         hint = hints.get(got, "1 − (1 − 1/K)^(N − 1) must reach the probability; solve for N, and round up.")
         expect_equal(got, want, what=f"batch_with_company({classes}, {probability})", look_at=hint)
