@@ -85,6 +85,16 @@ def stays_frozen(model, frozen):
     return model
 
 
+def never_freezes(model, frozen):
+    for name, module in model.named_modules():
+        if name and not any(name == root or name.startswith(f"{root}.") for root in frozen):
+            module.train()
+    for name, parameter in model.named_parameters():
+        if not any(name.startswith(f"{root}.") for root in frozen):
+            parameter.requires_grad_(True)
+    return model
+
+
 def plain_groups(model, head, lr, factor):
     return [{"params": list(head.parameters()), "lr": lr}, {"params": list(model.parameters()), "lr": factor * lr}]
 
@@ -95,6 +105,11 @@ def groups(model, head, above, below, keep=lambda p: p.requires_grad):
         {"params": list(head.parameters()), "lr": above},
         {"params": [p for p in model.parameters() if id(p) not in own and keep(p)], "lr": below},
     ]
+
+
+def last_two(model, head, lr, factor):
+    *below, weight, bias = (p for p in model.parameters())
+    return [{"params": [p for p in part if p.requires_grad], "lr": rate} for part, rate in ((below, factor * lr), ((weight, bias), lr))]
 
 
 def from_saved(state, saved):
@@ -108,6 +123,7 @@ WRONG = [
     ("training_mode", no_flags, "eval() alone does not stop the gradient"),
     ("training_mode", stays_asleep, "model.train() first"),
     ("training_mode", stays_frozen, "must learn again"),
+    ("training_mode", never_freezes, "frozen modules need eval()"),
     ("training_mode", lambda model, frozen: model[0], "the return statement"),
     ("training_mode", lambda model, frozen: training_mode(model, frozen) and None, "returned None"),
     ("two_speeds", plain_groups, "model.parameters() has those of the head too"),
@@ -115,6 +131,8 @@ WRONG = [
     ("two_speeds", lambda m, h, lr, f: groups(m, h, lr, f * lr, lambda p: True), "do not belong into an optimizer"),
     ("two_speeds", lambda m, h, lr, f: groups(m, h, lr, f * lr)[:1], "never be trained"),
     ("two_speeds", lambda m, h, lr, f: groups(m, h, lr, f), "factor times lr"),
+    ("two_speeds", lambda m, h, lr, f: groups(m, h, lr, f * lr), "4.bias frozen: expected the rates [] for 4.bias"),
+    ("two_speeds", last_two, "need not be the last layer"),
     ("two_speeds", lambda m, h, lr, f: list(m.parameters()), "list of dicts"),
     ("speed_up", lambda e, h, n: 1 / speed_up(e, h, n), "above the fraction"),
     ("speed_up", lambda e, h, n: n * (3 * e + 2 * h) / (e + 2 * h * n), "has none"),

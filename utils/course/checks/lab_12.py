@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from itertools import product
 from math import isclose
 from typing import Any
 
@@ -17,10 +18,10 @@ Slips = Iterator[tuple[str, Any]]  # where to look, and what somebody gets who s
 def training_mode(function: Callable) -> None:
     """``function(model, frozen)`` puts all into training but the modules named in ``frozen``, and returns the model."""
     cases = (["0"], ["0", "1"], ["1.norm"], [], ["0", "1", "2"])
-    for frozen in cases:
+    for start, frozen in product((False, True), cases):
         model = _small_network()
-        model.eval().requires_grad_(False)  # as a lesson before this one may have left it
-        what = f"training_mode with frozen = {frozen}"
+        model.train(start).requires_grad_(start)  # "whatever was before": all of it frozen, or nothing
+        what = f"training_mode with frozen = {frozen}, {'nothing' if start else 'everything'} frozen before"
         got = call(function, model, frozen)
         if got is not model:
             raise CheckFailed(f"{what}: expected the model itself back, got {type(got).__name__}.\nLook at: the return statement.")
@@ -30,7 +31,7 @@ def training_mode(function: Callable) -> None:
         for name, value in model.state_dict().items():
             if any(_inside(name, root) for root in frozen) and not torch.equal(before[name], value):
                 raise CheckFailed(f"{what}: a forward pass changed {name}, which is frozen.\nLook at: eval() for batch norm.")
-    passed("training_mode", f"{len(cases)} choices of frozen modules agree, running statistics included")
+    passed("training_mode", f"{len(cases)} choices of frozen modules agree, running statistics included, whatever was frozen before")
 
 
 def _small_network() -> nn.Sequential:
@@ -68,21 +69,23 @@ def _compare_modes(model: nn.Module, frozen: Sequence[str], what: str) -> None:
 
 def two_speeds(function: Callable) -> None:
     """``function(model, head, lr, factor)`` gives two groups for an optimizer: the head at lr, the rest at factor · lr."""
-    for frozen, lr, factor in ((None, 0.5, 0.1), (0, 0.01, 0.01), (None, 2.0, 1.0)):
+    cases = (  # number of the head among the layers, what is frozen, lr, factor
+        (4, "", 0.5, 0.1), (4, "0", 0.01, 0.01), (4, "", 2.0, 1.0), (4, "4.bias", 0.2, 0.5), (2, "", 0.1, 0.3),
+    )  # fmt: skip
+    for head, frozen, lr, factor in cases:
         model = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 5), nn.ReLU(), nn.Linear(5, 2))
-        if frozen is not None:
-            model[frozen].requires_grad_(False)
-        what = f"two_speeds with lr = {lr:g}, factor = {factor:g}" + (", first layer frozen" if frozen is not None else "")
-        groups = call(function, model, model[4], lr, factor)
+        for name, parameter in model.named_parameters():
+            parameter.requires_grad_(not (frozen and name.startswith(frozen)))
+        what = f"two_speeds with head = model[{head}], lr = {lr:g}, factor = {factor:g}" + (f", {frozen} frozen" if frozen else "")
+        groups = call(function, model, model[head], lr, factor)
         rates = _rates(groups, what)
         for name, parameter in model.named_parameters():
             found = rates.pop(id(parameter), [])
-            want = [lr if name.startswith("4.") else factor * lr] if parameter.requires_grad else []
+            want = [lr if _inside(name, str(head)) else factor * lr] if parameter.requires_grad else []
             if len(found) != len(want) or not all(isclose(a, b, rel_tol=1e-6) for a, b in zip(found, want, strict=True)):
-                raise CheckFailed(
-                    f"{what}: expected the rates {want} for {name}, got {found}.\nLook at: {_rate_hint(name, found, want, lr, factor)}"
-                )
-    passed("two_speeds", "three networks agree: every trained parameter is in one group, with its own rate")
+                hint = _rate_hint(found, want, lr, factor, last=head == 4)
+                raise CheckFailed(f"{what}: expected the rates {want} for {name}, got {found}.\nLook at: {hint}")
+    passed("two_speeds", f"{len(cases)} networks agree: every trained parameter is in one group, with its own rate")
 
 
 def _rates(groups: Any, what: str) -> dict[int, list[float]]:
@@ -101,7 +104,8 @@ def _rates(groups: Any, what: str) -> dict[int, list[float]]:
     return rates
 
 
-def _rate_hint(name: str, found: list[float], want: list[float], lr: float, factor: float) -> str:
+def _rate_hint(found: list[float], want: list[float], lr: float, factor: float, last: bool) -> str:
+    """``last``: whether the head is the last layer of the network."""
     if not want:
         return "frozen parameters: they do not belong into an optimizer; keep those with requires_grad."
     if len(found) > 1:
@@ -109,6 +113,8 @@ def _rate_hint(name: str, found: list[float], want: list[float], lr: float, fact
     if not found:
         return "this parameter is in no group, so it would never be trained."
     if isclose(found[0], lr if want[0] != lr else factor * lr, rel_tol=1e-6):
+        if not last:
+            return "the head: it is the module that is handed over, and need not be the last layer."
         return "the two rates: the new head learns at lr, the trained body at factor · lr."
     return "the rates: lr for the head, factor times lr for the rest."
 
