@@ -41,7 +41,7 @@ def nesterov(w, gradient, lr, momentum, steps):
 
 def clip_by_norm(gradients, bound):
     norm = math.sqrt(sum(float((g**2).sum()) for g in gradients if g is not None))
-    return [None if g is None else g * min(1, bound / norm) for g in gradients]
+    return [None if g is None else g * min(1, bound / max(norm, 1e-12)) for g in gradients]
 
 
 def honest_report(valid, test, patience):
@@ -67,6 +67,40 @@ def walk(step):
         return w
 
     return function
+
+
+def nesterov_in_place(w, gradient, lr, momentum, steps):
+    buffer = torch.zeros_like(w)
+    for _ in range(steps):
+        g = gradient(w)
+        buffer = momentum * buffer + g
+        w -= lr * (g + momentum * buffer)
+    return w
+
+
+def clip_dividing(gradients, bound):
+    norm = math.sqrt(sum(float((g**2).sum()) for g in gradients if g is not None))
+    return [None if g is None else g * min(1, bound / norm) for g in gradients]
+
+
+def clip_after_stacking(gradients, bound):
+    norm = max(float(norm_of(gradients)), 1e-12)
+    return [None if g is None else g * min(1, bound / norm) for g in gradients]
+
+
+def clip_by_tensors(gradients, bound):
+    norm = torch.tensor(sum(float((g**2).sum()) for g in gradients if g is not None)).sqrt()
+    return [None if g is None else g / norm * min(float(norm), bound) for g in gradients]
+
+
+def patience_renewed(valid, test, patience):
+    best, wait = valid[0], 0
+    for epoch, figure in enumerate(valid):
+        wait = 0 if figure >= best else wait + 1
+        best = max(best, figure)
+        if wait >= patience:
+            break
+    return epoch + 1, test[valid.index(best)]
 
 
 def each(change):
@@ -99,6 +133,7 @@ WRONG = [
     ("nesterov", lambda w, g, lr, m, steps: nesterov(w, g, lr, m, 1), "take `steps` of them"),
     ("nesterov", lambda w, g, lr, m, steps: walk(lambda g, b, m: (m * b + g, g + m * (m * b + g)))(w, g, -lr, m, steps), "against the gradient"),
     ("nesterov", lambda w, *_: w.tolist(), "got list"),
+    ("nesterov", nesterov_in_place, "the w that was given has been changed"),
     ("clip_by_norm", lambda gradients, bound: gradients, "nothing was changed"),
     ("clip_by_norm", each(lambda g, bound, all_: g * bound / norm_of(all_)), "was made longer"),
     ("clip_by_norm", each(lambda g, bound, all_: g * min(1, bound / float(g.norm()))), "this is one for each"),
@@ -112,6 +147,10 @@ WRONG = [
     ("clip_by_norm", each(lambda g, bound, all_: g / norm_of(all_)), "becomes `bound`"),
     ("clip_by_norm", lambda gradients, bound: clip_by_norm([g for g in gradients if g is not None], bound), "a list of 3 gradients"),
     ("clip_by_norm", lambda gradients, bound: [torch.zeros(1) if g is None else g for g in clip_by_norm(gradients, bound)], "it stays None"),
+    ("clip_by_norm", clip_dividing, "nothing is divided by it"),
+    ("clip_by_norm", clip_after_stacking, "the root of an empty sum"),
+    ("clip_by_norm", clip_by_tensors, "clip_by_norm for a gradient of zeros"),
+    ("honest_report", patience_renewed, "does not renew the patience"),
     ("honest_report", lambda v, t, p: (honest_report(v, t, p)[0], max(t[: honest_report(v, t, p)[0]])), "chosen on the test split"),
     ("honest_report", lambda v, t, p: (honest_report(v, t, p)[0], t[honest_report(v, t, p)[0] - 1]), "the last one that was run"),
     ("honest_report", lambda v, t, p: (honest_report(v, t, p)[0], v[best_epoch(v[: honest_report(v, t, p)[0]], True)]), "validation accuracy"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import wraps
 from math import ceil, isclose
 from statistics import NormalDist
 from typing import Any
@@ -65,21 +66,24 @@ def nesterov(function: Callable) -> None:
     for text, gradient in landscapes.items():
         for lr, momentum, steps in ((0.05, 0.9, 7), (0.1, 0.9, 1), (0.2, 0.5, 4), (0.1, 0.0, 3)):
             w = torch.randn(3, generator=generator, dtype=torch.float64)
-            got = call(function, w, gradient, lr, momentum, steps)
+            what = f"nesterov on {text}, lr {lr:g}, momentum {momentum:g}, {steps} step{'s' * (steps > 1)}"
+            given = w.clone()
+            got = _call_in_place(function, given, gradient, lr, momentum, steps)
+            if not given.equal(w):
+                raise CheckFailed(f"{what}: the w that was given has been changed.\nLook at: w = w - … in place of w -= …, which writes into it.")
             want = _descend(w, gradient, lr, momentum, steps, _nesterov_step)
             hint = "b = momentum · b + g, then w − lr · (g + momentum · b)."
             if isinstance(got, Tensor) and got.shape == want.shape:
                 slips = _nesterov_slips(w, gradient, lr, momentum, steps)
                 hint = next((look for look, slip in slips if torch.allclose(got.detach().double(), slip, atol=1e-9)), hint)
-            expect_close(
-                got,
-                want,
-                what=f"nesterov on {text}, lr {lr:g}, momentum {momentum:g}, {steps} step{'s' * (steps > 1)}",
-                look_at=hint,
-                atol=1e-7,
-            )
+            expect_close(got, want, what=what, look_at=hint, atol=1e-7)
             count += 1
-    passed("nesterov", f"{count} walks end where torch's do")
+    passed("nesterov", f"{count} walks end where torch's do, and leave their start as it was")
+
+
+def _call_in_place(function: Callable, *arguments: Any) -> Any:
+    """``call`` hands over copies; here the arguments themselves are handed over, to see whether they are changed."""
+    return call(wraps(function)(lambda: function(*arguments)))
 
 
 Step = Callable[[Tensor, Tensor, float], tuple[Tensor, Tensor]]  # gradient, buffer, momentum -> buffer, direction
@@ -152,7 +156,23 @@ def clip_by_norm(function: Callable) -> None:
                     slips = _clip_slips(gradients, place, norm, bound)
                     hint = next((look for look, slip in slips if torch.allclose(got[place].detach(), slip, atol=1e-6)), hint)
                 expect_close(got[place], factor * g, what=f"{what}, entry {place}", look_at=hint)
-    passed("clip_by_norm", f"{len(cases)} lists of gradients, each with a bound below and above its norm")
+    edges = (
+        ([torch.zeros(3)], "a gradient of zeros", "a norm of 0, which is below every bound: nothing is divided by it."),
+        ([None], "no gradient at all", "the norm of no gradients: the root of an empty sum, 0."),
+    )
+    for gradients, text, look_at in edges:
+        what = f"clip_by_norm for {text}"
+        try:
+            got = call(function, list(gradients), 1.0)
+        except CheckFailed as failure:
+            raise CheckFailed(f"{failure}\nLook at: {look_at}") from failure
+        if not isinstance(got, Sequence) or len(got) != 1:
+            raise CheckFailed(f"{what}: expected a list of 1 gradient, got {_kind(got)}.\nLook at: the return value.")
+        if gradients[0] is None:
+            expect_equal(got[0], None, what=what, look_at="a parameter without a gradient has None; it stays None.")
+        else:
+            expect_close(got[0], torch.zeros(3), what=what, look_at=look_at)
+    passed("clip_by_norm", f"{len(cases)} lists of gradients, each with a bound below and above its norm, and two whose norm is 0")
 
 
 def _clip_slips(gradients: Sequence[Tensor | None], place: int, norm: float, bound: float) -> Slips:
@@ -176,6 +196,7 @@ def honest_report(function: Callable) -> None:
         "a training that is stopped": ([0.5, 0.7, 0.8, 0.79, 0.78, 0.77, 0.95, 0.96], [0.5, 0.68, 0.74, 0.76, 0.73, 0.72, 0.71, 0.9], 3),
         "a training that runs to its end": ([0.5, 0.6, 0.7, 0.65], [0.4, 0.62, 0.66, 0.68], 3),
         "two equal best epochs": ([0.5, 0.8, 0.7, 0.8, 0.75], [0.5, 0.7, 0.71, 0.74, 0.6], 9),
+        "an equal epoch while patience runs": ([0.5, 0.8, 0.8, 0.7, 0.7, 0.9], [0.5, 0.7, 0.72, 0.6, 0.61, 0.8], 2),
         "patience 1": ([0.4, 0.5, 0.45, 0.9], [0.41, 0.48, 0.5, 0.88], 1),
         "one epoch": ([0.3], [0.25], 2),
     }
@@ -213,6 +234,7 @@ def _stopped(figures: Sequence[float], patience: int, strict: bool = True) -> tu
 
 def _epoch_slips(valid: Sequence[float], test: Sequence[float], patience: int) -> Slips:
     epochs, best = _stopped(valid, patience)
+    yield "equal epochs: an equal one is no improvement, so it does not renew the patience.", _stopped(valid, patience, strict=False)[0]
     yield "who decides: this training was stopped by the test accuracy.", _stopped(test, patience)[0]
     yield "the count: epochs are counted from 1 here; this is the index of the last one.", epochs - 1
     yield "the count: the training goes on for `patience` epochs after the best one.", best + 1
