@@ -13,13 +13,14 @@ from utils.experiments.catalogue.lenet import lenet_on
 from utils.experiments.catalogue.mobilenet import mobilenet
 from utils.experiments.catalogue.patchify import patchify
 from utils.experiments.catalogue.se_residual import ablations
+from utils.experiments.catalogue.vgg_batchnorm import vgg_batchnorm
 from utils.experiments.configuration import Experiment
 
 EXPERIMENTS: dict[str, Experiment] = {
     experiment.id: experiment
     for experiment in (
         lenet_on("fashion-mnist"), lenet_on("cifar10"), decade(), degradation(width=0.5), degradation(), shortcut_variants(),
-        batchnorm.bands(), batchnorm.gradients(), landscape_networks(), filter_networks(),
+        batchnorm.bands(), batchnorm.gradients(), vgg_batchnorm(), landscape_networks(), filter_networks(),
         ablations(width=0.5), ablations(), patchify(), families.families(narrow=True), families.families(),
         families.families("cifar100", narrow=True), families.families("cifar100"),
         *(families.families_by_size(images) for images in (1_000, 4_000, 20_000)),
