@@ -1,6 +1,8 @@
 # make book: the HTML book from nothing.  make test: every test from nothing.  make lab: JupyterLab.  make student: no solutions.
+# make queue: the recorded runs that are due, for HOURS hours, behind all other work.
 PYTHON ?= python3
 PROFILE ?= smoke
+HOURS ?= 8
 ifneq ($(CNNLAB_DATA),)
 export CNNLAB_DATA := $(abspath $(CNNLAB_DATA))
 endif
@@ -12,7 +14,7 @@ BIN := $(VENV)/bin
 endif
 READY := $(VENV)/.ready
 
-.PHONY: book test lab student stamp strip bench clean
+.PHONY: book test lab student queue stamp strip bench clean
 
 book: $(READY)
 	$(BIN)/python -m utils.course book --profile $(PROFILE)
@@ -25,6 +27,9 @@ lab: $(READY)
 
 student: $(READY)
 	$(BIN)/python -m utils.course student
+
+queue: $(READY)
+	$(BIN)/python -m utils.experiments queue --hours $(HOURS) $(if $(ACROSS),--across)
 
 stamp: $(READY)
 	$(BIN)/python -m utils.course stamp $(if $(URL),--url $(URL)) $(if $(BRANCH),--branch $(BRANCH))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from utils.experiments import methods, record, weights
+from utils.experiments import methods, record, unfinished, weights
 from utils.experiments import run as running
 from utils.experiments.catalogue import EXPERIMENTS
 from utils.experiments.claims import Claim, Order, compare
@@ -51,6 +51,10 @@ def start(folder: Path) -> subprocess.Popen:
     return subprocess.Popen([sys.executable, "-c", IN_A_PROCESS, str(folder)], cwd=ROOT, env=environment, stderr=subprocess.DEVNULL)
 
 
+def checkpoint_of(folder: Path) -> Path:
+    return unfinished.checkpoint_of(folder / "tiny" / "first-seed0-smoke.json")
+
+
 def wait_for(path: Path, process: subprocess.Popen) -> None:
     while not path.exists():
         assert process.poll() is None, f"the process ended before {path.name} was there"
@@ -59,7 +63,7 @@ def wait_for(path: Path, process: subprocess.Popen) -> None:
 
 def test_kill_9_in_mid_run_loses_nothing(tmp_path):
     process = start(tmp_path / "killed")
-    checkpoint = tmp_path / "killed" / "tiny" / "first-seed0-smoke.checkpoint"
+    checkpoint = checkpoint_of(tmp_path / "killed")
     wait_for(checkpoint, process)
     process.send_signal(signal.SIGKILL)
     process.wait()
@@ -82,10 +86,10 @@ def test_kill_9_in_mid_run_loses_nothing(tmp_path):
 
 def test_a_run_killed_between_its_training_and_its_record_is_only_recorded(tmp_path, monkeypatch):
     tiny = experiment(linear("only"))
-    monkeypatch.setattr(record, "write", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
-    with pytest.raises(KeyboardInterrupt):
-        run(tiny, "smoke", results=tmp_path, device="cpu")
-    monkeypatch.undo()
+    with monkeypatch.context() as patch:
+        patch.setattr(record, "write", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            run(tiny, "smoke", results=tmp_path, device="cpu")
     trained = []
     monkeypatch.setattr("utils.training.fitting.train_one_epoch", lambda *a, **k: trained.append(1))
     (path,) = run(tiny, "smoke", results=tmp_path, device="cpu")
@@ -105,7 +109,7 @@ def test_kept_weights_are_there_before_the_record_is(tmp_path, monkeypatch):
 
 def test_two_processes_share_the_store(tmp_path, capsys):
     process = start(tmp_path)
-    wait_for(tmp_path / "tiny" / "first-seed0-smoke.checkpoint", process)
+    wait_for(checkpoint_of(tmp_path), process)
     run(LONG, "smoke", results=tmp_path, device="cpu")
     assert "first · seed 0 · smoke: another process is at work on it" in capsys.readouterr().out
     assert process.wait() == 0

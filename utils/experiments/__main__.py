@@ -1,4 +1,4 @@
-"""``python -m utils.experiments list | show ID | run ID | compare [ID] | verify``; ID: an experiment, or a claim."""
+"""``python -m utils.experiments list | show ID | run ID | queue | compare [ID] | verify``; ID: an experiment, or a claim."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from utils.experiments import weights
 from utils.experiments.catalogue import EXPERIMENTS, find
 from utils.experiments.catalogue.claims import CLAIMS
 from utils.experiments.configuration import PROFILES, Experiment
+from utils.experiments.queue.arguments import add_arguments as add_queue_arguments
 from utils.experiments.summary import results
 
 NAMED = "an experiment, or a claim, such as C6, that it decides"
@@ -30,13 +31,15 @@ def main(arguments: list[str] | None = None) -> int:
     run.add_argument("--seed", type=int, action="append", help="may be given several times; default: those of the profile")
     run.add_argument("--device", help="cpu, cuda, cuda:1, …; default: the GPU if there is one")
     run.add_argument("--again", action="store_true", help="run also what has a record")
+    queue = commands.add_parser("queue", help="run what is due in an order of value, on all cores, behind other work")
+    add_queue_arguments(queue)
     compare = commands.add_parser("compare", help="published claims beside the recorded runs, with verdicts; all, or one of C1 to C25")
     compare.add_argument("id", nargs="?", help=NAMED)
     compare.add_argument("--write", action="store_true", help="also write the tables of book/claims.md")
     commands.add_parser("verify", help="check every record: its digest and every figure that can be derived again")
     options = parser.parse_args(arguments)
     try:
-        return {"list": _list, "show": _show, "run": _run, "compare": _compare, "verify": _verify}[options.command](options)
+        return {"list": _list, "show": _show, "run": _run, "queue": _queue, "compare": _compare, "verify": _verify}[options.command](options)
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -82,6 +85,12 @@ def _run(options: argparse.Namespace) -> int:
     for path in run(_named(options.id, options.profile), options.profile, seeds, options.device, options.again):
         print(path.relative_to(records.RESULTS.parents[1]))
     return 0
+
+
+def _queue(options: argparse.Namespace) -> int:
+    from utils.experiments.queue.command import main as queue
+
+    return queue(options)
 
 
 def _compare(options: argparse.Namespace) -> int:

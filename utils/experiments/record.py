@@ -1,6 +1,7 @@
 """A finished run as one JSON file that can be checked: what was run, on what, with which result, under a digest.
 
-The record of a training that diverged has no result; ``diverged`` says at which step and learning rate, and the history ends before it.
+Optional fields: ``machines`` (every machine that the run was trained on) and ``commits`` (where it went on with other code than it began
+with). The record of a training that diverged has no result; ``diverged`` says at which step and learning rate, and the history ends before it.
 """
 
 from __future__ import annotations
@@ -36,10 +37,28 @@ def write(record: dict[str, Any], path: Path) -> None:
     if lacking:
         raise ValueError(f"a record for {path.name} lacks {', '.join(lacking)}")
     path.parent.mkdir(parents=True, exist_ok=True)
-    text = json.dumps({**record, "digest": digest(record)}, indent=1, sort_keys=True, allow_nan=False)
-    part = path.with_suffix(f".{os.getpid()}.part")
+    text = as_text({**record, "digest": digest(record)})
+    part = path.with_name(f"{path.stem}.{os.getpid()}.part")
     part.write_text(text + "\n", encoding="utf-8")
     os.replace(part, path)
+    for left in list(path.parent.glob("*.part")):  # of processes that were killed while they wrote this record
+        if left.name.startswith(f"{path.stem}."):
+            left.unlink(missing_ok=True)
+
+
+def as_text(value: Any, indent: int = 0) -> str:
+    """JSON with one line for each entry of an object, and one line for each list of plain values, however long."""
+    if not isinstance(value, dict | list | tuple) or not value:
+        return json.dumps(value, allow_nan=False)
+    if isinstance(value, dict):
+        lines = [f"{json.dumps(str(key))}: {as_text(value[key], indent + 1)}" for key in sorted(value)]
+    elif any(isinstance(entry, dict | list | tuple) for entry in value):
+        lines = [as_text(entry, indent + 1) for entry in value]
+    else:
+        return json.dumps(value, separators=(",", ":"), allow_nan=False)
+    opening, closing = "{}" if isinstance(value, dict) else "[]"
+    pad = "\n" + " " * (indent + 1)
+    return opening + pad + f",{pad}".join(lines) + "\n" + " " * indent + closing
 
 
 def read(path: Path) -> dict[str, Any]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 import functools
 import platform
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -19,8 +18,9 @@ from torch import nn
 from utils.analysis.accounting import account
 from utils.data import Dataset, Split, load_dataset
 from utils.data.label_noise import noisy_labels
-from utils.experiments import methods, weights
+from utils.experiments import methods, provenance, unfinished, weights
 from utils.experiments import record as records
+from utils.experiments.compact import compacted
 from utils.experiments.configuration import Budget, Configuration, Experiment
 from utils.experiments.methods import Task
 from utils.experiments.recorded_probes import probe_results
@@ -33,8 +33,8 @@ def run(
 ) -> list[Path]:
     """Run what has no record yet (everything, if ``again``) and return the paths of the records that are there at the end.
 
-    A killed run resumes at its last epoch. A run that diverges is recorded as diverged, and the others go on. What another process is
-    at work on is left to it: several may share the store.
+    A killed run resumes at its last epoch, from checkpoints in the user's cache folder. A run that diverges is recorded
+    as diverged, and the others go on. What another process is at work on is left to it: several may share the store.
     """
     budget = experiment.budgets[profile]
     load = functools.cache(load_dataset)
@@ -71,8 +71,7 @@ def _run_and_record(
     elif configuration.keep_weights and seed == budget.seeds[0]:
         weights.keep(model, record, path, results)
     records.write(record, path)
-    for file in methods.checkpoint_files(_checkpoint(path)):
-        file.unlink(missing_ok=True)
+    unfinished.forget(path)
 
 
 def run_one(
@@ -94,9 +93,11 @@ def run_one(
     if configuration.label_noise:
         noisy = noisy_labels(train.labels, num_classes=len(dataset.classes), seed=seed, **configuration.label_noise)
         train = train.with_labels(noisy)
-    checkpoint = _checkpoint(path)
-    checkpoint.parent.mkdir(parents=True, exist_ok=True)
-    resumed = any(file.exists() for file in methods.checkpoint_files(checkpoint))
+    resumed = unfinished.is_begun(path)
+    commit = provenance.commit()
+    definition = unfinished.definition_of(configuration, budget)
+    origin = unfinished.begin(path, definition, commit, provenance.machine(device))
+    checkpoint = unfinished.checkpoint_of(path)
     task = Task(configuration, train, valid, len(dataset.classes), budget.epochs, seed, device, checkpoint)
     network = task.build()
     if configuration.keep_weights:
@@ -110,12 +111,14 @@ def run_one(
             "configuration": configuration.as_dict(),
             "seed": seed,
             "profile": profile,
-            "history": history.as_dict(),
+            "history": compacted(history.as_dict()),
             "model": {"parameters": costs.total_params, "macs": costs.total_macs},
             "dataset": _describe_data(dataset, len(train), len(valid), len(test)),
-            "device": _describe_device(device),
+            "device": provenance.describe_device(device),
+            "machines": list(origin.machines),
             "versions": {"python": platform.python_version(), "torch": torch.__version__, "torchvision": torchvision.__version__},
-            "commit": _commit(),
+            "commit": commit,
+            **({"commits": list(origin.commits)} if len(origin.commits) > 1 else {}),
             "started": started.isoformat(timespec="seconds"),
             "seconds": round(time.perf_counter() - began, 1),
             "resumed": resumed,
@@ -146,13 +149,8 @@ def run_one(
     if outcome.probes:
         record["probes"] = probe_results(configuration.fit_options["probes"], outcome.probes)
     if outcome.stages:
-        record["stages"] = {name: stage.as_dict() for name, stage in outcome.stages.items()}
+        record["stages"] = {name: compacted(stage.as_dict()) for name, stage in outcome.stages.items()}
     return record, outcome.model
-
-
-def _checkpoint(path: Path) -> Path:
-    """Where the training that makes the record ``path`` keeps what it needs to go on."""
-    return path.with_suffix(".checkpoint")
 
 
 def _time_left(seconds: float, trained: int, left: int) -> str:
@@ -174,23 +172,3 @@ def _describe_data(dataset: Dataset, train: int, valid: int, test: int) -> dict[
         "name": dataset.name, "title": origin.title, "sha256": origin.sha256, "classes": len(dataset.classes),
         "train": train, "valid": valid, "test": test,
     }
-
-
-def _describe_device(device: str | None) -> str:
-    chosen = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    if chosen.type == "cuda":
-        return torch.cuda.get_device_name(chosen)
-    threads = torch.get_num_threads()
-    return f"{chosen.type} ({platform.machine()}, {threads} thread{'s' if threads > 1 else ''})"
-
-
-def _commit() -> str:
-    """The git commit of the code, with ``+`` appended where ``utils/`` differs from it; ``unknown`` outside a checkout."""
-    root = Path(__file__).resolve().parents[2]
-    try:
-        head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=root, capture_output=True, text=True, check=True).stdout.strip()
-        changed = subprocess.run(["git", "status", "--porcelain", "utils"], cwd=root, capture_output=True, text=True, check=True).stdout
-    except (OSError, subprocess.CalledProcessError) as error:
-        print(f"no git commit recorded: {error}", file=sys.stderr)
-        return "unknown"
-    return head + ("+" if changed.strip() else "")

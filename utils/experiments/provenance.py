@@ -1,0 +1,94 @@
+"""Which code ran, and on which machine: what a record says of its origin."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import platform
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+
+ROOT = Path(__file__).resolve().parents[2]
+# at the root of an exported commit, where there is no repository to ask
+COMMIT_FILE = "COMMIT"
+UNKNOWN = "unknown"
+# instructions that decide how fast a network is trained, as /proc/cpuinfo names them
+FEATURES = ("amx_bf16", "avx512_bf16", "avx512f", "avx2", "bf16", "asimd")
+
+
+def commit(root: Path = ROOT) -> str:
+    """The git commit of the code, with ``+`` where ``utils/`` differs from it; ``unknown`` outside a checkout.
+
+    An exported commit has no repository; there, the file ``COMMIT`` says which one it is.
+    """
+    if (root / COMMIT_FILE).is_file():
+        return (root / COMMIT_FILE).read_text(encoding="utf-8").strip()
+    try:
+        head, changed = _git(root, "rev-parse", "HEAD"), _git(root, "status", "--porcelain", "utils")
+    except (OSError, subprocess.CalledProcessError) as error:
+        print(f"no git commit recorded: {error}", file=sys.stderr)
+        return UNKNOWN
+    return head + ("+" if changed else "")
+
+
+def _git(root: Path, *arguments: str) -> str:
+    return subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def machine(device: str | None = None) -> dict[str, Any]:
+    """The machine of this process: processor, its instructions, threads, torch's version, and the GPU if one is used."""
+    described = {
+        "processor": processor(),
+        "features": list(features()),
+        "system": f"{platform.system()} {platform.machine()}",
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+    }
+    chosen = _device(device)
+    return {**described, "gpu": torch.cuda.get_device_name(chosen)} if chosen.type == "cuda" else described
+
+
+def describe_device(device: str | None = None) -> str:
+    """The device in one line: the GPU's name, or ``cpu (AMD EPYC, x86_64, 1 thread)``."""
+    chosen = _device(device)
+    if chosen.type == "cuda":
+        return torch.cuda.get_device_name(chosen)
+    threads = torch.get_num_threads()
+    return f"{chosen.type} ({processor()}, {platform.machine()}, {threads} thread{'s' if threads > 1 else ''})"
+
+
+def _device(device: str | None) -> torch.device:
+    return torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+
+
+@functools.cache
+def processor() -> str:
+    """The processor's model name, such as ``AMD EPYC``; the architecture where the system does not tell."""
+    if found := re.search(r"^model name\s*:\s*(.+)$", _cpuinfo(), re.MULTILINE):
+        return " ".join(found[1].split())
+    if sys.platform == "darwin":
+        with contextlib.suppress(OSError, subprocess.CalledProcessError):
+            asked = ["sysctl", "-n", "machdep.cpu.brand_string"]
+            return subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()
+    return platform.processor() or os.environ.get("PROCESSOR_IDENTIFIER", "") or platform.machine()
+
+
+@functools.cache
+def features() -> tuple[str, ...]:
+    """Which of ``FEATURES`` the processor has; none where the system does not tell."""
+    found = re.search(r"^(?:flags|Features)\s*:\s*(.+)$", _cpuinfo(), re.MULTILINE)
+    present = set(found[1].split()) if found else set()
+    return tuple(name for name in FEATURES if name in present)
+
+
+def _cpuinfo() -> str:
+    try:
+        return Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""

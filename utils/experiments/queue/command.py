@@ -1,0 +1,129 @@
+"""``python -m utils.experiments queue``: the arguments, the export of the committed code, and the change into it."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from utils.data.folders import data_root
+from utils.experiments import record as records
+from utils.experiments.catalogue import EXPERIMENTS
+from utils.experiments.catalogue.order import ORDER, runs_of
+from utils.experiments.provenance import COMMIT_FILE, ROOT, commit
+from utils.experiments.queue import export, priority, store
+from utils.experiments.queue.arguments import add_arguments, arguments_of, seconds_of
+from utils.experiments.queue.processes import environment, refusals
+
+
+def main(options: argparse.Namespace) -> int:
+    """Tell the status, or lay down the committed code and go on there."""
+    runs_of(ORDER, EXPERIMENTS)  # a mistake in the order is told before anything is started
+    if options.workers is not None and options.workers < 1:
+        raise ValueError(f"--workers must be at least 1, got {options.workers}")
+    if options.status:
+        return status(options, records.RESULTS)
+    if (pid := store.pid_of(records.RESULTS)) is not None:
+        raise store.AtWork(f"another queue is at work on these records already (process {pid}); `--status` tells how far it is")
+    head = export.head_of(ROOT)
+    code = export.export(ROOT, head) if head else None
+    if code is None:
+        if not (ROOT / COMMIT_FILE).is_file():
+            print("this is no git repository: the code is used as it lies here", flush=True)
+        code = ROOT
+    elif export.has_changes(ROOT):
+        print(f"utils/ has changes that are not committed; the queue uses the commit {head[:10]}", flush=True)
+    export.remove_old_exports()
+    command = [sys.executable, "-m", "utils.experiments.queue", str(ROOT), str(records.RESULTS), *arguments_of(options)]
+    surroundings = environment(code, one_thread=True)
+    if (own := data_root()) is not None:
+        surroundings["CNNLAB_DATA"] = str(own)
+    if os.name == "posix":  # the same process goes on with the committed code
+        os.chdir(code)
+        os.execve(sys.executable, command, surroundings)
+    return subprocess.call(command, cwd=code, env=surroundings)
+
+
+def inside(arguments: list[str] | None = None) -> int:
+    """The queue itself, in the folder of the code that it uses: ``python -m utils.experiments.queue REPOSITORY RESULTS …``."""
+    parser = argparse.ArgumentParser(prog="python -m utils.experiments.queue")
+    parser.add_argument("repository", type=Path)
+    parser.add_argument("results", type=Path)
+    add_arguments(parser)
+    options = parser.parse_args(arguments)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    try:
+        with store.alone(options.results):
+            return _work(options)
+    except KeyboardInterrupt:
+        print("stopped; every run keeps its last whole epoch and goes on with the next queue", flush=True)
+        return 130
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+
+
+def _work(options: argparse.Namespace) -> int:
+    from utils.experiments.queue.control import Plan, Queue
+    from utils.experiments.queue.forecast import Forecast
+    from utils.experiments.queue.plan import State, states_of
+    from utils.experiments.queue.speeds import Speeds, is_at_hand
+
+    if hasattr(os, "nice"):
+        os.nice(priority.LOWEST)
+    runs = runs_of(ORDER, EXPERIMENTS)
+    cores = cores_for(options.device, options.workers)
+    for phrase in _joined(refusals(ROOT, cores[0])):
+        print(phrase, flush=True)
+    states = states_of(runs, options.results, is_at_hand)
+    for phrase in missing_data(states):
+        print(phrase, flush=True)
+    plan = Plan(
+        runs, options.repository, ROOT, commit(), options.results, options.device, tuple(cores), seconds_of(options), options.across
+    )
+    due = sum(state is State.DUE for state in states.values())
+    print(f"{due} runs are due; logs are in {store.log_of(options.results).parent}", flush=True)
+    return Queue(plan, Forecast(options.results, Speeds(options.device, ROOT))).work()
+
+
+def status(options: argparse.Namespace, results: Path) -> int:
+    """Print the state of every tier, what runs, and the totals."""
+    from utils.experiments.queue.forecast import Forecast
+    from utils.experiments.queue.plan import State, states_of
+    from utils.experiments.queue.speeds import Speeds, is_at_hand
+    from utils.experiments.queue.status import table
+
+    states = states_of(runs_of(ORDER, EXPERIMENTS), results, is_at_hand, store.running(results))
+    forecast = Forecast(results, Speeds(options.device, ROOT))
+    estimates = {run: forecast.of(run) for run, state in states.items() if state in (State.DUE, State.RUNNING)}
+    active = [forecast.active(run) for run, state in states.items() if state is State.RUNNING]
+    for phrase in missing_data(states):
+        print(phrase)
+    print(table(states, estimates, active, len(cores_for(options.device, options.workers)), store.pid_of(results)))
+    return 0
+
+
+def cores_for(device: str, workers: int | None) -> list[int | None]:
+    """A core for each worker, None where it is not bound to one; more workers than cores share them."""
+    if not device.startswith("cpu"):
+        return [None] * (workers or 1)
+    there = priority.cores()
+    return [there[number % len(there)] for number in range(workers or len(there))]
+
+
+def missing_data(states) -> list[str]:
+    """A sentence on runs whose data are not on this machine; none if there are no such runs."""
+    from utils.experiments.queue.plan import State
+
+    lacking = [run for run, state in states.items() if state is State.NO_DATA]
+    if not lacking:
+        return []
+    names = ", ".join(dict.fromkeys(run.dataset for run in lacking))
+    return [f"{len(lacking)} runs need DATA that are not on this machine and are left out: {names}"]
+
+
+def _joined(refused: list[str]) -> list[str]:
+    return [f"this system gives the runs {' and '.join(refused)}; they run all the same"] if refused else []

@@ -1,0 +1,83 @@
+"""What is known of how long each run takes: measured speeds, what checkpoints and records add to them, and guesses."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+
+import torch
+
+from utils.analysis.accounting import account
+from utils.experiments import record as records
+from utils.experiments.catalogue.order import Run
+from utils.experiments.queue.estimates import Estimate, Speed, corrected, estimate, guessed
+from utils.experiments.queue.plan import record_of
+from utils.experiments.queue.progress import histories_of
+from utils.experiments.queue.speeds import Speeds, shape_of
+from utils.experiments.queue.status import Active
+from utils.models import build_model
+from utils.training.history import History
+
+
+class Forecast:
+    """Estimates of runs on one machine, better with every epoch that is done."""
+
+    def __init__(self, results: Path, speeds: Speeds) -> None:
+        self.results, self.speeds = results, speeds
+
+    def is_measured(self, run: Run) -> bool:
+        """Whether the speed of the run's group was measured with the present code."""
+        return self.speeds.is_fresh(run)
+
+    def of(self, run: Run) -> Estimate | None:
+        """What is left of a run; from its multiply-adds and marked rough where its group was not measured; None if nothing is known."""
+        histories = histories_of(record_of(run, self.results))
+        done = [len(history) for history in histories]
+        speed = self.speeds.of(run)
+        if speed is not None:
+            return estimate(run, corrected(speed, histories, speed.images.within(run.budget)), done)
+        speed = self._guess(run)
+        return None if speed is None else estimate(run, speed, done, rough=True)
+
+    def active(self, run: Run, measuring: bool = False) -> Active:
+        """A run at work, for the line of progress."""
+        histories = histories_of(record_of(run, self.results))
+        speed = self.speeds.of(run)
+        shares = [stage.share for stage in speed.stages] if speed else [1.0]
+        epochs = sum(max(1, round(share * run.budget.epochs)) for share in shares)
+        return Active(run, sum(map(len, histories)), epochs, self.of(run), measuring)
+
+    def learn(self, run: Run, speed: Speed) -> None:
+        """Keep a measured speed."""
+        self.speeds.learn(run, speed)
+
+    def learn_from_checkpoint(self, run: Run) -> None:
+        """Correct the speed of a run's group by the epochs that it has done so far."""
+        self._correct(run, histories_of(record_of(run, self.results)))
+
+    def learn_from_record(self, run: Run) -> None:
+        """Correct the speed by a finished run; its first stages come before the last one."""
+        found = records.read(record_of(run, self.results))
+        stages = [*found.get("stages", {}).values(), found["history"]]
+        self._correct(run, [History.from_dict(stage) for stage in stages])
+
+    def _correct(self, run: Run, histories: list[History]) -> None:
+        speed = self.speeds.of(run)
+        if speed is not None and any(len(history) for history in histories):
+            better = corrected(speed, histories, speed.images.within(run.budget))
+            if better != speed:
+                self.speeds.learn(run, better)
+
+    def _guess(self, run: Run) -> Speed | None:
+        known = shape_of(run.dataset)
+        if known is None:
+            return None
+        images, shape, classes = known
+        options = tuple(sorted(run.configuration.model_options.items()))
+        return guessed(_macs(run.configuration.model, options, shape, classes), images, self.speeds.all())
+
+
+@functools.cache
+def _macs(model: str, options: tuple, shape: tuple[int, int, int], classes: int) -> int:
+    with torch.device("meta"):
+        return account(build_model(model, num_classes=classes, **dict(options)), shape).total_macs

@@ -1,0 +1,115 @@
+"""Starting and ending the processes of the queue, each in a session of its own, with a log."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from utils.experiments.catalogue.order import Run
+from utils.experiments.queue.worker import BUSY
+
+ONE_THREAD = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+PACKAGE = "utils.experiments.queue"
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a process works: device, core (None: not pinned), and the folder of records."""
+
+    device: str
+    core: int | None
+    results: Path
+
+
+@dataclass
+class Job:
+    """A process at work on a run; ``timing`` if it only measures the speed."""
+
+    run: Run
+    process: subprocess.Popen
+    log: Path
+    timing: bool = False
+    started: float = field(default_factory=time.monotonic)
+
+    def is_over(self) -> bool:
+        """Whether the process has ended."""
+        return self.process.poll() is not None
+
+    def stop(self) -> None:
+        """End the process now; a run keeps its checkpoint of the last epoch."""
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        self._close()
+
+    def outcome(self) -> str:
+        """How a process that is over has ended: "done", "busy", or the last line of its error."""
+        self._close()
+        status = self.process.returncode
+        if status == 0:
+            return "done"
+        if status == BUSY:
+            return "busy"
+        if status < 0:
+            return f"it was killed (signal {-status})"
+        return last_line(self.log)
+
+    def printed(self) -> dict | None:
+        """The JSON object in the last line of the log; None if there is none."""
+        try:
+            told = json.loads(last_line(self.log))
+        except ValueError:
+            return None
+        return told if isinstance(told, dict) else None
+
+    def _close(self) -> None:
+        if self.process.stdin:
+            self.process.stdin.close()
+
+
+def last_line(log: Path) -> str:
+    """The last line that says anything."""
+    lines = [line for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
+    return lines[-1].strip() if lines else "it said nothing"
+
+
+def start(module: str, run: Run, code: Path, place: Place, log: Path) -> Job:
+    """Start ``worker`` or ``timing`` for a run, with the code in that folder."""
+    command = [
+        sys.executable, "-m", f"{PACKAGE}.{module}", run.experiment.id, run.configuration.label, "--seed", str(run.seed),
+        "--profile", run.profile, "--device", place.device, "--results", str(place.results),
+    ]  # fmt: skip
+    if place.core is not None:
+        command += ["--core", str(place.core)]
+    timing = module == "timing"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with open(log, "w" if timing else "a", encoding="utf-8") as file:
+        if not timing:
+            file.write(f"\n=== {datetime.datetime.now():%Y-%m-%d %H:%M:%S}: {run.title}, code in {code}\n")
+            file.flush()
+        process = subprocess.Popen(
+            command, cwd=code, env=environment(code, one_thread=place.device == "cpu"), start_new_session=True,
+            stdin=subprocess.PIPE, stdout=file, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+    return Job(run, process, log, timing)
+
+
+def refusals(code: Path, core: int | None) -> list[str]:
+    """What this system refuses to a process that steps back, as phrases."""
+    command = [sys.executable, "-m", f"{PACKAGE}.priority", *([] if core is None else [str(core)])]
+    told = subprocess.run(
+        command, cwd=code, env=environment(code), start_new_session=True, stdin=subprocess.DEVNULL, capture_output=True, text=True
+    )
+    return [line for line in told.stdout.splitlines() if line]
+
+
+def environment(code: Path, one_thread: bool = True) -> dict[str, str]:
+    """The environment of a process that imports from that folder; a relative ``CNNLAB_DATA`` has been made absolute before."""
+    limits = dict.fromkeys(ONE_THREAD, "1") if one_thread else {}
+    return {**os.environ, **limits, "PYTHONPATH": str(code), "PYTHONUNBUFFERED": "1"}
