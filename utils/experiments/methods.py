@@ -90,26 +90,29 @@ def co_teaching(task: Task, *, forget_rate: float, ramp_share: float = 0.0) -> O
 
 def contrastive(
     task: Task, *, supervised: bool = True, temperature: float = 0.07, hidden: int = 512, head_epochs_share: float = 0.5,
-    head_augment: str = "flip-crop", head_lr: float = 1e-3,
+    head_augment: str = "flip-crop", head_lr: float = 1e-3, pretrain: bool = True,
 ) -> Outcome:
     """Pre-training with the (supervised) contrastive loss, then a head of two layers on the frozen encoder.
 
     The configuration's ``fit_options`` are those of the pre-training. ``head_epochs_share``: epochs of the head as a share of those of
-    the pre-training.
+    the pre-training. ``pretrain`` False leaves out the first part: what the head reaches on an encoder that
+    has learned nothing is the floor of the comparison.
     """
     encoder = task.build()
     features = cut_head(encoder)
     network, loss = ContrastiveNetwork(encoder, features), ContrastiveLoss(temperature, supervised)
-    first = fit(
-        network, task.train, task.valid, checkpoint=_pretraining(task.checkpoint), loss=loss, hits=loss.hits,
-        **task.options(task.epochs, drop_last=True),
-    )  # fmt: skip
+    stages = {}
+    if pretrain:
+        stages["pretraining"] = fit(
+            network, task.train, task.valid, checkpoint=_pretraining(task.checkpoint), loss=loss, hits=loss.hits,
+            **task.options(task.epochs, drop_last=True),
+        )  # fmt: skip
     head = nn.Sequential(nn.Linear(features, hidden), nn.ReLU(), nn.Linear(hidden, task.classes))
     model = nn.Sequential(FrozenEncoder(network.encoder), head)
     epochs = max(1, round(head_epochs_share * task.epochs))
     plain = {"optimizer": "adam", "lr": head_lr, "weight_decay": 0.0, "schedule": "cosine", "augment": head_augment}
     history = fit(model, task.train, task.valid, checkpoint=task.checkpoint, **task.options(epochs, **plain))
-    return Outcome(model, history, {"pretraining": first})
+    return Outcome(model, history, stages)
 
 
 METHODS: dict[str, Callable[..., Outcome]] = {

@@ -16,6 +16,8 @@ from utils.data.views import simclr_views
 from utils.training import schedules
 from utils.training.schedules import Schedule
 
+CIFAR10_MEAN = (125, 123, 114)  # of the training images, in grey levels
+
 AUGMENTATIONS: dict[str, Callable[[], Any]] = {
     # He et al. 2016 (arXiv:1512.03385), section 4.2: mirrored, and cropped after padding by 4 (here by reflection)
     "flip-crop": lambda: Compose([RandomFlip(), RandomCrop(4)]),
@@ -24,6 +26,9 @@ AUGMENTATIONS: dict[str, Callable[[], Any]] = {
     # claims C9 to C13: by up to 3 of 32 pixels
     "flip-translate": lambda: Compose([RandomFlip(), RandomTranslate(0.1)]),
     "flip-translate-cutout": lambda: Compose([RandomFlip(), RandomTranslate(0.1), Cutout(8)]),
+    # DeVries and Taylor 2017 (arXiv:1708.04552) for CIFAR-10: a square of 16 pixels in the mean color, last
+    "cutout-16": lambda: Compose([Cutout(16, CIFAR10_MEAN)]),
+    "flip-crop-cutout-16": lambda: Compose([RandomFlip(), RandomCrop(4), Cutout(16, CIFAR10_MEAN)]),
     "simclr-views": simclr_views,
 }
 
@@ -49,6 +54,8 @@ SCHEDULES: dict[str, Callable[[Span], Schedule]] = {
     "warmup-hold-cosine": lambda span: schedules.warmup_hold_cosine(
         span.part(0.05), span.part(0.2), max(span.steps, 3), floor=0.1
     ),
+    # Han et al. 2018 (arXiv:1804.06872): the full rate for 80 of 200 epochs, then to 0 (there along a line)
+    "hold-cosine": lambda span: schedules.warmup_hold_cosine(0, span.part(0.4), max(span.steps, 2)),
     # claim C9: from 5e-5 to 3e-3 and back, twice in a training
     "triangular2": lambda span: schedules.triangular2(span.part(0.25), low=5e-5 / 3e-3),
     # claim C11 as printed, in epochs of 30: 5 of warm-up, then a cosine; every 10 a tenth of the rate before, or a cosine from the full rate

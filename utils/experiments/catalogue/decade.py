@@ -12,7 +12,7 @@ WIDTHS = {"alexnet-cifar": 0.2, "zfnet-cifar": 0.165, "vgg-a-bn-cifar": 0.25, "a
 BUDGETS = {
     "smoke": SMOKE,
     "quick": Budget(epochs=6, seeds=(0, 1, 2), train_images=4_000, test_images=5_000, valid_images=1_000),
-    "full": Budget(epochs=60, seeds=(0, 1, 2)),
+    "full": Budget(epochs=40, seeds=(0, 1, 2)),
 }
 
 

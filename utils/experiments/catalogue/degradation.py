@@ -5,9 +5,10 @@ from __future__ import annotations
 from utils.experiments.configuration import SMOKE, Budget, Configuration, Experiment
 
 FIT = {
-    "optimizer": "sgd", "lr": 0.1, "momentum": 0.9, "weight_decay": 1e-4, "batch_size": 128, "precision": "float32",
+    "optimizer": "sgd", "lr": 0.1, "momentum": 0.9, "weight_decay": 1e-4, "batch_size": 128,
     "schedule": "warmup-cosine", "augment": "flip-crop",
 }
+NARROW = {"precision": "float32"}
 SOURCE = "He et al. 2016, arXiv:1512.03385, section 4.2"
 VARIANTS = ("original", "bn-after-add", "relu-before-add", "relu-only-preact", "full-preact")
 DEVIATIONS = (
@@ -17,9 +18,16 @@ DEVIATIONS = (
 
 
 def degradation(width: float = 1.0) -> Experiment:
-    """Networks of 20 and 56 layers, with shortcuts and without; at the paper's width, or narrower for a CPU."""
+    """Networks of 20 and 56 layers, with shortcuts and without; at the paper's width, or narrower for a CPU.
+
+    At the paper's width the weights are kept: lab 8 draws the loss around them.
+    """
+    fit_options = {**FIT, **(NARROW if width != 1 else {})}
     configurations = [
-        Configuration(f"{kind}-{depth}", f"resnet-{depth}", "cifar10", {**options, "width": width}, FIT)
+        Configuration(
+            f"{kind}-{depth}", f"resnet-{depth}", "cifar10", {**options, "width": width}, fit_options,
+            keep_weights=width == 1,
+        )
         for kind, options in (("plain", {"shortcut": False}), ("residual", {"shortcut": "A"}))
         for depth in (20, 56)
     ]
@@ -32,7 +40,7 @@ def degradation(width: float = 1.0) -> Experiment:
         budgets={
             "smoke": SMOKE,
             "quick": Budget(epochs=6, seeds=(0, 1, 2), train_images=8_000, test_images=5_000, valid_images=1_000),
-            "full": Budget(epochs=164, seeds=(0, 1, 2)),
+            "full": Budget(epochs=30, seeds=(0, 1, 2)),
         },
         deviations=(*DEVIATIONS, *narrow),
     )
@@ -41,7 +49,8 @@ def degradation(width: float = 1.0) -> Experiment:
 def shortcut_variants() -> Experiment:
     """The five places of batch normalisation and ReLU around the addition, in a narrow network of 56 layers."""
     configurations = [
-        Configuration(variant, "resnet-56", "cifar10", {"variant": variant, "width": 0.5}, FIT) for variant in VARIANTS
+        Configuration(variant, "resnet-56", "cifar10", {"variant": variant, "width": 0.5}, {**FIT, **NARROW})
+        for variant in VARIANTS
     ]
     return Experiment(
         id="shortcut-variants",
@@ -51,7 +60,25 @@ def shortcut_variants() -> Experiment:
         budgets={
             "smoke": SMOKE,
             "quick": Budget(epochs=3, seeds=(0, 1, 2), train_images=4_000, test_images=5_000, valid_images=1_000),
-            "full": Budget(epochs=164, seeds=(0, 1, 2)),
+            "full": Budget(epochs=30, seeds=(0, 1, 2)),
         },
         deviations=(*DEVIATIONS, "56 layers of half the width instead of 110 and 164 layers"),
+    )
+
+
+def identity_mappings() -> Experiment:
+    """The same five places in the network of 110 layers in which the paper compares them."""
+    return Experiment(
+        id="identity-mappings",
+        question="In 110 layers, does it matter where norm and ReLU stand around the addition?",
+        source="He et al. 2016, arXiv:1603.05027, table 2",
+        configurations=tuple(
+            Configuration(variant, "resnet-110", "cifar10", {"variant": variant}, FIT) for variant in VARIANTS
+        ),
+        budgets={
+            "smoke": SMOKE,
+            "quick": Budget(epochs=2, seeds=(0,), train_images=2_000, test_images=2_000, valid_images=500),
+            "full": Budget(epochs=20, seeds=(0, 1, 2)),
+        },
+        deviations=(*DEVIATIONS, "45,000 of the 50,000 training images, 20 epochs"),
     )

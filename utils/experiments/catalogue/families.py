@@ -6,8 +6,8 @@ from utils.experiments.configuration import SMOKE, Budget, Configuration, Experi
 
 FIT = {
     "optimizer": "adamw", "lr": 1e-3, "weight_decay": 5e-2, "batch_size": 128, "schedule": "warmup-cosine", "augment": "flip-crop",
-    "precision": "float32",
 }
+QUICK = {"precision": "float32"}  # of the experiments whose quick runs are recorded
 # 34 to 35 million multiply-adds each (a test holds it)
 NARROW = {
     "resnet-18": ("resnet-18-cifar", {"width": 0.25}),
@@ -24,13 +24,13 @@ FULL = {
 BUDGETS = {
     "smoke": SMOKE,
     "quick": Budget(epochs=10, seeds=(0, 1, 2), train_images=4_000, test_images=5_000, valid_images=1_000),
-    "full": Budget(epochs=120, seeds=(0, 1, 2)),
+    "full": Budget(epochs=15, seeds=(0, 1, 2)),
 }
 
 
 def families(dataset: str = "cifar10", narrow: bool = False) -> Experiment:
     """The four networks with one training for all."""
-    networks = NARROW if narrow else FULL
+    networks, fit_options = (NARROW, {**FIT, **QUICK}) if narrow else (FULL, FIT)
     deviations = [
         "one training for all four, where the project's code has a rate and a decay for each (the transformer 1e-4 and 5e-4): AdamW, warm-up "
         "and cosine",
@@ -44,7 +44,10 @@ def families(dataset: str = "cifar10", narrow: bool = False) -> Experiment:
         question="How do a residual network, squeeze and excitation, ConvNeXt and a vision transformer compare when trained alike?",
         source="a student project at KTH; claims C14 to C16",
         configurations=tuple(
-            Configuration(label, model, dataset, options, FIT, keep_weights=narrow and dataset == "cifar10" and label == "vit")
+            Configuration(
+                label, model, dataset, options, fit_options,
+                keep_weights=narrow and dataset == "cifar10" and label == "vit",
+            )
             for label, (model, options) in networks.items()
         ),
         budgets=BUDGETS,
@@ -60,11 +63,41 @@ def families_by_size(images: int) -> Experiment:
         id=f"families-{images}-images",
         question="How does the distance between a convolutional network and a transformer depend on the number of training images?",
         source="Dosovitskiy et al. 2020, arXiv:2010.11929, section 4.3, for large data; claim C16",
-        configurations=tuple(Configuration(label, NARROW[label][0], "cifar10", NARROW[label][1], FIT) for label in chosen),
+        configurations=tuple(
+            Configuration(label, NARROW[label][0], "cifar10", NARROW[label][1], {**FIT, **QUICK})
+            for label in chosen
+        ),
         budgets={
             "smoke": SMOKE,
             "quick": Budget(epochs=epochs, seeds=(0, 1, 2), train_images=images, test_images=5_000, valid_images=1_000),
             "full": Budget(epochs=10 * epochs, seeds=(0, 1, 2), train_images=images),
         },
         deviations=("about the same number of optimiser steps whatever the number of images",),
+    )
+
+
+# images -> epochs until the accuracy on new images stands still; at one size for all four networks
+TO_A_PLATEAU = {1_000: 400, 4_000: 200, 15_000: 100, 45_000: 60}
+ALL_FOUR = 4_000
+
+
+def families_to_a_plateau(images: int) -> Experiment:
+    """The narrow networks on so many training images, trained until more epochs would change nothing."""
+    chosen = tuple(NARROW) if images == ALL_FOUR else ("resnet-18", "vit")
+    return Experiment(
+        id=f"families-plateau-{images}",
+        question=f"Trained to a plateau on {images:,} images, how do a residual network and a transformer compare?",
+        source="Dosovitskiy et al. 2020, arXiv:2010.11929, section 4.3, for large data; claims C14 and C16",
+        configurations=tuple(
+            Configuration(label, NARROW[label][0], "cifar10", NARROW[label][1], FIT) for label in chosen
+        ),
+        budgets={
+            "smoke": SMOKE,
+            "quick": Budget(epochs=10, seeds=(0,), train_images=1_000, test_images=5_000, valid_images=1_000),
+            "full": Budget(epochs=TO_A_PLATEAU[images], seeds=(0, 1, 2), train_images=images),
+        },
+        deviations=(
+            "no pre-training on other images; 34 to 35 million multiply-adds; one training for all",
+            "fewer epochs the more images there are, but more optimizer steps",
+        ),
     )

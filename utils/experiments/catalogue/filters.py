@@ -24,7 +24,7 @@ def filter_networks() -> Experiment:
         budgets={
             "smoke": SMOKE,
             "quick": Budget(epochs=8, seeds=(0,), train_images=10_000, test_images=5_000, valid_images=1_000),
-            "full": Budget(epochs=100, seeds=(0,)),
+            "full": Budget(epochs=20, seeds=(0,)),
         },
         deviations=(
             "0.4 times the channels of AlexNet, with batch normalisation",

@@ -30,11 +30,40 @@ def landscape_networks() -> Experiment:
         budgets={
             "smoke": SMOKE,
             "quick": Budget(epochs=6, seeds=(0,), train_images=8_000, test_images=5_000, valid_images=1_000),
-            "full": Budget(epochs=164, seeds=(0, 1, 2)),
+            "full": Budget(epochs=30, seeds=(0,)),
         },
         deviations=(
             "Adam, a cosine and a bound on the gradient's norm instead of SGD at a rate of .1 with steps: networks without batch "
             "normalisation do not survive the paper's training, and all eight are to be trained alike",
             "half the channels of the CIFAR networks; few epochs and images in the profile quick",
+        ),
+    )
+
+
+def landscape_without_norm() -> Experiment:
+    """The four networks without batch normalization at the paper's width.
+
+    Those with it are in ``degradation-paper-width``.
+    """
+    return Experiment(
+        id="landscape-no-bn",
+        question="Without batch normalization, what do shortcuts do to the loss around a trained network?",
+        source="Li et al. 2018, arXiv:1712.09913, section 5",
+        configurations=tuple(
+            Configuration(
+                f"{kind}-{depth}", f"resnet-{depth}", "cifar10", {"shortcut": shortcut, "batch_norm": False},
+                {name: value for name, value in FIT.items() if name != "precision"}, keep_weights=True,
+            )
+            for kind, shortcut in (("plain", False), ("residual", "A"))
+            for depth in (20, 56)
+        ),
+        budgets={
+            "smoke": SMOKE,
+            "quick": Budget(epochs=3, seeds=(0,), train_images=4_000, test_images=5_000, valid_images=1_000),
+            "full": Budget(epochs=30, seeds=(0,)),
+        },
+        deviations=(
+            "no batch normalization; Adam, a cosine and a bound on the gradient's norm instead of SGD at a "
+            "rate of .1, which these networks do not survive; 30 epochs",
         ),
     )

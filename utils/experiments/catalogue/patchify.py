@@ -7,23 +7,28 @@ from utils.experiments.configuration import SMOKE, Budget, Configuration, Experi
 MODEL = "patchify-vgg"
 FIT = {
     "optimizer": "adam", "lr": 3e-3, "weight_decay": 1e-3, "batch_size": 100, "clip_norm": 1.0, "schedule": "triangular2",
-    "augment": "flip-translate", "precision": "float32",
+    "augment": "flip-translate",
 }
+QUICK = {"precision": "float32"}  # of the experiment whose quick runs are recorded
 SCHEDULED_RATE = 1e-3  # of the other schedules, in the project's code
 REGULARISED = {"label_smoothing": 0.1, "augment": "flip-translate-cutout"}
 
 
-def patchify() -> Experiment:
-    """The base configuration and the changes that the project reports."""
+def patchify(published: bool = False) -> Experiment:
+    """The base configuration and the changes that the project reports.
+
+    ``published``: for the records of the published size; the other experiment has the quick ones.
+    """
+    fit_options = FIT if published else {**FIT, **QUICK}
 
     def one(label: str, model: dict | None = None, **fit: object) -> Configuration:
-        return Configuration(label, MODEL, "cifar10", model or {}, {**FIT, **fit})
+        return Configuration(label, MODEL, "cifar10", model or {}, {**fit_options, **fit})
 
     def scheduled(label: str, schedule: str) -> Configuration:
         return one(label, lr=SCHEDULED_RATE, schedule=schedule)
 
     return Experiment(
-        id="patchify-vgg",
+        id="patchify-vgg-published" if published else "patchify-vgg",
         question="What do regularisation, schedule and variants of the network change in the patchify VGG?",
         source="a student project at KTH; claims C9 to C13",
         configurations=(

@@ -1,0 +1,48 @@
+"""What bfloat16 costs: three networks trained in both precisions, paired by seed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from utils.experiments.configuration import SMOKE, Budget, Configuration, Experiment
+
+PRECISIONS = ("float32", "bfloat16")
+# the rates fall to 0: at a constant rate runs scatter more, and several times as many seeds would be needed
+ADAM = {"optimizer": "adam", "lr": 1e-3, "batch_size": 128, "schedule": "cosine", "augment": "flip-crop"}
+SGD = {
+    "optimizer": "sgd", "lr": 0.1, "momentum": 0.9, "weight_decay": 1e-4, "batch_size": 128,
+    "schedule": "warmup-cosine", "augment": "flip-crop",
+}
+LENET = {"in_channels": 3, "input_size": 32}
+
+
+def precision(
+    name: str, model: str, fit: dict[str, Any], seeds: int, options: dict[str, Any] | None = None
+) -> Experiment:
+    """One network with the same seeds in both precisions.
+
+    Initial weights, order of the images and augmentation are then the same.
+    """
+    return Experiment(
+        id=f"precision-{name}",
+        question=f"Does training in bfloat16 change the accuracy of {name}?",
+        source="this project: these runs decide which precision is the default on processors with bfloat16",
+        configurations=tuple(
+            Configuration(f"{name}-{chosen}", model, "cifar10", options or {}, {**fit, "precision": chosen})
+            for chosen in PRECISIONS
+        ),
+        budgets={
+            "smoke": SMOKE,
+            "quick": Budget(epochs=2, seeds=(0, 1), train_images=2_000, test_images=2_000, valid_images=500),
+            "full": Budget(epochs=10, seeds=tuple(range(seeds)), train_images=20_000),
+        },
+    )
+
+
+def precisions() -> tuple[Experiment, ...]:
+    """LeNet, ResNet-20 and VGG-A with batch normalization: the smaller the network, the more seeds."""
+    return (
+        precision("lenet", "lenet", ADAM, 40, LENET),
+        precision("resnet-20", "resnet-20", SGD, 16),
+        precision("vgg-a-bn", "vgg-a-bn-cifar", ADAM, 12),
+    )
