@@ -85,6 +85,15 @@ def test_a_narrower_network_is_never_of_the_published_size():
     assert verdict(Published("a", 0.92), full, **narrow).verdict == REPLICATED
 
 
+def test_a_shorter_training_is_never_of_the_published_size_and_equal_networks_are_not_called_narrower():
+    runs = recorded(a=[0.92, 0.925, 0.915])  # of two epochs
+    assert verdict(Published("a", 0.92), runs, epochs=2).verdict == REPLICATED
+    row = verdict(Published("a", 0.92), runs, epochs=3)
+    assert (row.verdict, row.why) == (UNJUDGED, "run at a smaller size (4,000 images, 2 epochs)")
+    row = verdict(Published("a", 0.92), runs, full_experiment="the full one", same_networks=True)
+    assert (row.verdict, row.why) == (UNJUDGED, "run at a smaller size (4,000 images, 2 epochs)")
+
+
 def test_an_experiment_in_the_profile_full_has_the_width_of_the_source():
     for claim in CLAIMS.values():
         for configuration in EXPERIMENTS[claim.experiment_for("full")].configurations:

@@ -75,8 +75,10 @@ Check = Published | Order | Alike
 class Claim:
     """What a source says, the experiment that repeats it, and the checks that decide.
 
-    Where ``experiment`` has narrower networks than the source, for a CPU, ``full_experiment`` has those of the source; runs of it in the
-    profile ``full`` decide, once there are any.
+    Where ``experiment`` has narrower networks than the source, for a CPU, or other settings, ``full_experiment``
+    has those of the source; runs of it in the profile ``full`` decide, once there are any. ``same_networks`` says
+    that the former are not narrower. ``epochs`` are those of the source: shorter runs are not of the published
+    size, whatever their profile.
     """
 
     id: str
@@ -88,6 +90,8 @@ class Claim:
     unit: str = "%"
     why: str = ""
     full_experiment: str = ""
+    same_networks: bool = False
+    epochs: int = 0
 
     def experiment_for(self, profile: str) -> str:
         """The experiment that decides when it is run in this profile."""
@@ -95,7 +99,13 @@ class Claim:
 
     def is_full_size(self, results: Results) -> bool:
         """Whether these are runs of the published size."""
-        return results.profile == "full" and results.experiment == self.experiment_for("full")
+        if results.profile != "full" or results.experiment != self.experiment_for("full"):
+            return False
+        return all(len(run["history"]["train_loss"]) >= self.epochs for run in results.runs)
+
+    def is_narrower(self, results: Results) -> bool:
+        """Whether the networks of these runs are narrower than those of the source."""
+        return results.experiment != self.experiment_for("full") and not self.same_networks
 
 
 @dataclass(frozen=True)
@@ -113,7 +123,8 @@ class Row:
 
 def compare(claim: Claim, results: Results | None) -> list[Row]:
     """One row for each check of a claim; ``results`` None where nothing is recorded."""
-    size = "" if results is None or claim.is_full_size(results) else at_size(results, narrower=results.experiment != claim.experiment_for("full"))
+    full = results is None or claim.is_full_size(results)
+    size = "" if full else at_size(results, claim.is_narrower(results))
     rows = []
     for check in claim.checks:
         judge = {Published: _published, Order: _order, Alike: _alike}[type(check)]

@@ -40,22 +40,22 @@ MISTIMED = "the project's code counted batches where the report says epochs"
 _ALL = (
     Claim(
         "C1", REPORT, "SE-residual net with 8 blocks a stage", "se-residual-narrow", (Published("base", 0.9206),), ACCURACY,
-        full_experiment="se-residual",
+        full_experiment="se-residual", epochs=100,
     ),
     Claim(
         "C2", REPORT, "activation", "se-residual-narrow",
         (Order("base", "tanh", (0.881, 0.802)), Order("tanh", "sigmoid", (0.802, 0.315))), ACCURACY,
-        full_experiment="se-residual",
+        full_experiment="se-residual", epochs=100,
     ),
     Claim(
         "C3", REPORT, "more blocks help (that the gain tapers off is not tested)", "se-residual-narrow",
         (Order("base", "7-blocks", (0.882, 0.911), remark=OWN_LOGS), Order("9-blocks", "base", (0.900, 0.882))), ACCURACY,
-        full_experiment="se-residual",
+        full_experiment="se-residual", epochs=100,
     ),
     Claim(
         "C4", REPORT, "moderate weight decay helps, too much underfits", "se-residual-narrow",
         (Order("base", "decay-1e-6", (0.891, 0.904), remark=OWN_LOGS), Order("base", "decay-1e-3", (0.891, 0.820))), ACCURACY,
-        full_experiment="se-residual",
+        full_experiment="se-residual", epochs=100,
     ),
     Claim(
         "C5", REPORT, "Adam is faster early than SGD", "se-residual-narrow",
@@ -63,28 +63,30 @@ _ALL = (
             Order("base", "sgd-same-rate", **EARLY), Order("base", "sgd-own-rate", claimed=False, remark=RATE_SET, **EARLY),
             Order("base", "sgd-same-rate", (0.919, 0.539), at="at the end"),
             Order("base", "sgd-own-rate", at="at the end", claimed=False, remark=RATE_SET),
-        ), ACCURACY, full_experiment="se-residual",
+        ), ACCURACY, full_experiment="se-residual", epochs=100,
     ),
     Claim(
         "C6", REPORT, "VGG-A at learning rate 5e-4", "batchnorm-bands",
         (
             Published("plain-0.0005", 0.8484), Published("bn-0.0005", 0.8666),
             Order("bn-0.0005", "plain-0.0005", (0.8666, 0.8484)),
-        ), ACCURACY,
+        ), ACCURACY, full_experiment="vgg-batchnorm", same_networks=True, epochs=20,
     ),
     Claim(
         "C7", REPORT, "VGG-A at learning rate 1e-3", "batchnorm-bands",
         (Published("plain-0.001", 0.8244), Published("bn-0.001", 0.8696), Order("bn-0.001", "plain-0.001", (0.8696, 0.8244))), ACCURACY,
+        full_experiment="vgg-batchnorm", same_networks=True, epochs=20,
     ),
     Claim(
         "C8", REPORT, "mean width of the loss band over four learning rates", "batchnorm-bands",
         (Published("without BN", 0.495), Published("with BN", 0.170), Order("without BN", "with BN", (0.495, 0.170))),
-        measures.band_width, unit="",
+        measures.band_width, unit="", full_experiment="vgg-batchnorm", same_networks=True, epochs=20,
     ),
     Claim("C9", KTH, "patchify VGG", "patchify-vgg", (Published("base", 0.8392),), ACCURACY),
     Claim(
         "C10", KTH, "label smoothing and Cutout", "patchify-vgg",
         (Published("smoothing-cutout", 0.8310), Order("base", "smoothing-cutout", (0.8392, 0.8310))), ACCURACY,
+        full_experiment="patchify-vgg-published", same_networks=True, epochs=30,
     ),
     Claim(
         "C11", KTH, "schedules", "patchify-vgg",
@@ -93,40 +95,43 @@ _ALL = (
             Order("restarts", "warmup-cosine", (0.8162, 0.7997), remark=MISTIMED),
             Order("warmup-cosine", "step", (0.7997, 0.3079), remark=MISTIMED),
             Order("step", "step-each-10-batches", claimed=False), Order("restarts", "restarts-each-10-batches", claimed=False),
-        ), ACCURACY,
+        ), ACCURACY, full_experiment="patchify-vgg-published", same_networks=True, epochs=30,
     ),
     Claim(
         "C12", KTH, "variants of the network", "patchify-vgg",
         (
             Published("strided", 0.8158), Published("gap", 0.8426), Published("combined", 0.7945),
             Order("gap", "base", (0.8426, 0.8392)), Order("base", "strided", (0.8392, 0.8158)), Order("strided", "combined", (0.8158, 0.7945)),
-        ), ACCURACY,
+        ), ACCURACY, full_experiment="patchify-vgg-published", same_networks=True, epochs=30,
     ),
     Claim(
         "C13", KTH, "without batch normalisation the patchify VGG does not learn", "patchify-vgg",
         (Published("no-bn", 0.1), Order("base", "no-bn", (0.8392, 0.1))), ACCURACY,
+        full_experiment="patchify-vgg-published", same_networks=True, epochs=30,
     ),
     Claim(
         "C14", KTH, "ResNet-18, SE-ResNet-18 and ConvNeXt on CIFAR-10", "families-cifar10-narrow",
         (
             Published("resnet-18", 0.9192), Published("se-resnet-18", 0.9203), Published("convnext", 0.9159),
             Order("se-resnet-18", "resnet-18", (0.9203, 0.9192)), Order("resnet-18", "convnext", (0.9192, 0.9159)),
-        ), ACCURACY, full_experiment="families-cifar10",
+        ), ACCURACY, full_experiment="families-cifar10", epochs=120,
     ),
     Claim(
         "C15", KTH, "the same on CIFAR-100", "families-cifar100-narrow",
         (
             Published("resnet-18", 0.6889), Published("se-resnet-18", 0.7012), Published("convnext", 0.7077),
             Order("se-resnet-18", "resnet-18", (0.7012, 0.6889)), Order("convnext", "se-resnet-18", (0.7077, 0.7012)),
-        ), ACCURACY, why=NO_CIFAR100, full_experiment="families-cifar100",
+        ), ACCURACY, why=NO_CIFAR100, full_experiment="families-cifar100", epochs=120,
     ),
     Claim(
         "C16", KTH, "a ViT is behind ResNet-18 (CIFAR-100; here CIFAR-10)", "families-cifar10-narrow",
         (Order("resnet-18", "vit", (0.6889, 0.6276)),), ACCURACY, full_experiment="families-cifar10",
+        epochs=120,
     ),
     Claim(
         "C17", KTH, "supervised contrast beats cross entropy (CIFAR-100; here CIFAR-10)", "contrastive-cifar10-narrow",
         (Order("supcon", "cross-entropy", (0.7120, 0.6889)),), ACCURACY, full_experiment="contrastive-cifar10",
+        epochs=100,
     ),
     Claim(
         "C18", KTH, "label noise and co-teaching (Imagenette; here CIFAR-10 and Cleanlab's network)", "noisy-labels-narrow",
@@ -134,41 +139,43 @@ _ALL = (
             Order("clean", "noise-may-redraw", (0.8400, 0.7192)),
             Order("co-teaching-may-redraw", "noise-may-redraw", (0.7842, 0.7192), remark=PAIR),
             Order("clean", "co-teaching-may-redraw", (0.8400, 0.7842), remark=PAIR),
-        ), ACCURACY, full_experiment="noisy-labels",
+        ), ACCURACY, full_experiment="noisy-labels", epochs=30,
     ),
     Claim(
         "C19", MOBILE, "MobileNetV2 variant", "mobilenet-narrow", (Published("base", 0.948),), ACCURACY, full_experiment="mobilenet",
+        epochs=200,
     ),
     Claim(
         "C20", MOBILE, "expansion 5, 6 and 7 (base) end alike, 7 is fastest", "mobilenet-narrow",
         (
             Alike(("expansion-5", "expansion-6", "base"), 0.01),
             Order("base", "expansion-5", **EARLY), Order("base", "expansion-6", **EARLY),
-        ), ACCURACY, full_experiment="mobilenet",
+        ), ACCURACY, full_experiment="mobilenet", epochs=200,
     ),
     Claim(
         "C21", MOBILE, "stride 1 is better than 2 in the 24-channel stage", "mobilenet-narrow", (Order("base", "stride-2"),), ACCURACY,
-        full_experiment="mobilenet",
+        full_experiment="mobilenet", epochs=200,
     ),
     Claim(
         "C22", MOBILE, "Adam is faster, SGD (base) ends higher", "mobilenet-narrow",
         (Order("adam", "base", **EARLY), Order("base", "adam", at="at the end")), ACCURACY, full_experiment="mobilenet",
+        epochs=200,
     ),
     Claim(
         "C23", LECTURE, "distance between validation and training loss (CIFAR-100; here CIFAR-10)", "factorised-cifar10-narrow",
         (
             Order("base", "augmentation", remark=AUGMENTED), Order("bn", "augmentation", remark=AUGMENTED),
             Order("augmentation", "regularisation", incomparable=SMOOTHED), Order("bn", "base", unit="%", **EARLY),
-        ), measures.overfitting, unit="", full_experiment="factorised-cifar10",
+        ), measures.overfitting, unit="", full_experiment="factorised-cifar10", epochs=200,
     ),
     Claim(
         "C24", LECTURE, "training error of plain networks", "degradation", (Order("plain-56", "plain-20"),), measures.train_error,
-        full_experiment="degradation-paper-width",
+        full_experiment="degradation-paper-width", epochs=164,
     ),
     Claim(
         "C25", CLEANLAB, "Cleanlab's network under label noise, with co-teaching", "noisy-labels-narrow",
         (Order("co-teaching", "noise", remark="both networks of a co-teaching pair answer together"),), ACCURACY,
-        full_experiment="noisy-labels",
+        full_experiment="noisy-labels", epochs=200,
     ),
 )
 CLAIMS: dict[str, Claim] = {claim.id: claim for claim in _ALL}
