@@ -38,7 +38,7 @@ def main(options: argparse.Namespace) -> int:
         print(f"utils/ has changes that are not committed; the queue uses the commit {head[:10]}", flush=True)
     export.remove_old_exports()
     command = [sys.executable, "-m", "utils.experiments.queue", str(ROOT), str(records.RESULTS), *arguments_of(options)]
-    surroundings = environment(code, one_thread=True)
+    surroundings = environment(code, one_thread=options.device.startswith("cpu"))
     if (own := data_root()) is not None:
         surroundings["CNNLAB_DATA"] = str(own)
     if os.name == "posix":  # the same process goes on with the committed code
@@ -54,16 +54,24 @@ def inside(arguments: list[str] | None = None) -> int:
     parser.add_argument("results", type=Path)
     add_arguments(parser)
     options = parser.parse_args(arguments)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    signal.signal(signal.SIGTERM, _terminate)
     try:
         with store.alone(options.results):
             return _work(options)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         print("stopped; every run keeps its last whole epoch and goes on with the next queue", flush=True)
-        return 130
+        return 128 + (signal.SIGTERM if isinstance(stop, _Terminated) else signal.SIGINT)
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+
+
+class _Terminated(KeyboardInterrupt):
+    """The process was asked to end."""
+
+
+def _terminate(*_: object) -> None:
+    raise _Terminated
 
 
 def _work(options: argparse.Namespace) -> int:
@@ -72,18 +80,18 @@ def _work(options: argparse.Namespace) -> int:
     from utils.experiments.queue.plan import State, states_of
     from utils.experiments.queue.speeds import Speeds, is_at_hand
 
-    if hasattr(os, "nice"):
-        os.nice(priority.LOWEST)
     runs = runs_of(ORDER, EXPERIMENTS)
     cores = cores_for(options.device, options.workers)
-    for phrase in _joined(refusals(ROOT, cores[0])):
-        print(phrase, flush=True)
+    refused = [] if options.front else refusals(cores[0])
+    if refused:
+        print(f"this system gives the runs {' and '.join(refused)}; they run all the same", flush=True)
     states = states_of(runs, options.results, is_at_hand)
     for phrase in missing_data(states):
         print(phrase, flush=True)
     plan = Plan(
-        runs, options.repository, ROOT, commit(), options.results, options.device, tuple(cores), seconds_of(options), options.across
-    )
+        runs, options.repository, ROOT, commit(), options.results, options.device, tuple(cores), seconds_of(options),
+        options.across, options.front,
+    )  # fmt: skip
     due = sum(state is State.DUE for state in states.values())
     print(f"{due} runs are due; logs are in {store.log_of(options.results).parent}", flush=True)
     return Queue(plan, Forecast(options.results, Speeds(options.device, ROOT))).work()
@@ -123,7 +131,3 @@ def missing_data(states) -> list[str]:
         return []
     names = ", ".join(dict.fromkeys(run.dataset for run in lacking))
     return [f"{len(lacking)} runs need DATA that are not on this machine and are left out: {names}"]
-
-
-def _joined(refused: list[str]) -> list[str]:
-    return [f"this system gives the runs {' and '.join(refused)}; they run all the same"] if refused else []

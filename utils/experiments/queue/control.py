@@ -5,8 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -18,14 +17,16 @@ from utils.experiments.queue.export import export
 from utils.experiments.queue.forecast import Forecast
 from utils.experiments.queue.plan import Candidate, State, hours_left, is_resumable, next_of, record_of, states_of
 from utils.experiments.queue.processes import Job, Place
+from utils.experiments.queue.resuming import code_of_begun
 from utils.experiments.queue.speeds import is_at_hand
-from utils.experiments.queue.status import Active, line, shortened
+from utils.experiments.queue.status import duration, line, shortened
 
 LOOK_EVERY = 1.0  # seconds between two looks at the processes
 LEARN_EVERY = 20.0  # at the checkpoints
+DRAW_EVERY = 5.0  # the line on a screen
 LOG_EVERY = 300.0  # lines of progress in the log, and where no terminal shows them
 BUSY_FOR = 120.0  # seconds for which a run is left to the process that is at work on it
-LONGEST_TIMING = 180.0
+LONGEST_TIMING = 300.0  # with the decoding of data that are used for the first time, behind other work
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,7 @@ class Plan:
     cores: tuple[int | None, ...]
     seconds: float | None
     across: bool = False
+    front: bool = False
 
 
 @dataclass
@@ -58,7 +60,7 @@ class Queue:
     began: float = field(default_factory=time.monotonic)
     learnt: float = 0.0
     logged: float = 0.0
-    drawn: bool = False
+    drawn: float = 0.0  # when the line on the screen was drawn; 0 if there is none
 
     def work(self) -> int:
         """Run until nothing is left to start and all have ended; returns the exit status."""
@@ -109,6 +111,7 @@ class Queue:
             if not job.is_over():
                 continue
             del self.jobs[number]
+            self._tell()
             outcome = job.outcome()
             if job.timing:
                 self._timed(job, outcome)
@@ -123,6 +126,9 @@ class Queue:
                 self.failed[job.run] = reason
                 self._say(f"✗ {job.run.title} failed: {reason} (log: {job.log})")
 
+    def _tell(self) -> None:
+        store.tell(self.plan.results, [job.run.key for job in self.jobs.values() if not job.timing])
+
     def _timed(self, job: Job, outcome: str) -> None:
         told = job.printed() if outcome == "done" else None
         if told is None:
@@ -135,28 +141,37 @@ class Queue:
         for number, core in enumerate(self.plan.cores):
             if number in self.jobs:
                 continue
-            job = self._next(Place(self.plan.device, core, self.plan.results))
+            job = self._next(Place(self.plan.device, core, self.plan.results, self.plan.front))
             if job is None:
                 return
             self.jobs[number] = job
-            store.tell(self.plan.results, [one.run.key for one in self.jobs.values() if not one.timing])
+            self._tell()
 
     def _next(self, place: Place) -> Job | None:
-        """A process for the next run: first one that measures how long it takes, if that is not known."""
-        candidates = []
+        """A process for the next run: first one that measures how long it takes, if that is not known.
+
+        While the speed of a run is being measured, no later run is started, but other speeds may be measured.
+        """
+        measuring = {group_of(job.run) for job in self.jobs.values() if job.timing}
+        candidates, unmeasured, waiting = [], None, False
         for run in self._due():
-            if not self.forecast.is_measured(run) and group_of(run) not in self.untimed:
-                if any(job.timing and group_of(job.run) == group_of(run) for job in self.jobs.values()):
-                    chosen = next_of(candidates, self._left(), self.plan.across)
-                    return self._start(chosen, place) if chosen else None  # its speed is known in a moment
-                chosen = next_of(candidates, self._left(), self.plan.across)
-                if chosen:
-                    return self._start(chosen, place)
-                log = unfinished.store(self.plan.results) / f"timing-{place.core}.log"
-                return processes.start("timing", run, self.plan.code, place, log)
-            candidates.append(Candidate(run, self.forecast.of(run), is_resumable(run)))
-        chosen = next_of(candidates, self._left(), self.plan.across)
-        return self._start(chosen, place) if chosen else None
+            group = group_of(run)
+            if group in measuring:
+                waiting = True
+            elif not self.forecast.is_measured(run) and group not in self.untimed:
+                unmeasured = run
+                break
+            elif not waiting:
+                candidates.append(Candidate(run, self.forecast.of(run), is_resumable(run)))
+        if chosen := next_of(candidates, self._left(), self.plan.across):
+            return self._start(chosen, place)
+        return self._measure(unmeasured, place) if unmeasured else None
+
+    def _measure(self, run: Run, place: Place) -> Job:
+        """A process that measures the speed of a run's group; not bound to a core, so that it finds one that is idle."""
+        anywhere = replace(place, core=None)
+        log = unfinished.store(self.plan.results) / f"timing-{place.core}.log"
+        return processes.start("timing", run, self.plan.code, anywhere, log)
 
     def _due(self) -> list[Run]:
         """What could be started now, in order."""
@@ -195,30 +210,33 @@ class Queue:
             for job in self.jobs.values():
                 if not job.timing:
                     self.forecast.learn_from_checkpoint(job.run)
-        text = self._line()
-        if sys.stdout.isatty():
-            print("\r\x1b[K" + shortened(text, shutil.get_terminal_size().columns), end="", flush=True)
-            self.drawn = True
+        screen = sys.stdout.isatty()
+        if screen and (now - self.drawn > DRAW_EVERY or not self.drawn):
+            self.drawn = now
+            print("\r\x1b[K" + shortened(self._line(), shutil.get_terminal_size().columns), end="", flush=True)
         if now - self.logged > LOG_EVERY or not self.logged:
             self.logged = now
-            self._log(text)
-            if not sys.stdout.isatty():
-                print(text, flush=True)
+            self._log(self._line())
+            if not screen:
+                print(self._line(), flush=True)
 
     def _line(self) -> str:
         active = [self.forecast.active(job.run, job.timing) for job in self.jobs.values()]
         states = states_of(self.plan.runs, self.plan.results, is_at_hand)
         at_work = {job.run for job in self.jobs.values() if not job.timing}
         due = [run for run, state in states.items() if state is State.DUE and run not in at_work and run not in self.failed]
-        left = hours_left([*(one.estimate for one in active if not one.measuring), *map(self.forecast.of, due)], len(self.plan.cores))
+        estimates = [*(one.estimate for one in active if not one.measuring), *map(self.forecast.of, due)]
+        left = hours_left(estimates, len(self.plan.cores))
         return line(active, self.finished, len(due), len(self.failed), left)
 
     def _summary(self) -> str:
         parts = [f"{self.finished} runs recorded"]
         if self.stopped:
             parts.append(f"{len(self.stopped)} stopped at the deadline, to go on another day")
-        due = len(self._due())
-        parts.append(f"{due} still due")
+        if due := self._due():
+            shortest = min((one.seconds for one in map(self.forecast.of, due) if one), default=None)
+            fits = f" (the shortest takes about {duration(shortest)})" if shortest and not self._is_over() else ""
+            parts.append(f"{len(due)} still due{fits}")
         if self.busy:
             parts.append(f"{len(self.busy)} left to another process")
         if self.failed:
@@ -233,27 +251,8 @@ class Queue:
     def _end_line(self) -> None:
         if self.drawn:
             print("\r\x1b[K", end="", flush=True)
-            self.drawn = False
+            self.drawn = 0.0
 
     def _log(self, text: str) -> None:
         with open(store.log_of(self.plan.results), "a", encoding="utf-8") as file:
             file.write(f"{datetime.now():%Y-%m-%d %H:%M:%S} {text}\n")
-
-
-def code_of_begun(
-    origin: unfinished.Origin | None, run: Run, commit: str, code: Path, exported: Callable[[str], Path | None]
-) -> tuple[Path | None, str]:
-    """The folder with the code that an unfinished run goes on with; or None, and why it has to begin again."""
-    if origin is None or not origin.commits:
-        return None, "nothing tells which code it began with"
-    if origin.definition != unfinished.definition_of(run.configuration, run.budget):
-        return None, "the catalogue now asks for something else"
-    began = origin.commits[-1]
-    if began == commit:
-        return code, ""
-    found = exported(began)
-    if found is None:
-        return None, f"the repository does not have the code it began with ({began[:13]})"
-    if not (found / "utils" / "experiments" / "queue" / "worker.py").is_file():
-        return None, f"the code it began with ({began[:13]}) is older than the queue"
-    return found, ""

@@ -18,6 +18,9 @@ from utils.training.history import History
 
 STARTING = 10.0  # seconds to bring in torch and the data, and to count the network's costs
 LATEST = 5  # epochs that a corrected speed is the median of
+# how much slower than timed a run may have been for its speed to count for other runs: beyond this, the machine was busy
+# with other things, and will not always be
+SLOWEST = 1.5
 # names of ``fit_options`` that decide how long a step takes; the others (rates, decays, schedules) do not
 COUNTED = ("batch_size", "optimizer", "augment", "precision", "channels_last", "compile", "clip_norm", "probes")
 
@@ -85,13 +88,16 @@ def group_of(run: Run) -> str:
     return " ".join(part if isinstance(part, str) else json.dumps(part, sort_keys=True, default=str) for part in parts)
 
 
-def stages_of(histories: Sequence[History], epochs: int, valid_images: int) -> tuple[Stage, ...]:
-    """The stages of a training of so many epochs, from their histories; the last epoch of each counts."""
+def stages_of(histories: Sequence[History], epochs: int, valid_images: int, share: float = 1.0) -> tuple[Stage, ...]:
+    """The stages of a training of so many epochs, from their histories; the last epoch of each counts.
+
+    ``share``: of a core that the training got.
+    """
     return tuple(
         Stage(
             len(history) / epochs,
-            history.seconds[-1] / history.train_size,
-            history.valid_seconds[-1] / valid_images if history.valid_seconds else 0.0,
+            share * history.seconds[-1] / history.train_size,
+            share * history.valid_seconds[-1] / valid_images if history.valid_seconds else 0.0,
         )
         for history in histories
     )
@@ -111,6 +117,15 @@ def corrected(speed: Speed, histories: Sequence[History], images: Images) -> Spe
     return Speed(tuple(stages), speed.images, speed.macs)
 
 
+def bounded(speed: Speed, timed: Sequence[Stage]) -> Speed:
+    """The speed, but nowhere more than ``SLOWEST`` times slower than it was timed."""
+    stages = tuple(
+        Stage(stage.share, min(stage.train, SLOWEST * limit.train), min(stage.valid, SLOWEST * limit.valid))
+        for stage, limit in zip(speed.stages, timed, strict=True)
+    )
+    return Speed(stages, speed.images, speed.macs)
+
+
 def estimate(run: Run, speed: Speed, done: Sequence[int] = (), rough: bool = False) -> Estimate:
     """What is left of a run at that speed, when so many epochs of each stage are done."""
     images = speed.images.within(run.budget)
@@ -127,7 +142,8 @@ def estimate(run: Run, speed: Speed, done: Sequence[int] = (), rough: bool = Fal
 
 def guessed(macs: int, images: Images, measured: Sequence[Speed]) -> Speed | None:
     """The speed of a network with so many multiply-adds at the median rate of what was measured; None where nothing was."""
-    rates = [(speed.stages[0].train / speed.macs, speed.stages[0].valid / speed.macs) for speed in measured if speed.stages and speed.macs]
+    useful = [speed for speed in measured if speed.stages and speed.macs]
+    rates = [(speed.stages[0].train / speed.macs, speed.stages[0].valid / speed.macs) for speed in useful]
     if not rates:
         return None
     train, valid = (statistics.median(rate) for rate in zip(*rates, strict=True))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from pathlib import Path
 
 import torch
@@ -10,7 +9,7 @@ import torch
 from utils.analysis.accounting import account
 from utils.experiments import record as records
 from utils.experiments.catalogue.order import Run
-from utils.experiments.queue.estimates import Estimate, Speed, corrected, estimate, guessed
+from utils.experiments.queue.estimates import Estimate, Speed, corrected, estimate, group_of, guessed
 from utils.experiments.queue.plan import record_of
 from utils.experiments.queue.progress import histories_of
 from utils.experiments.queue.speeds import Speeds, shape_of
@@ -24,13 +23,17 @@ class Forecast:
 
     def __init__(self, results: Path, speeds: Speeds) -> None:
         self.results, self.speeds = results, speeds
+        self._macs: dict[str, int] = {}  # by group
 
     def is_measured(self, run: Run) -> bool:
         """Whether the speed of the run's group was measured with the present code."""
         return self.speeds.is_fresh(run)
 
     def of(self, run: Run) -> Estimate | None:
-        """What is left of a run; from its multiply-adds and marked rough where its group was not measured; None if nothing is known."""
+        """What is left of a run; from its multiply-adds and marked rough where its group was not measured.
+
+        None if nothing is known. Where it has begun, its own epochs say how fast it is.
+        """
         histories = histories_of(record_of(run, self.results))
         done = [len(history) for history in histories]
         speed = self.speeds.of(run)
@@ -64,20 +67,17 @@ class Forecast:
     def _correct(self, run: Run, histories: list[History]) -> None:
         speed = self.speeds.of(run)
         if speed is not None and any(len(history) for history in histories):
-            better = corrected(speed, histories, speed.images.within(run.budget))
-            if better != speed:
-                self.speeds.learn(run, better)
+            self.speeds.correct(run, corrected(speed, histories, speed.images.within(run.budget)))
 
     def _guess(self, run: Run) -> Speed | None:
         known = shape_of(run.dataset)
         if known is None:
             return None
         images, shape, classes = known
-        options = tuple(sorted(run.configuration.model_options.items()))
-        return guessed(_macs(run.configuration.model, options, shape, classes), images, self.speeds.all())
-
-
-@functools.cache
-def _macs(model: str, options: tuple, shape: tuple[int, int, int], classes: int) -> int:
-    with torch.device("meta"):
-        return account(build_model(model, num_classes=classes, **dict(options)), shape).total_macs
+        group = group_of(run)
+        if group not in self._macs:
+            chosen = run.configuration
+            with torch.device("meta"):
+                model = build_model(chosen.model, num_classes=classes, **chosen.model_options)
+            self._macs[group] = account(model, shape).total_macs
+        return guessed(self._macs[group], images, self.speeds.all())

@@ -70,9 +70,14 @@ def is_resumable(run: Run) -> bool:
     return not run.configuration.fit_options.get("probes")
 
 
-def hours_left(estimates: Iterable[Estimate | None], workers: int) -> tuple[float, bool]:
-    """Hours until all of these are done by so many workers, and whether that is rough: some not known, or not measured."""
+def hours_left(estimates: Iterable[Estimate | None], workers: int) -> tuple[float, bool] | None:
+    """Hours until all of these are done by so many workers, and whether that is rough: some not known, or not measured.
+
+    None if there are some, and none is known.
+    """
     found = list(estimates)
+    if found and not any(found):
+        return None
     seconds = [one.seconds for one in found if one is not None]
     rough = any(one is None or one.rough for one in found)
     return max(sum(seconds) / max(1, workers), max(seconds, default=0.0)) / 3600, rough

@@ -1,5 +1,8 @@
 """A process that takes only what nobody else wants: the lowest priority, one core, and an end with its parent.
 
+``python priority.py CORE COMMAND …`` steps back and then becomes the command, so that nothing of it runs, and none of its
+threads begins, before. Without a command it prints what the system refuses, one phrase a line. CORE is a number, or ``any``.
+
 Linux weighs sessions against each other and looks at ``nice`` only within one, so a process in a session of its own keeps half of a
 core in spite of its ``nice``. The weight of a session is written to ``/proc/self/autogroup``; it must be the process's own session,
 or the user's terminal would be put back with it.
@@ -14,6 +17,7 @@ import time
 from pathlib import Path
 
 LOWEST = 19
+ANY = "any"
 AUTOGROUP = Path("/proc/self/autogroup")
 # without privileges Linux takes one such write in a tenth of a second from all of them together
 TRIES, PAUSE = 20, 0.15
@@ -71,5 +75,13 @@ def end_with_parent() -> None:
     threading.Thread(target=wait, daemon=True).start()
 
 
-if __name__ == "__main__":  # what would be refused, as lines of text
-    print("\n".join(step_back(int(sys.argv[1]) if len(sys.argv) > 1 else None)))
+def main(core: str = ANY, *command: str) -> None:
+    """Step back, then become the command."""
+    refused = step_back(None if core == ANY else int(core))
+    if command:
+        os.execv(command[0], command)
+    print("\n".join(refused))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -12,19 +12,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from utils.experiments.catalogue.order import Run
+from utils.experiments.queue import priority
 from utils.experiments.queue.worker import BUSY
 
 ONE_THREAD = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 PACKAGE = "utils.experiments.queue"
+IDLE = getattr(subprocess, "IDLE_PRIORITY_CLASS", 0)  # Windows has a priority for this
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a process works: device, core (None: not pinned), and the folder of records."""
+    """Where a process works: device, core (None: not pinned), folder of records; ``front``: at ordinary priority."""
 
     device: str
     core: int | None
     results: Path
+    front: bool = False
 
 
 @dataclass
@@ -85,8 +88,6 @@ def start(module: str, run: Run, code: Path, place: Place, log: Path) -> Job:
         sys.executable, "-m", f"{PACKAGE}.{module}", run.experiment.id, run.configuration.label, "--seed", str(run.seed),
         "--profile", run.profile, "--device", place.device, "--results", str(place.results),
     ]  # fmt: skip
-    if place.core is not None:
-        command += ["--core", str(place.core)]
     timing = module == "timing"
     log.parent.mkdir(parents=True, exist_ok=True)
     with open(log, "w" if timing else "a", encoding="utf-8") as file:
@@ -94,17 +95,24 @@ def start(module: str, run: Run, code: Path, place: Place, log: Path) -> Job:
             file.write(f"\n=== {datetime.datetime.now():%Y-%m-%d %H:%M:%S}: {run.title}, code in {code}\n")
             file.flush()
         process = subprocess.Popen(
-            command, cwd=code, env=environment(code, one_thread=place.device == "cpu"), start_new_session=True,
-            stdin=subprocess.PIPE, stdout=file, stderr=subprocess.STDOUT,
+            command if place.front else [*behind(place.core), *command], cwd=code,
+            env=environment(code, one_thread=place.device.startswith("cpu")), start_new_session=True,
+            creationflags=0 if place.front else IDLE, stdin=subprocess.PIPE, stdout=file, stderr=subprocess.STDOUT,
         )  # fmt: skip
     return Job(run, process, log, timing)
 
 
-def refusals(code: Path, core: int | None) -> list[str]:
+def behind(core: int | None) -> list[str]:
+    """What a command begins with, so that its process steps back first; nothing where the start itself sees to it."""
+    return [] if IDLE else [sys.executable, "-I", priority.__file__, priority.ANY if core is None else str(core)]
+
+
+def refusals(core: int | None) -> list[str]:
     """What this system refuses to a process that steps back, as phrases."""
-    command = [sys.executable, "-m", f"{PACKAGE}.priority", *([] if core is None else [str(core)])]
+    if IDLE:
+        return ["no core of their own"]
     told = subprocess.run(
-        command, cwd=code, env=environment(code), start_new_session=True, stdin=subprocess.DEVNULL, capture_output=True, text=True
+        behind(core), start_new_session=True, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True
     )
     return [line for line in told.stdout.splitlines() if line]
 

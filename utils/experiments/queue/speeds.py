@@ -17,7 +17,7 @@ from utils.data.sources import EMBEDDED, get_source
 from utils.data.split import valid_size
 from utils.experiments import provenance
 from utils.experiments.catalogue.order import Run
-from utils.experiments.queue.estimates import Images, Speed, group_of
+from utils.experiments.queue.estimates import Images, Speed, Stage, bounded, group_of
 from utils.experiments.unfinished import replace_text
 
 
@@ -65,8 +65,17 @@ class Speeds:
         return [speed for told in self._known.values() if (speed := _speed(told))]
 
     def learn(self, run: Run, speed: Speed) -> None:
-        """Keep the speed of the run's group."""
-        told = {**speed.as_dict(), "code": self.code}
+        """Keep the speed of the run's group, as it was timed."""
+        self._keep(run, {**speed.as_dict(), "timed": speed.as_dict()["stages"], "code": self.code})
+
+    def correct(self, run: Run, speed: Speed) -> None:
+        """Keep a speed that whole epochs have shown, within bounds around what was timed."""
+        told = self._known.get(group_of(run), {})
+        timed = [Stage(**stage) for stage in told.get("timed", ())]
+        if len(timed) == len(speed.stages) and (better := bounded(speed, timed)) != _speed(told):
+            self._keep(run, {**told, **better.as_dict()})
+
+    def _keep(self, run: Run, told: dict) -> None:
         self._known[group_of(run)] = told
         present = _read()
         present.setdefault(self.machine, {})[group_of(run)] = told

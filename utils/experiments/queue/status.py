@@ -44,7 +44,7 @@ def line(active: Sequence[Active], done: int, due: int, failed: int, left: tuple
     if failed:
         parts.append(f"{failed} failed")
     if left is not None:
-        parts.append(f"about {duration(3600 * left[0])}")
+        parts.append(duration(3600 * left[0], left[1]) if left[1] else f"about {duration(3600 * left[0])}")
     return " · ".join(parts)
 
 
@@ -87,9 +87,10 @@ def _time(runs: Sequence[Run], states: Mapping[Run, State], estimates: Mapping[R
         return ""
     known = [estimates.get(run) for run in open_runs]
     unknown = sum(one is None for one in known)
-    if unknown == len(known):
+    left = hours_left([one for one in known if one is not None] or known, workers)
+    if left is None:
         return "; not measured yet"
-    hours, rough = hours_left([one for one in known if one is not None], workers)
+    hours, rough = left
     cores = "one core" if workers == 1 else f"{workers} cores"
     rest = f", {unknown} not measured yet" if unknown else ""
     return f"; {'≈ ' if rough else ''}{hours:.1f} h on {cores}{rest}"

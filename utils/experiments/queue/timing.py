@@ -1,7 +1,9 @@
 """How fast a configuration trains on this machine, from a few real steps: ``python -m utils.experiments.queue.timing …``.
 
-It trains as the run would, on a few batches for two short epochs, of which the first warms up. The last line of what it prints is
-the :class:`~utils.experiments.queue.estimates.Speed` as JSON. A small network is timed a second time on more batches.
+It trains as the run would, on a few batches for two short epochs, of which the first warms up. The last line of what it
+prints is the :class:`~utils.experiments.queue.estimates.Speed` as JSON. A small network is timed a second time on more
+batches. On a CPU, what counts is the time of the processor that it was given: the wall clock would tell how busy the
+machine was with other things in these seconds.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from utils.experiments.queue.priority import end_with_parent, step_back
+from utils.experiments.queue.priority import end_with_parent
 from utils.experiments.queue.worker import arguments_of, only
 
 FEW, MANY = 2, 24  # batches
@@ -23,7 +25,6 @@ VALID_IMAGES = 500
 def main(arguments: list[str] | None = None) -> int:
     """Measure, print, and return the exit status."""
     options, _ = arguments_of().parse_known_args(arguments)
-    step_back(options.core)
     end_with_parent()
     print(json.dumps(measure(options.experiment, options.label, options.profile, options.device)))
     return 0
@@ -38,17 +39,18 @@ def measure(experiment: str, label: str, profile: str, device: str) -> dict:
     configuration, budget = chosen.configurations[0], chosen.budgets[profile]
     dataset = load_dataset(budget.dataset or configuration.dataset, download=False)
     images = Images(len(dataset.train), len(dataset.valid), len(dataset.test))
-    histories, seconds = _train(configuration, dataset, FEW, device)
+    histories, share = _train(configuration, dataset, FEW, device)
+    seconds = share * sum(history.seconds[-1] for history in histories)
     if seconds < LONG_ENOUGH:
         batches = min(MANY, int(FEW * LONG_ENOUGH / max(seconds, 1e-6)))
         if batches > FEW:
-            histories, _ = _train(configuration, dataset, batches, device)
-    stages = stages_of(histories, epochs=2, valid_images=min(VALID_IMAGES, len(dataset.valid)))
+            histories, share = _train(configuration, dataset, batches, device)
+    stages = stages_of(histories, epochs=2, valid_images=min(VALID_IMAGES, len(dataset.valid)), share=share)
     return Speed(stages, images, macs=_macs(configuration, dataset)).as_dict()
 
 
 def _train(configuration, dataset, batches: int, device: str):
-    """Histories of the stages of a training of two epochs of so many batches, and the seconds of its last pass."""
+    """Histories of the stages of a training of two epochs of so many batches, and the share of a core that it got."""
     from utils.experiments.methods import Task, train
     from utils.training import Diverged
 
@@ -56,16 +58,18 @@ def _train(configuration, dataset, batches: int, device: str):
     part = dataset.train.subset(min(batches * size, len(dataset.train)))
     valid = dataset.valid.subset(min(VALID_IMAGES, len(dataset.valid)))
     with tempfile.TemporaryDirectory() as folder:
-        began = time.perf_counter()
+        began, used = time.perf_counter(), time.process_time()
         task = Task(configuration, part, valid, len(dataset.classes), 2, 0, device, Path(folder) / "timing.checkpoint")
         try:
             outcome = train(task)
         except Diverged as error:
             if not error.history:
                 raise
-            return [error.history], time.perf_counter() - began
-    histories = [*outcome.stages.values(), outcome.history]
-    return histories, sum(history.seconds[-1] for history in histories)
+            histories = [error.history]
+        else:
+            histories = [*outcome.stages.values(), outcome.history]
+        share = (time.process_time() - used) / (time.perf_counter() - began)
+    return histories, min(1.0, share) if device.startswith("cpu") else 1.0
 
 
 def _macs(configuration, dataset) -> int:

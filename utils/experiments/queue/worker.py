@@ -12,7 +12,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from utils.experiments.queue.priority import end_with_parent, step_back
+from utils.experiments.queue.priority import end_with_parent
 
 BUSY = 75  # as EX_TEMPFAIL in sysexits.h
 
@@ -26,16 +26,14 @@ def arguments_of() -> argparse.ArgumentParser:
     parser.add_argument("--profile", default="full")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--results", type=Path, required=True)
-    parser.add_argument("--core", type=int)
     return parser
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run it once and record it; returns the exit status."""
     options, _ = arguments_of().parse_known_args(arguments)
-    step_back(options.core)
     end_with_parent()
-    from utils.experiments.run import run  # brings in torch: after the step back
+    from utils.experiments.run import run  # brings in torch, which takes a while
 
     chosen = only(options.experiment, options.label)
     return 0 if run(chosen, options.profile, (options.seed,), options.device, results=options.results) else BUSY
