@@ -1,4 +1,4 @@
-"""A history as small as it can be kept in a record: losses of single steps rounded, learning rates that repeat the epoch's left out."""
+"""A history as it is kept in a record: losses of single steps rounded, repeated learning rates left out."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ def rounded(value: float, digits: int) -> float:
 def compacted(history: dict[str, Any]) -> dict[str, Any]:
     """The history as it is recorded; figures of epochs stay as they are.
 
-    ``step_loss`` has 4 significant digits, ``step_lr`` 6. Where every step of an epoch has the learning rate ``lr`` of the epoch,
-    ``step_lr`` is empty; :func:`restored` brings it back.
+    ``step_loss`` has 4 significant digits, ``step_lr`` 6. Where every step of an epoch has the learning rate
+    ``lr`` of the epoch, ``step_lr`` is empty; :func:`restored` brings it back.
     """
     losses, rates = history.get("step_loss", []), history.get("step_lr", [])
     repeated = bool(rates) and _repeated(history["lr"], len(rates)) == rates

@@ -23,9 +23,10 @@ FEATURES = ("amx_bf16", "avx512_bf16", "avx512f", "avx2", "bf16", "asimd")
 
 
 def commit(root: Path = ROOT) -> str:
-    """The git commit of the code, with ``+`` where ``utils/`` differs from it; ``unknown`` outside a checkout.
+    """The git commit of the code, with ``+`` appended where ``utils/`` differs from it.
 
-    An exported commit has no repository; there, the file ``COMMIT`` says which one it is.
+    An exported commit has no repository; there, the file ``COMMIT`` says which one it is. Elsewhere outside a
+    checkout it is ``unknown``.
     """
     if (root / COMMIT_FILE).is_file():
         return (root / COMMIT_FILE).read_text(encoding="utf-8").strip()
@@ -38,11 +39,13 @@ def commit(root: Path = ROOT) -> str:
 
 
 def _git(root: Path, *arguments: str) -> str:
-    return subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True, check=True).stdout.strip()
+    return subprocess.run(
+        ["git", *arguments], cwd=root, capture_output=True, text=True, check=True
+    ).stdout.strip()
 
 
 def machine(device: str | None = None) -> dict[str, Any]:
-    """The machine of this process: processor, its instructions, threads, torch's version, and the GPU if one is used."""
+    """The machine of this process: processor and instructions, threads, torch's version, GPU if used."""
     described = {
         "processor": processor(),
         "features": list(features()),
@@ -60,7 +63,9 @@ def describe_device(device: str | None = None) -> str:
     if chosen.type == "cuda":
         return torch.cuda.get_device_name(chosen)
     threads = torch.get_num_threads()
-    return f"{chosen.type} ({processor()}, {platform.machine()}, {threads} thread{'s' if threads > 1 else ''})"
+    return (
+        f"{chosen.type} ({processor()}, {platform.machine()}, {threads} thread{'s' if threads > 1 else ''})"
+    )
 
 
 def _device(device: str | None) -> torch.device:

@@ -1,7 +1,7 @@
-"""What an unfinished run needs to go on, kept in the user's cache folder, where no change of the working tree reaches it.
+"""What an unfinished run needs to go on, kept in the user's cache folder, beyond the working tree.
 
-The runs of one results folder have one folder there. Beside a run's checkpoints lies its *origin*: the commits of the code and the
-machines that it has run on so far, and a digest of what it was asked to do.
+The runs of one results folder have one folder there. Beside a run's checkpoints lies its *origin*: the
+commits of the code and the machines that it has run on so far, and a digest of what it was asked to do.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def origin_of(record: Path) -> Origin | None:
 
 
 def begin(record: Path, definition: str, commit: str, machine: dict[str, Any]) -> Origin:
-    """Note that the run begins, or goes on, with this code on this machine; returns all it has run with so far."""
+    """Note that the run begins, or goes on, with this code on this machine; returns all of its origin."""
     known = origin_of(record) if is_begun(record) else None
     origin = (known or Origin(definition)).also(commit, machine)
     path = file_of(record, ".origin")
@@ -95,7 +95,7 @@ def replace_text(path: Path, text: str) -> None:
 
 
 def _files(record: Path) -> Iterator[Path]:
-    """Checkpoints, origin, and what a killed process left half-written; also beside the record, where checkpoints once lay."""
+    """Checkpoints, origin and half-written files; also beside the record, where they once lay."""
     for checkpoint in (checkpoint_of(record), record.with_suffix(".checkpoint")):
         for file in checkpoint_files(checkpoint):
             yield file
@@ -103,4 +103,8 @@ def _files(record: Path) -> Iterator[Path]:
     origin = file_of(record, ".origin")
     yield origin
     if origin.parent.is_dir():
-        yield from (file for file in list(origin.parent.iterdir()) if file.name.startswith(f"{origin.name}.") and file.suffix == ".part")
+        yield from (
+            file
+            for file in list(origin.parent.iterdir())
+            if file.name.startswith(f"{origin.name}.") and file.suffix == ".part"
+        )

@@ -1,4 +1,4 @@
-"""``python -m utils.experiments queue``: the arguments, the export of the committed code, and the change into it."""
+"""``python -m utils.experiments queue``: the export of the committed code, and the change into it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def main(options: argparse.Namespace) -> int:
     if options.status:
         return status(options, records.RESULTS)
     if (pid := store.pid_of(records.RESULTS)) is not None:
-        raise store.AtWork(f"another queue is at work on these records already (process {pid}); `--status` tells how far it is")
+        raise store.AtWork.of(pid)
     head = export.head_of(ROOT)
     code = export.export(ROOT, head) if head else None
     if code is None:
@@ -37,7 +37,14 @@ def main(options: argparse.Namespace) -> int:
     elif export.has_changes(ROOT):
         print(f"utils/ has changes that are not committed; the queue uses the commit {head[:10]}", flush=True)
     export.remove_old_exports()
-    command = [sys.executable, "-m", "utils.experiments.queue", str(ROOT), str(records.RESULTS), *arguments_of(options)]
+    command = [
+        sys.executable,
+        "-m",
+        "utils.experiments.queue",
+        str(ROOT),
+        str(records.RESULTS),
+        *arguments_of(options),
+    ]
     surroundings = environment(code, one_thread=options.device.startswith("cpu"))
     if (own := data_root()) is not None:
         surroundings["CNNLAB_DATA"] = str(own)
@@ -48,7 +55,7 @@ def main(options: argparse.Namespace) -> int:
 
 
 def inside(arguments: list[str] | None = None) -> int:
-    """The queue itself, in the folder of the code that it uses: ``python -m utils.experiments.queue REPOSITORY RESULTS …``."""
+    """The queue itself: ``python -m utils.experiments.queue REPOSITORY RESULTS …`` in its code's folder."""
     parser = argparse.ArgumentParser(prog="python -m utils.experiments.queue")
     parser.add_argument("repository", type=Path)
     parser.add_argument("results", type=Path)
@@ -89,8 +96,8 @@ def _work(options: argparse.Namespace) -> int:
     for phrase in missing_data(states):
         print(phrase, flush=True)
     plan = Plan(
-        runs, options.repository, ROOT, commit(), options.results, options.device, tuple(cores), seconds_of(options),
-        options.across, options.front,
+        runs, options.repository, ROOT, commit(), options.results, options.device, tuple(cores),
+        seconds_of(options), options.across, options.front,
     )  # fmt: skip
     due = sum(state is State.DUE for state in states.values())
     print(f"{due} runs are due; logs are in {store.log_of(options.results).parent}", flush=True)
@@ -106,11 +113,17 @@ def status(options: argparse.Namespace, results: Path) -> int:
 
     states = states_of(runs_of(ORDER, EXPERIMENTS), results, is_at_hand, store.running(results))
     forecast = Forecast(results, Speeds(options.device, ROOT))
-    estimates = {run: forecast.of(run) for run, state in states.items() if state in (State.DUE, State.RUNNING)}
+    estimates = {
+        run: forecast.of(run) for run, state in states.items() if state in (State.DUE, State.RUNNING)
+    }
     active = [forecast.active(run) for run, state in states.items() if state is State.RUNNING]
     for phrase in missing_data(states):
         print(phrase)
-    print(table(states, estimates, active, len(cores_for(options.device, options.workers)), store.pid_of(results)))
+    print(
+        table(
+            states, estimates, active, len(cores_for(options.device, options.workers)), store.pid_of(results)
+        )
+    )
     return 0
 
 

@@ -15,7 +15,15 @@ from utils.experiments.queue import processes, store
 from utils.experiments.queue.estimates import Speed, group_of
 from utils.experiments.queue.export import export
 from utils.experiments.queue.forecast import Forecast
-from utils.experiments.queue.plan import Candidate, State, hours_left, is_resumable, next_of, record_of, states_of
+from utils.experiments.queue.plan import (
+    Candidate,
+    State,
+    hours_left,
+    is_resumable,
+    next_of,
+    record_of,
+    states_of,
+)
 from utils.experiments.queue.processes import Job, Place
 from utils.experiments.queue.resuming import code_of_begun
 from utils.experiments.queue.speeds import is_at_hand
@@ -31,7 +39,11 @@ LONGEST_TIMING = 300.0  # with the decoding of data that are used for the first 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a queue was asked to do. ``code`` is the export of ``commit``; ``seconds`` None: until nothing is due."""
+    """What a queue was asked to do.
+
+    ``code`` is the export of ``commit``; ``seconds`` None: until nothing is due; ``across`` and ``front``: as
+    the options.
+    """
 
     runs: tuple[Run, ...]
     repository: Path
@@ -94,7 +106,7 @@ class Queue:
         return left is not None and left <= 0
 
     def _stop_at_deadline(self) -> None:
-        """Without ``across`` what runs may end; with it, it goes on another day. A timing ends in any case."""
+        """Without ``across`` what runs may end; with it, it goes on another day. A timing is stopped."""
         for number, job in list(self.jobs.items()):
             if job.timing or (self.plan.across and is_resumable(job.run)):
                 job.stop()
@@ -168,7 +180,7 @@ class Queue:
         return self._measure(unmeasured, place) if unmeasured else None
 
     def _measure(self, run: Run, place: Place) -> Job:
-        """A process that measures the speed of a run's group; not bound to a core, so that it finds one that is idle."""
+        """A process that measures the speed of a run's group, on whichever core is idle."""
         anywhere = replace(place, core=None)
         log = unfinished.store(self.plan.results) / f"timing-{place.core}.log"
         return processes.start("timing", run, self.plan.code, anywhere, log)
@@ -189,12 +201,14 @@ class Queue:
         return processes.start("worker", run, self._code_for(run), place, log)
 
     def _code_for(self, run: Run) -> Path:
-        """The code that the run began with, if it can be had and still means the same run; else the present code, from the beginning."""
+        """The code that the run began with, if it can be had; else the present code, from the beginning."""
         record = record_of(run, self.plan.results)
         if not unfinished.is_begun(record):
             return self.plan.code
         plan, origin = self.plan, unfinished.origin_of(record)
-        code, why = code_of_begun(origin, run, plan.commit, plan.code, lambda began: export(plan.repository, began))
+        code, why = code_of_begun(
+            origin, run, plan.commit, plan.code, lambda began: export(plan.repository, began)
+        )
         if code is None:
             self._say(f"{run.title} is begun again: {why}")
             unfinished.forget(record)
@@ -213,7 +227,9 @@ class Queue:
         screen = sys.stdout.isatty()
         if screen and (now - self.drawn > DRAW_EVERY or not self.drawn):
             self.drawn = now
-            print("\r\x1b[K" + shortened(self._line(), shutil.get_terminal_size().columns), end="", flush=True)
+            print(
+                "\r\x1b[K" + shortened(self._line(), shutil.get_terminal_size().columns), end="", flush=True
+            )
         if now - self.logged > LOG_EVERY or not self.logged:
             self.logged = now
             self._log(self._line())
@@ -224,7 +240,11 @@ class Queue:
         active = [self.forecast.active(job.run, job.timing) for job in self.jobs.values()]
         states = states_of(self.plan.runs, self.plan.results, is_at_hand)
         at_work = {job.run for job in self.jobs.values() if not job.timing}
-        due = [run for run, state in states.items() if state is State.DUE and run not in at_work and run not in self.failed]
+        due = [
+            run
+            for run, state in states.items()
+            if state is State.DUE and run not in at_work and run not in self.failed
+        ]
         estimates = [*(one.estimate for one in active if not one.measuring), *map(self.forecast.of, due)]
         left = hours_left(estimates, len(self.plan.cores))
         return line(active, self.finished, len(due), len(self.failed), left)
@@ -235,7 +255,11 @@ class Queue:
             parts.append(f"{len(self.stopped)} stopped at the deadline, to go on another day")
         if due := self._due():
             shortest = min((one.seconds for one in map(self.forecast.of, due) if one), default=None)
-            fits = f" (the shortest takes about {duration(shortest)})" if shortest and not self._is_over() else ""
+            fits = (
+                f" (the shortest takes about {duration(shortest)})"
+                if shortest and not self._is_over()
+                else ""
+            )
             parts.append(f"{len(due)} still due{fits}")
         if self.busy:
             parts.append(f"{len(self.busy)} left to another process")

@@ -1,7 +1,8 @@
 """How long a run takes on this machine: speeds that were measured, and what follows from them.
 
-A run is a sequence of *stages*, each a training of its own (all methods but the contrastive one have one). The speed of a stage is
-the seconds per training image, and per validation image, and its number of epochs as a share of those of the run.
+A run is a sequence of *stages*, each a training of its own (all methods but the contrastive one have one).
+The speed of a stage is the seconds per training image, and per validation image; its number of epochs is a
+share of those of the run.
 """
 
 from __future__ import annotations
@@ -18,16 +19,25 @@ from utils.training.history import History
 
 STARTING = 10.0  # seconds to bring in torch and the data, and to count the network's costs
 LATEST = 5  # epochs that a corrected speed is the median of
-# how much slower than timed a run may have been for its speed to count for other runs: beyond this, the machine was busy
-# with other things, and will not always be
+# how much slower than timed a run may have been for its speed to count for other runs: beyond this, the
+# machine was busy with other things, and will not always be
 SLOWEST = 1.5
 # names of ``fit_options`` that decide how long a step takes; the others (rates, decays, schedules) do not
-COUNTED = ("batch_size", "optimizer", "augment", "precision", "channels_last", "compile", "clip_norm", "probes")
+COUNTED = (
+    "batch_size",
+    "optimizer",
+    "augment",
+    "precision",
+    "channels_last",
+    "compile",
+    "clip_norm",
+    "probes",
+)
 
 
 @dataclass(frozen=True)
 class Stage:
-    """One training: its epochs as a share of the run's, and seconds per image of the training and validation passes."""
+    """One training: its epochs as a share of the run's, and seconds per image of both passes."""
 
     share: float
     train: float
@@ -49,13 +59,15 @@ class Images:
             return there if limit is None else min(limit, there)
 
         return Images(
-            least(budget.train_images, self.train), least(budget.valid_images, self.valid), least(budget.test_images, self.test)
+            least(budget.train_images, self.train),
+            least(budget.valid_images, self.valid),
+            least(budget.test_images, self.test),
         )
 
 
 @dataclass(frozen=True)
 class Speed:
-    """What was measured of a group of runs: its stages, the images of its whole dataset, multiply-adds of the network."""
+    """What was measured of a group of runs: stages, images of all the data, multiply-adds of the network."""
 
     stages: tuple[Stage, ...]
     images: Images
@@ -73,7 +85,7 @@ class Speed:
 
 @dataclass(frozen=True)
 class Estimate:
-    """Seconds that are left of a run, and of one of its epochs; ``rough`` if its own speed was not measured."""
+    """Seconds that are left of a run, and those of an epoch; ``rough`` if its own speed was not measured."""
 
     seconds: float
     epoch: float
@@ -81,14 +93,25 @@ class Estimate:
 
 
 def group_of(run: Run) -> str:
-    """Runs of one group take equally long for an image: same network, data, method, batch, augmentation and precision."""
+    """A name for all runs that take equally long for an image: same network, data, method, step."""
     chosen = run.configuration
     options = {name: chosen.fit_options[name] for name in COUNTED if name in chosen.fit_options}
-    parts = (chosen.model, dict(chosen.model_options), run.dataset, chosen.method, dict(chosen.method_options), options)
-    return " ".join(part if isinstance(part, str) else json.dumps(part, sort_keys=True, default=str) for part in parts)
+    parts = (
+        chosen.model,
+        dict(chosen.model_options),
+        run.dataset,
+        chosen.method,
+        dict(chosen.method_options),
+        options,
+    )
+    return " ".join(
+        part if isinstance(part, str) else json.dumps(part, sort_keys=True, default=str) for part in parts
+    )
 
 
-def stages_of(histories: Sequence[History], epochs: int, valid_images: int, share: float = 1.0) -> tuple[Stage, ...]:
+def stages_of(
+    histories: Sequence[History], epochs: int, valid_images: int, share: float = 1.0
+) -> tuple[Stage, ...]:
     """The stages of a training of so many epochs, from their histories; the last epoch of each counts.
 
     ``share``: of a core that the training got.
@@ -141,7 +164,10 @@ def estimate(run: Run, speed: Speed, done: Sequence[int] = (), rough: bool = Fal
 
 
 def guessed(macs: int, images: Images, measured: Sequence[Speed]) -> Speed | None:
-    """The speed of a network with so many multiply-adds at the median rate of what was measured; None where nothing was."""
+    """The speed of a network with so many multiply-adds, at the median rate of what was measured.
+
+    None where nothing was.
+    """
     useful = [speed for speed in measured if speed.stages and speed.macs]
     rates = [(speed.stages[0].train / speed.macs, speed.stages[0].valid / speed.macs) for speed in useful]
     if not rates:

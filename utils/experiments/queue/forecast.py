@@ -1,4 +1,4 @@
-"""What is known of how long each run takes: measured speeds, what checkpoints and records add to them, and guesses."""
+"""How long each run takes: measured speeds, what checkpoints and records add to them, and guesses."""
 
 from __future__ import annotations
 

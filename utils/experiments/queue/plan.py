@@ -24,7 +24,7 @@ class State(Enum):
 def states_of(
     runs: Iterable[Run], results: Path, has_data: Callable[[str], bool], running: Iterable[tuple] = ()
 ) -> dict[Run, State]:
-    """The state of each run: done with a record, running if its key is among ``running``, or due if its data are there."""
+    """The state of each run; those whose keys are among ``running`` are at work."""
     active = {tuple(key) for key in running}
     found = {}
     for run in runs:
@@ -71,9 +71,9 @@ def is_resumable(run: Run) -> bool:
 
 
 def hours_left(estimates: Iterable[Estimate | None], workers: int) -> tuple[float, bool] | None:
-    """Hours until all of these are done by so many workers, and whether that is rough: some not known, or not measured.
+    """Hours until all of these are done by so many workers, and whether that is rough.
 
-    None if there are some, and none is known.
+    It is rough if some are not known, or not measured; None if there are some, and none is known.
     """
     found = list(estimates)
     if found and not any(found):

@@ -1,11 +1,13 @@
-"""A process that takes only what nobody else wants: the lowest priority, one core, and an end with its parent.
+"""A process that takes only what nobody else wants: lowest priority, one core, and an end with its parent.
 
-``python priority.py CORE COMMAND …`` steps back and then becomes the command, so that nothing of it runs, and none of its
-threads begins, before. Without a command it prints what the system refuses, one phrase a line. CORE is a number, or ``any``.
+``python priority.py CORE COMMAND …`` steps back and then becomes the command, so that nothing of it runs, and
+none of its threads begins, before. Without a command it prints what the system refuses, one phrase a line.
+CORE is a number, or ``any``.
 
-Linux weighs sessions against each other and looks at ``nice`` only within one, so a process in a session of its own keeps half of a
-core in spite of its ``nice``. The weight of a session is written to ``/proc/self/autogroup``; it must be the process's own session,
-or the user's terminal would be put back with it.
+Linux weighs sessions against each other and looks at ``nice`` only within one, so a process in a session of
+its own keeps half of a core in spite of its ``nice``. The weight of a session is written to
+``/proc/self/autogroup``; it must be the process's own session, or the user's terminal would be put back with
+it.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ TRIES, PAUSE = 20, 0.15
 
 
 def step_back(core: int | None = None) -> list[str]:
-    """Take the lowest priority and, where given, one core; returns one phrase for each thing that the system refuses."""
+    """Take the lowest priority and, where given, one core; returns a phrase for each thing refused."""
     refused = []
     if hasattr(os, "setpriority"):
         try:
@@ -39,7 +41,9 @@ def step_back(core: int | None = None) -> list[str]:
         try:
             os.sched_setaffinity(0, {core})
         except (AttributeError, OSError) as error:
-            refused.append(f"no core of its own ({getattr(error, 'strerror', None) or 'not known on this system'})")
+            refused.append(
+                f"no core of its own ({getattr(error, 'strerror', None) or 'not known on this system'})"
+            )
     return refused
 
 
@@ -58,14 +62,17 @@ def _weigh_least() -> list[str]:
 
 
 def cores() -> list[int | None]:
-    """The cores that this process may use; as many None where the system does not let a process choose one."""
+    """The cores that this process may use; as many None where no process can choose one."""
     if hasattr(os, "sched_getaffinity"):
         return sorted(os.sched_getaffinity(0))
     return [None] * (os.cpu_count() or 1)
 
 
 def end_with_parent() -> None:
-    """End this process when its standard input is closed: the parent holds the other end, and lets go of it however it dies."""
+    """End this process when its standard input is closed.
+
+    The parent holds the other end, and lets go of it however it dies.
+    """
 
     def wait() -> None:
         while os.read(0, 1024):  # not sys.stdin: its lock would be held when the interpreter ends

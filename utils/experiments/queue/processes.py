@@ -22,7 +22,7 @@ IDLE = getattr(subprocess, "IDLE_PRIORITY_CLASS", 0)  # Windows has a priority f
 
 @dataclass(frozen=True)
 class Place:
-    """Where a process works: device, core (None: not pinned), folder of records; ``front``: at ordinary priority."""
+    """Where a process works: device, core (None: any), folder of records; ``front``: at ordinary priority."""
 
     device: str
     core: int | None
@@ -85,8 +85,9 @@ def last_line(log: Path) -> str:
 def start(module: str, run: Run, code: Path, place: Place, log: Path) -> Job:
     """Start ``worker`` or ``timing`` for a run, with the code in that folder."""
     command = [
-        sys.executable, "-m", f"{PACKAGE}.{module}", run.experiment.id, run.configuration.label, "--seed", str(run.seed),
-        "--profile", run.profile, "--device", place.device, "--results", str(place.results),
+        sys.executable, "-m", f"{PACKAGE}.{module}", run.experiment.id, run.configuration.label,
+        "--seed", str(run.seed), "--profile", run.profile,
+        "--device", place.device, "--results", str(place.results),
     ]  # fmt: skip
     timing = module == "timing"
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -95,16 +96,23 @@ def start(module: str, run: Run, code: Path, place: Place, log: Path) -> Job:
             file.write(f"\n=== {datetime.datetime.now():%Y-%m-%d %H:%M:%S}: {run.title}, code in {code}\n")
             file.flush()
         process = subprocess.Popen(
-            command if place.front else [*behind(place.core), *command], cwd=code,
-            env=environment(code, one_thread=place.device.startswith("cpu")), start_new_session=True,
-            creationflags=0 if place.front else IDLE, stdin=subprocess.PIPE, stdout=file, stderr=subprocess.STDOUT,
-        )  # fmt: skip
+            command if place.front else [*behind(place.core), *command],
+            cwd=code,
+            env=environment(code, one_thread=place.device.startswith("cpu")),
+            start_new_session=True,
+            stdin=subprocess.PIPE,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            creationflags=0 if place.front else IDLE,
+        )
     return Job(run, process, log, timing)
 
 
 def behind(core: int | None) -> list[str]:
-    """What a command begins with, so that its process steps back first; nothing where the start itself sees to it."""
-    return [] if IDLE else [sys.executable, "-I", priority.__file__, priority.ANY if core is None else str(core)]
+    """What a command begins with, so that its process steps back first."""
+    return (
+        [] if IDLE else [sys.executable, "-I", priority.__file__, priority.ANY if core is None else str(core)]
+    )
 
 
 def refusals(core: int | None) -> list[str]:
@@ -112,12 +120,17 @@ def refusals(core: int | None) -> list[str]:
     if IDLE:
         return ["no core of their own"]
     told = subprocess.run(
-        behind(core), start_new_session=True, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True
+        behind(core),
+        start_new_session=True,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     return [line for line in told.stdout.splitlines() if line]
 
 
 def environment(code: Path, one_thread: bool = True) -> dict[str, str]:
-    """The environment of a process that imports from that folder; a relative ``CNNLAB_DATA`` has been made absolute before."""
+    """The environment of a process that imports from that folder."""
     limits = dict.fromkeys(ONE_THREAD, "1") if one_thread else {}
     return {**os.environ, **limits, "PYTHONPATH": str(code), "PYTHONUNBUFFERED": "1"}

@@ -16,7 +16,7 @@ from utils.training.history import History
 
 
 def histories_of(record: Path) -> list[History]:
-    """The histories of the stages that a run has begun, in order; empty where none has ended its first epoch."""
+    """The histories of the stages that a run has begun, in order; empty before the end of the first epoch."""
     if os.name == "nt":
         return []  # no file can be replaced there while somebody reads it
     found = (_history(path) for path in reversed(checkpoint_files(checkpoint_of(record))))
@@ -35,6 +35,17 @@ def _history(path: Path) -> History | None:
 def _read(path: Path, modified: int, size: int) -> History | None:
     """The history in a checkpoint; the tensors are mapped, not read."""
     try:
-        return History.from_dict(torch.load(path, map_location="cpu", weights_only=True, mmap=True)["history"])
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError, TypeError, pickle.UnpicklingError, zipfile.BadZipFile):
+        return History.from_dict(
+            torch.load(path, map_location="cpu", weights_only=True, mmap=True)["history"]
+        )
+    except (
+        OSError,
+        RuntimeError,
+        EOFError,
+        ValueError,
+        KeyError,
+        TypeError,
+        pickle.UnpicklingError,
+        zipfile.BadZipFile,
+    ):
         return None  # replaced in this moment, or damaged: ``fit`` will say so

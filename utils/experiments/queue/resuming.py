@@ -1,4 +1,4 @@
-"""Which code an interrupted run goes on with: that of the commit it began with, so that one run is not a mixture of two."""
+"""Which code an interrupted run goes on with: that of the commit it began with, so that no run mixes two."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from utils.experiments.unfinished import Origin, definition_of
 def code_of_begun(
     origin: Origin | None, run: Run, commit: str, code: Path, exported: Callable[[str], Path | None]
 ) -> tuple[Path | None, str]:
-    """The folder with the code that an unfinished run goes on with; or None, and why it has to begin again."""
+    """The folder with the code that an unfinished run goes on with; or None, and why it must begin again."""
     if origin is None or not origin.commits:
         return None, "nothing tells which code it began with"
     if origin.definition != definition_of(run.configuration, run.budget):

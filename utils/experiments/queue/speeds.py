@@ -1,4 +1,4 @@
-"""The file of measured speeds in the user's cache folder, by machine and group of runs; and sizes of data that are at hand."""
+"""Measured speeds, in a file of the user's cache folder, by machine and group of runs; sizes of data."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def code_digest(code: Path) -> str:
 
 
 class Speeds:
-    """The speeds of one machine; written to the file whenever one is learnt, beside what other queues have learnt."""
+    """The speeds of one machine; each that is learnt is written to the file, beside those of other queues."""
 
     def __init__(self, device: str, code: Path) -> None:
         self.machine, self.code = machine_of(device), code_digest(code)
@@ -102,12 +102,16 @@ def _speed(told: dict) -> Speed | None:
 def is_at_hand(dataset: str) -> bool:
     """Whether the data can be loaded without a download."""
     source = get_source(dataset)
-    return source.name in EMBEDDED or bool(entries(source.name, source.default_size)) or find_local(source) is not None
+    return (
+        source.name in EMBEDDED
+        or bool(entries(source.name, source.default_size))
+        or find_local(source) is not None
+    )
 
 
 @functools.cache
 def shape_of(dataset: str) -> tuple[Images, tuple[int, int, int], int] | None:
-    """Images, shape of one, and number of classes, of data that are embedded or decoded already; None of others."""
+    """Images, shape of one, and number of classes, of embedded or decoded data; None of others."""
     source = get_source(dataset)
     if source.name in EMBEDDED:
         loaded = load_dataset(dataset)

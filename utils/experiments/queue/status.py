@@ -54,7 +54,11 @@ def shortened(text: str, width: int) -> str:
 
 
 def table(
-    states: Mapping[Run, State], estimates: Mapping[Run, Estimate | None], active: Sequence[Active], workers: int, pid: int | None
+    states: Mapping[Run, State],
+    estimates: Mapping[Run, Estimate | None],
+    active: Sequence[Active],
+    workers: int,
+    pid: int | None,
 ) -> str:
     """At most about 25 lines: each tier, what runs, then the totals."""
     tiers: dict[int, list[Run]] = {}
@@ -64,7 +68,8 @@ def table(
     for tier in sorted(tiers)[:MOST_TIERS]:
         runs = tiers[tier]
         named = ", ".join(dict.fromkeys(run.experiment.id for run in runs))
-        lines.append(f"tier {tier}: {_counts(runs, states)}{_time(runs, states, estimates, workers)}   {shortened(named, 60)}")
+        left = _time(runs, states, estimates, workers)
+        lines.append(f"tier {tier}: {_counts(runs, states)}{left}   {shortened(named, 60)}")
     if len(tiers) > MOST_TIERS:
         lines.append(f"and {len(tiers) - MOST_TIERS} more tiers")
     lines += [f"running: {one.text()}" for one in active[:MOST_RUNNING]]
@@ -77,10 +82,16 @@ def table(
 
 def _counts(runs: Sequence[Run], states: Mapping[Run, State]) -> str:
     counted = Counter(states[run] for run in runs)
-    return ", ".join(f"{counted[state]} {state.value}" for state in State if counted[state] or state in (State.DONE, State.DUE))
+    return ", ".join(
+        f"{counted[state]} {state.value}"
+        for state in State
+        if counted[state] or state in (State.DONE, State.DUE)
+    )
 
 
-def _time(runs: Sequence[Run], states: Mapping[Run, State], estimates: Mapping[Run, Estimate | None], workers: int) -> str:
+def _time(
+    runs: Sequence[Run], states: Mapping[Run, State], estimates: Mapping[Run, Estimate | None], workers: int
+) -> str:
     """What is left of these, and how many of them nobody has measured."""
     open_runs = [run for run in runs if states[run] in (State.DUE, State.RUNNING)]
     if not open_runs:

@@ -19,17 +19,23 @@ from utils.experiments import unfinished
 class AtWork(ValueError):
     """Another queue works on the same folder of records."""
 
+    @classmethod
+    def of(cls, pid: int | str) -> AtWork:
+        """The error that names the other queue's process."""
+        return cls(
+            f"another queue is at work on these records (process {pid}); `--status` tells how far it is"
+        )
+
 
 @contextmanager
 def alone(results: Path) -> Iterator[None]:
-    """Keep a second queue from the same folder of records: it gets :class:`AtWork`. The lock ends with the process."""
+    """Keep a second queue from the same records: it gets :class:`AtWork`. The lock ends with the process."""
     folder = make_folder(unfinished.store(results))
     lock = FileLock(folder / "queue.lock", timeout=0)
     try:
         lock.acquire()
     except Timeout as error:
-        pid = _read(results).get("pid", "unknown")
-        raise AtWork(f"another queue is at work on {results} already (process {pid}); `--status` tells how far it is") from error
+        raise AtWork.of(_read(results).get("pid", "unknown")) from error
     try:
         tell(results, ())
         yield

@@ -1,9 +1,9 @@
-"""How fast a configuration trains on this machine, from a few real steps: ``python -m utils.experiments.queue.timing …``.
+"""How fast a configuration trains here: ``python -m utils.experiments.queue.timing EXPERIMENT LABEL …``.
 
-It trains as the run would, on a few batches for two short epochs, of which the first warms up. The last line of what it
-prints is the :class:`~utils.experiments.queue.estimates.Speed` as JSON. A small network is timed a second time on more
-batches. On a CPU, what counts is the time of the processor that it was given: the wall clock would tell how busy the
-machine was with other things in these seconds.
+It trains as the run would, on a few batches for two short epochs, of which the first warms up. The last line
+of what it prints is the ``Speed`` of :mod:`utils.experiments.queue.estimates` as JSON. A small network is
+timed a second time on more batches. On a CPU, what counts is the time of the processor that it was given: the
+wall clock would tell how busy the machine was with other things in these seconds.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def measure(experiment: str, label: str, profile: str, device: str) -> dict:
 
 
 def _train(configuration, dataset, batches: int, device: str):
-    """Histories of the stages of a training of two epochs of so many batches, and the share of a core that it got."""
+    """Histories of two epochs of so many batches, stage by stage, and the share of a core that it got."""
     from utils.experiments.methods import Task, train
     from utils.training import Diverged
 
@@ -59,7 +59,9 @@ def _train(configuration, dataset, batches: int, device: str):
     valid = dataset.valid.subset(min(VALID_IMAGES, len(dataset.valid)))
     with tempfile.TemporaryDirectory() as folder:
         began, used = time.perf_counter(), time.process_time()
-        task = Task(configuration, part, valid, len(dataset.classes), 2, 0, device, Path(folder) / "timing.checkpoint")
+        task = Task(
+            configuration, part, valid, len(dataset.classes), 2, 0, device, Path(folder) / "timing.checkpoint"
+        )
         try:
             outcome = train(task)
         except Diverged as error:
@@ -79,7 +81,9 @@ def _macs(configuration, dataset) -> int:
     from utils.models import build_model
 
     with torch.device("meta"):
-        model = build_model(configuration.model, num_classes=len(dataset.classes), **configuration.model_options)
+        model = build_model(
+            configuration.model, num_classes=len(dataset.classes), **configuration.model_options
+        )
     return account(model, tuple(dataset.train.images.shape[1:])).total_macs
 
 

@@ -1,8 +1,8 @@
-"""One run of the queue in a process of its own: ``python -m utils.experiments.queue.worker EXPERIMENT LABEL --seed 0 …``.
+"""One run of the queue in its own process: ``python -m utils.experiments.queue.worker EXPERIMENT LABEL …``.
 
-The exit status is 0 when there is a record at the end, and ``BUSY`` when another process is at work on the run. The command line is
-the same in all commits: a queue starts the worker of the commit that an interrupted run began with. Arguments that it does not know
-are ignored.
+The exit status is 0 when there is a record at the end, and ``BUSY`` when another process is at work on the
+run. The command line is the same in all commits, for a queue starts the worker of the commit that an
+interrupted run began with; arguments that it does not know are ignored.
 """
 
 from __future__ import annotations
@@ -36,7 +36,9 @@ def main(arguments: list[str] | None = None) -> int:
     from utils.experiments.run import run  # brings in torch, which takes a while
 
     chosen = only(options.experiment, options.label)
-    return 0 if run(chosen, options.profile, (options.seed,), options.device, results=options.results) else BUSY
+    return (
+        0 if run(chosen, options.profile, (options.seed,), options.device, results=options.results) else BUSY
+    )
 
 
 def only(experiment: str, label: str):
