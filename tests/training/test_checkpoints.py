@@ -158,7 +158,6 @@ def test_an_early_stop_stays_stopped_and_gives_the_best_weights(tmp_path):
             r"schedule is halving\(every=2\) per epoch here and constant\(\) per epoch",
         ),
         ({"augment": RandomFlip(0.25)}, r"augment is RandomFlip\(p=0.25\) here and None"),
-        ({"precision": "bfloat16"}, "precision is bfloat16 here and float32"),
         ({"train": split(seed=9)}, "train is"),
         (
             {"model": network(hidden=4)},
@@ -176,6 +175,12 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path, change, message):
     with pytest.raises(CheckpointError, match=message) as caught:
         run(path, **change)
     assert "run.pt" in str(caught.value) and path.read_bytes() == before
+
+
+def test_a_precision_that_was_asked_for_is_not_exchanged(tmp_path):
+    run(tmp_path / "run.pt", precision="float32")
+    with pytest.raises(CheckpointError, match="precision is bfloat16 here and float32 in the file"):
+        run(tmp_path / "run.pt", precision="bfloat16")
 
 
 def cut_short(contents):

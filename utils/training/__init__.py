@@ -7,7 +7,7 @@ from utils.training.checkpoints import CheckpointError, load_checkpoint, save_ch
 from utils.training.fitting import fit
 from utils.training.history import Diverged, History
 from utils.training.loop import Epoch, Evaluation, evaluate, predict, train_one_epoch
-from utils.training.precision import Settings, choose_settings, measure_settings
+from utils.training.precision import Settings, choose_settings
 from utils.training.schedules import Schedule
 
 __all__ = [
@@ -23,7 +23,6 @@ __all__ = [
     "fit",
     "load_checkpoint",
     "losses",
-    "measure_settings",
     "predict",
     "save_checkpoint",
     "schedules",

@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,6 @@ from utils.training.precision import (
     Settings,
     choose_settings,
     deterministic,
-    measure_settings,
     quiet_generators,
 )
 from utils.training.progress import Progress
@@ -88,9 +87,10 @@ def fit(
     - ``patience``: stop when the validation ``monitor`` ("loss" or "accuracy") has not improved by more than
       ``min_delta`` for this many epochs, and put back the weights of the best epoch. Without it the model
       keeps the weights of the last epoch.
-    - ``device``: default where the model is. ``precision``: "float32", "bfloat16", "auto" (a rule that
-      depends on the device alone) or "measured" (the fastest on the first batch, layout included; timed once
-      per process, recorded in ``History.settings``, and taken from the checkpoint on resuming).
+    - ``device``: default where the model is. ``precision``: "float32", "bfloat16" or "auto": bfloat16 where
+      the device is fast in it, see :func:`utils.training.precision.choose_settings`. What was chosen stands in
+      ``History.settings``; a run that goes on from a checkpoint keeps what it began with. Validation is in
+      float32 always, so that its figures are those of :func:`utils.training.loop.evaluate`.
     - ``seed``: order of the examples, augmentation and dropout; not the initial weights, which are the
       model's own.
     - ``probes``: see :func:`utils.training.loop.train_one_epoch`. ``record_steps``: keep loss and learning
@@ -125,10 +125,9 @@ def fit(
             checkpoints.require_writable(checkpoint)
             saved = checkpoints.load_checkpoint(checkpoint) if Path(checkpoint).exists() else None
 
-        if precision == "measured":
-            settings = _measured_settings(model, train, batch_size, device, compile, saved)
-        else:
-            settings = choose_settings(device, precision, channels_last, compile)
+        settings = choose_settings(device, precision, channels_last, compile)
+        if saved is not None:
+            settings = _settings_begun_with(saved, settings, precision, channels_last)
         runner = settings.prepare(model)
         batches = Batches(
             train, batch_size, augment, seed=seed, device=device, drop_last=drop_last,
@@ -190,7 +189,9 @@ def fit(
             figures = {"train_loss": trained.loss, "train_accuracy": trained.accuracy}
             if valid_batches is not None:
                 start = time.perf_counter()
-                checked = evaluate(runner, valid_batches, loss_function=valid_loss, settings=settings, hits=hits)
+                checked = evaluate(
+                    runner, valid_batches, loss_function=valid_loss, settings=settings.exact(), hits=hits
+                )
                 history.valid_seconds.append(time.perf_counter() - start)
                 if not torch.isfinite(torch.tensor(checked.loss)):
                     last = first_step + len(batches) - 1
@@ -279,22 +280,13 @@ def _resume(
     return _Run(history, best_weights)
 
 
-def _measured_settings(
-    model: nn.Module,
-    train: Split,
-    batch_size: int,
-    device: torch.device,
-    compile: bool,
-    saved: dict[str, Any] | None,
+def _settings_begun_with(
+    saved: dict[str, Any], settings: Settings, precision: str, channels_last: bool | str
 ) -> Settings:
-    """The settings of the checkpoint where there is one; the fastest on one batch otherwise."""
-    if saved is not None:
-        names = ("device", "precision", "channels_last", "compile")
-        return Settings(**{name: saved["configuration"][name] for name in names})
-    part = train.subset(min(batch_size, len(train)))
-    x, y = next(iter(Batches(part, batch_size, shuffle=False, device=device)))
-    fastest, _ = measure_settings(model.to(device), x, y)
-    return Settings(fastest.device, fastest.precision, fastest.channels_last, compile)
+    """What the rule chose when the run began, where the choice is left to it; on another machine it may be another."""
+    before = saved.get("configuration", {})
+    left_to_the_rule = {"unit": True, "precision": precision == "auto", "channels_last": channels_last == "auto"}
+    return replace(settings, **{name: before[name] for name, left in left_to_the_rule.items() if left and name in before})
 
 
 def _check_numbers(

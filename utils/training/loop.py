@@ -57,7 +57,7 @@ def train_one_epoch(
     model.train()
     for step, (x, y) in enumerate(batches, start=first_step):
         lr = set_learning_rates(optimizer, base_lrs, lr_factor(step))
-        with settings.autocast():
+        with settings.running():
             outputs = model(x)
         logits, *auxiliary = outputs if isinstance(outputs, tuple) else (outputs,)
         loss = loss_function(logits.float(), y)
@@ -189,7 +189,7 @@ def _outputs(
     model.eval()
     try:
         for x, y in batches:
-            with settings.autocast():
+            with settings.running():
                 logits = model(x)
             yield logits.float(), y
     finally:

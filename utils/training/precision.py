@@ -1,43 +1,71 @@
-"""Numeric precision, memory layout and compilation, kept out of the training loop in one small object."""
+"""Numeric precision, memory layout, fast convolutions and compilation, kept out of the training loop in one small
+object, and the rule that chooses them."""
 
 from __future__ import annotations
 
-import copy
-import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import nn
+
+from utils.training.matrix_convolution import ALL_PASSES, MatrixConvolutions, Passes, Shapes
+from utils.training.processor import UNITS, bfloat16_unit
 
 PRECISIONS = ("float32", "bfloat16")
-# measured once per model and batch shape in a process; the choice must not flip between two runs in one
-# notebook
-_measured: dict[tuple, tuple[Settings, dict[Settings, float]]] = {}
+
+
+def matrix_passes(unit: str, shapes: Shapes) -> Passes:
+    """Which passes of a convolution in bfloat16 are faster as matrix products, on a processor with this unit.
+
+    Measured (batches of 128, 3×3 kernels, 32 to 512 channels; milliseconds as a convolution and as a product, two
+    threads). ``avx512_bf16`` (AMD Zen 4): gradient of the weights on 2×2, 512 channels, 18.3 and 7.0; with a stride
+    of 2 on 4×4, 46.4 and 27.1; elsewhere, and in the other passes, the convolution is as fast or faster.
+    ``amx_bf16`` (Intel): on 2×2, 512 channels, output 10.2 and 2.8, gradient of the weights 32.4 and 1.5.
+    """
+    if max(shapes.kernel) == 1:  # a product already
+        return Passes()
+    pixels = max(shapes.output)
+    if unit == "amx_bf16":
+        return ALL_PASSES if pixels <= 4 else Passes(weight=pixels <= 8)
+    if unit == "avx512_bf16":
+        return Passes(weight=pixels <= (2 if shapes.stride == (1, 1) else 4))
+    return Passes()
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How a model is run: on which device, in which precision ("float32", or "bfloat16" by autocast) and
-    memory layout.
+    """How a model is run.
+
+    On which device, in which precision ("float32", or "bfloat16" by autocast) and memory layout. ``unit`` names the
+    processor's bfloat16 unit ("amx_bf16", "avx512_bf16") whose rule says which convolutions are matrix products, see
+    :func:`matrix_passes`; "" is for none.
     """
 
     device: str = "cpu"
     precision: str = "float32"
     channels_last: bool = False
     compile: bool = False
+    unit: str = ""
 
     def __post_init__(self) -> None:
         if self.precision not in PRECISIONS:
-            raise ValueError(f"precision is one of {', '.join(PRECISIONS)}, got {self.precision!r}")
+            raise ValueError(f"precision is 'auto' or one of {', '.join(PRECISIONS)}, got {self.precision!r}")
+        if self.unit not in UNITS:
+            raise ValueError(f"unit is one of {UNITS}, got {self.unit!r}")
 
-    def autocast(self) -> AbstractContextManager:
-        """The context in which the forward pass runs: nothing for float32, torch's autocast for bfloat16."""
-        if self.precision == "float32":
-            return nullcontext()
-        return torch.autocast(torch.device(self.device).type, torch.bfloat16)
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """The context in which the model is called: for float32 nothing, for bfloat16 torch's autocast and the
+        convolutions that the rule has chosen.
+        """
+        with ExitStack() as stack:
+            if self.precision == "bfloat16":
+                stack.enter_context(torch.autocast(torch.device(self.device).type, torch.bfloat16))
+            if self.unit:
+                stack.enter_context(MatrixConvolutions(lambda shapes: matrix_passes(self.unit, shapes)))
+            yield
 
     def prepare(self, model: nn.Module) -> nn.Module:
         """Move the model's own parameters to device and layout (in place); what comes back is the model to
@@ -50,9 +78,14 @@ class Settings:
                 tensor.data = tensor.data.contiguous(memory_format=layout)
         return torch.compile(model) if self.compile else model
 
+    def exact(self) -> Settings:
+        """The same in float32, for what is measured."""
+        return replace(self, precision="float32", unit="")
+
     def __str__(self) -> str:
         layout = "channels last" if self.channels_last else "channels first"
-        return f"{self.device}, {self.precision}, {layout}{', compiled' if self.compile else ''}"
+        products = f", small maps as matrix products ({self.unit})" if self.unit else ""
+        return f"{self.device}, {self.precision}, {layout}{products}{', compiled' if self.compile else ''}"
 
 
 def choose_settings(
@@ -60,82 +93,27 @@ def choose_settings(
     precision: str = "auto",
     channels_last: bool | str = "auto",
     compile: bool = False,
+    unit: str | None = None,
 ) -> Settings:
-    """Fill in "auto" by a rule that depends on the device alone, so that the same call gives the same bits.
+    """Fill in "auto" by a rule over what the device can do, so that the same call gives the same bits on the
+    same kind of machine.
 
-    The rule is what :func:`measure_settings` found for the models of this book: channels last on CPU and GPU;
-    bfloat16 on a GPU that computes in it, float32 elsewhere (on CPUs with AVX-512 bfloat16 instructions,
-    small networks were slower in it).
+    bfloat16 on a GPU that computes in it and on a CPU that has a ``unit`` for it (default: what
+    :func:`utils.training.processor.bfloat16_unit` finds), float32 elsewhere; channels last on CPU and GPU. On a CPU
+    in bfloat16 some convolutions are matrix products (:func:`matrix_passes`), unless the model is compiled.
+    `make bench` shows where the rule is not the fastest.
     """
     device = torch.device(device)
+    unit = (bfloat16_unit() if unit is None else unit) if device.type == "cpu" else ""
     if precision == "auto":
         on_gpu = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-        precision = "bfloat16" if on_gpu else "float32"
+        precision = "bfloat16" if on_gpu or unit else "float32"
     if channels_last == "auto":
         channels_last = device.type in ("cpu", "cuda")
     if not isinstance(channels_last, bool):
         raise ValueError(f"channels_last is True, False or 'auto', got {channels_last!r}")
-    return Settings(str(device), precision, channels_last, compile)
-
-
-def measure_settings(
-    model: nn.Module, x: Tensor, y: Tensor, *, repeats: int = 5, rounds: int = 3
-) -> tuple[Settings, dict[Settings, float]]:
-    """The fastest of float32 and bfloat16, channels first and last, for one training step of a copy of the
-    model on this batch.
-
-    ``x`` float [B, C, H, W] and ``y`` lie on the device to measure. Returns the fastest settings and the
-    seconds per step of each: the minimum over ``rounds`` alternating rounds of the mean over ``repeats``
-    steps. The answer is kept for the process, per class, number of parameters and shape of x. Timing decides,
-    so two processes may choose differently: record the choice, and pass it to ``fit(precision=…,
-    channels_last=…)`` where a run has to be repeated to the bit.
-    """
-    parameters = sum(p.numel() for p in model.parameters())
-    key = (type(model).__qualname__, parameters, tuple(x.shape), str(x.device))
-    if key not in _measured:
-        device = str(x.device)
-        candidates = [
-            Settings(device, precision, layout) for precision in PRECISIONS for layout in (False, True)
-        ]
-        steps = {settings: _one_step(settings, model, x, y) for settings in candidates}
-        seconds = dict.fromkeys(candidates, float("inf"))
-        with quiet_generators(x.device), deterministic(x.device):
-            for _ in range(rounds):
-                for settings, step in steps.items():
-                    step()  # warms the caches of this candidate
-                    start = time.perf_counter()
-                    for _ in range(repeats):
-                        step()
-                    _wait(x.device)
-                    seconds[settings] = min(seconds[settings], (time.perf_counter() - start) / repeats)
-        _measured[key] = (min(seconds, key=seconds.__getitem__), seconds)
-    fastest, seconds = _measured[key]
-    return replace(fastest), dict(seconds)
-
-
-def _one_step(settings: Settings, model: nn.Module, x: Tensor, y: Tensor):
-    """Forward, backward and optimizer step on a copy of the model, as a function without arguments."""
-    twin = settings.prepare(copy.deepcopy(model)).train()
-    layout = torch.channels_last if settings.channels_last else torch.contiguous_format
-    x = x.contiguous(memory_format=layout)
-    optimizer = torch.optim.SGD(
-        twin.parameters(), lr=0.0
-    )  # a rate of 0: the copy stays where it is, whatever the loss
-
-    def step() -> None:
-        with settings.autocast():
-            logits = twin(x)
-        loss = F.cross_entropy(logits.float(), y)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-
-    return step
-
-
-def _wait(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
+    products = precision == "bfloat16" and channels_last and not compile
+    return Settings(str(device), precision, channels_last, compile, unit if products else "")
 
 
 @contextmanager

@@ -1,0 +1,153 @@
+"""Convolutions as matrix products: against torch in float64, and invisible to everything around them."""
+
+import copy
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import fx, nn
+
+from utils.training.matrix_convolution import (
+    ALL_PASSES,
+    MatrixConvolutions,
+    Passes,
+    columns,
+    convolve,
+    output_size,
+)
+
+CHOICES = [ALL_PASSES, Passes(output=True), Passes(input=True), Passes(weight=True)]
+
+
+@st.composite
+def convolutions(draw):
+    """Arguments of a convolution that leave at least one output position."""
+    pair = lambda low, high: st.tuples(st.integers(low, high), st.integers(low, high))  # noqa: E731
+    kernel, stride, padding, dilation = draw(pair(1, 4)), draw(pair(1, 3)), draw(pair(0, 3)), draw(pair(1, 3))
+    size = tuple(
+        draw(st.integers(max(1, d * (k - 1) + 1 - 2 * p), d * (k - 1) + 5))
+        for k, p, d in zip(kernel, padding, dilation, strict=True)
+    )
+    B, C, O = draw(st.integers(1, 3)), draw(st.integers(1, 3)), draw(st.integers(1, 3))
+    seed = draw(st.integers(0, 2**31))
+    return (B, C, O, size, kernel), (stride, padding, dilation), seed, draw(st.booleans())
+
+
+@given(convolutions(), st.sampled_from(CHOICES))
+@settings(max_examples=150, deadline=None)
+def test_output_and_gradients_are_those_of_torch(case, passes):
+    (B, C, O, size, kernel), arguments, seed, channels_last = case
+    generator = torch.Generator().manual_seed(seed)
+    random = lambda *shape: torch.randn(*shape, generator=generator, dtype=torch.float64)  # noqa: E731
+    x, weight, bias = random(B, C, *size), random(O, C, *kernel), random(O)
+    if channels_last:
+        x = x.contiguous(memory_format=torch.channels_last)
+    inputs = [t.requires_grad_() for t in (x, weight, bias)]
+    expected, got = F.conv2d(x, weight, bias, *arguments), convolve(x, weight, bias, *arguments, passes)
+    assert got.shape == expected.shape and torch.allclose(got, expected, atol=1e-12)
+    assert got.shape[2:] == output_size(size, kernel, *arguments)
+    upstream = random(*expected.shape)
+    for ours, theirs in zip(
+        torch.autograd.grad(got, inputs, upstream), torch.autograd.grad(expected, inputs, upstream), strict=True
+    ):
+        assert torch.allclose(ours, theirs, atol=1e-11)
+
+
+@pytest.mark.parametrize("passes", CHOICES)
+def test_gradients_of_gradients_are_right(passes):
+    torch.manual_seed(0)
+    inputs = [torch.randn(2, 2, 4, 3), torch.randn(3, 2, 3, 2), torch.randn(3)]
+    inputs = [t.double().requires_grad_() for t in inputs]
+    function = lambda x, w, b: convolve(x, w, b, (1, 2), (1, 0), (1, 1), passes)  # noqa: E731
+    assert torch.autograd.gradcheck(function, inputs)
+    assert torch.autograd.gradgradcheck(function, inputs)
+
+
+def test_columns_by_hand():
+    x = torch.tensor([[1.0, 2, 3], [4, 5, 6], [7, 8, 9]]).view(1, 1, 3, 3)
+    assert columns(x, (2, 2), (1, 1), (0, 0), (1, 1)).tolist() == [
+        [1, 2, 4, 5], [2, 3, 5, 6], [4, 5, 7, 8], [5, 6, 8, 9],
+    ]  # fmt: skip
+    assert columns(x, (2, 2), (2, 2), (1, 1), (2, 2)).tolist() == [
+        [0, 0, 0, 5], [0, 0, 5, 0], [0, 5, 0, 0], [5, 0, 0, 0],
+    ]  # fmt: skip
+
+
+def test_only_what_needs_a_gradient_gets_one():
+    x, weight = torch.randn(1, 1, 4, 4), torch.randn(1, 1, 3, 3, requires_grad=True)
+    convolve(x, weight).sum().backward()
+    assert x.grad is None and weight.grad is not None
+    x.requires_grad_()
+    convolve(x, weight.detach()).sum().backward()
+    assert x.grad is not None
+
+
+def network():
+    torch.manual_seed(0)
+    return nn.Sequential(
+        nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), nn.Conv2d(8, 8, 3, stride=2, padding=1, groups=2), nn.ReLU(),
+        nn.Conv2d(8, 4, 3, padding="same"), nn.Conv2d(4, 4, 3, padding=1, padding_mode="reflect"), nn.Flatten(),
+    )  # fmt: skip
+
+
+def always(shapes):
+    seen.append(shapes)
+    return ALL_PASSES
+
+
+seen: list = []
+
+
+@pytest.fixture(autouse=True)
+def forget():
+    seen.clear()
+
+
+def run(model, x, mode):
+    with torch.autocast("cpu", torch.bfloat16), mode:
+        y = model(x)
+    y.float().square().mean().backward()
+    gradients = [p.grad.clone() for p in model.parameters()]
+    model.zero_grad()
+    return y, gradients
+
+
+def test_a_network_under_the_mode_computes_the_same_to_the_precision_of_bfloat16():
+    model, x = network(), torch.randn(2, 3, 8, 8)
+    y, gradients = run(model, x, MatrixConvolutions(always))
+    kernels = [(s.in_channels, s.out_channels, s.kernel, s.stride, s.output) for s in seen]
+    assert kernels == [(3, 8, (3, 3), (1, 1), (8, 8)), (4, 4, (3, 3), (1, 1), (4, 4))]  # no groups, no "same"
+    expected, theirs = run(model, x, MatrixConvolutions(lambda shapes: Passes()))
+    assert y.dtype == expected.dtype == torch.bfloat16
+    assert torch.allclose(y, expected, rtol=0.05, atol=0.02)
+    for ours, other in zip(gradients, theirs, strict=True):
+        assert ours.dtype == other.dtype == torch.float32
+        assert (ours - other).norm() < 0.03 * other.norm()
+
+
+def test_outside_of_bfloat16_and_of_the_block_nothing_is_touched():
+    model, x = network(), torch.randn(2, 3, 8, 8)
+    before = model(x)
+    with MatrixConvolutions(always):
+        assert torch.equal(model(x), before)
+    with pytest.raises(RuntimeError, match="stop"), torch.autocast("cpu", torch.bfloat16), MatrixConvolutions(always):
+        raise RuntimeError("stop")
+    seen.clear()
+    with torch.autocast("cpu", torch.bfloat16):
+        model(x)
+    assert seen == [] and torch.equal(model(x), before)
+
+
+def test_copies_traces_hooks_and_states_see_the_same_modules():
+    model, x = network(), torch.randn(2, 3, 8, 8)
+    calls, state = [], {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    model[0].register_forward_hook(lambda module, inputs, output: calls.append(type(module)))
+    with torch.autocast("cpu", torch.bfloat16), MatrixConvolutions(always):
+        model(x)
+        twin, traced = copy.deepcopy(model), fx.symbolic_trace(model)
+    assert calls == [nn.Conv2d] and [type(m) for m in twin] == [type(m) for m in model]
+    assert [node.target for node in traced.graph.nodes if node.op == "call_module"] == [str(i) for i in range(7)]
+    assert state.keys() == model.state_dict().keys()
+    assert all(torch.equal(tensor, model.state_dict()[name]) for name, tensor in state.items())

@@ -1,0 +1,129 @@
+"""The rule that chooses precision, layout and convolutions, for processors that need not be there."""
+
+import pytest
+import torch
+
+from utils.training import choose_settings, fit
+from utils.training.matrix_convolution import ALL_PASSES, Passes, Shapes
+from utils.training.precision import Settings, matrix_passes
+from utils.training.processor import bfloat16_unit
+
+NONE, WEIGHT = Passes(), Passes(weight=True)
+
+
+@pytest.mark.parametrize(
+    "capabilities, limit, unit",
+    [
+        ({"amx_bf16": True, "avx512_bf16": True}, "", "amx_bf16"),  # Intel since 2023
+        ({"amx_bf16": True, "avx512_bf16": True}, "ALL", "amx_bf16"),
+        ({"amx_bf16": True, "avx512_bf16": True}, "AVX512_CORE_BF16", "avx512_bf16"),
+        ({"amx_bf16": True, "avx512_bf16": True}, "avx512_core_fp16", "avx512_bf16"),
+        ({"amx_bf16": True, "avx512_bf16": True}, "AVX512_CORE", ""),
+        ({"amx_bf16": False, "avx512_bf16": True}, "", "avx512_bf16"),  # AMD since Zen 4
+        ({"amx_bf16": False, "avx512_bf16": True}, "AVX2", ""),
+        ({"amx_bf16": False, "avx512_bf16": False, "avx2": True}, "", ""),
+        ({}, "", ""),  # Apple and others
+    ],
+)
+@pytest.mark.parametrize("variable", ["ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA"])
+def test_the_unit_of_a_processor(capabilities, limit, unit, variable):
+    assert bfloat16_unit(capabilities, {variable: limit}) == unit
+
+
+def test_this_processor_has_one_of_the_units():
+    assert bfloat16_unit() in ("", "avx512_bf16", "amx_bf16")
+
+
+@pytest.mark.parametrize(
+    "unit, arguments, expected",
+    [
+        ("amx_bf16", {}, Settings("cpu", "bfloat16", True, unit="amx_bf16")),
+        ("avx512_bf16", {}, Settings("cpu", "bfloat16", True, unit="avx512_bf16")),
+        ("", {}, Settings("cpu", "float32", True)),
+        ("amx_bf16", {"precision": "float32"}, Settings("cpu", "float32", True)),
+        ("amx_bf16", {"channels_last": False}, Settings("cpu", "bfloat16", False)),
+        ("amx_bf16", {"compile": True}, Settings("cpu", "bfloat16", True, compile=True)),
+        ("", {"precision": "bfloat16"}, Settings("cpu", "bfloat16", True)),
+    ],
+)
+def test_what_is_chosen_on_a_cpu(unit, arguments, expected):
+    assert choose_settings("cpu", unit=unit, **arguments) == expected
+
+
+def test_a_gpu_has_no_unit():
+    assert choose_settings("cuda", "float32", unit="amx_bf16") == Settings("cuda", "float32", True)
+
+
+@pytest.mark.parametrize(
+    "unit, kernel, stride, output, passes",
+    [
+        ("amx_bf16", 3, 1, 2, ALL_PASSES),
+        ("amx_bf16", 3, 2, 4, ALL_PASSES),
+        ("amx_bf16", 3, 1, 5, WEIGHT),
+        ("amx_bf16", 3, 1, 8, WEIGHT),
+        ("amx_bf16", 3, 1, 9, NONE),
+        ("amx_bf16", 1, 1, 2, NONE),
+        ("avx512_bf16", 3, 1, 2, WEIGHT),
+        ("avx512_bf16", 3, 1, 3, NONE),
+        ("avx512_bf16", 3, 2, 4, WEIGHT),
+        ("avx512_bf16", 3, 2, 5, NONE),
+        ("avx512_bf16", 1, 1, 1, NONE),
+        ("", 3, 1, 2, NONE),
+    ],
+)
+def test_which_passes_are_matrix_products(unit, kernel, stride, output, passes):
+    shapes = Shapes(64, 64, (kernel, kernel), (stride, stride), (output, output))
+    assert matrix_passes(unit, shapes) == passes
+
+
+def test_the_larger_side_decides():
+    assert matrix_passes("avx512_bf16", Shapes(8, 8, (3, 3), (1, 1), (1, 3))) == NONE
+
+
+@pytest.mark.parametrize("unit", ["", "avx512_bf16", "amx_bf16"])
+def test_settings_say_how_they_run(unit):
+    told = str(choose_settings("cpu", unit=unit))
+    assert ("bfloat16" in told) == ("matrix products" in told) == bool(unit) and unit in told
+    assert Settings(unit=unit).running() is not None
+
+
+def test_wrong_settings_are_named():
+    with pytest.raises(ValueError, match="unit is one of .* got 'sse'"):
+        Settings(unit="sse")
+    with pytest.raises(ValueError, match="precision is 'auto' or one of .* got 'float16'"):
+        choose_settings("cpu", "float16")
+
+
+@pytest.fixture
+def data():
+    from utils.data import Split
+
+    images = torch.randint(0, 256, (48, 3, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    return Split(images, torch.arange(48) % 2, (0.5,) * 3, (0.25,) * 3)
+
+
+def small():
+    torch.manual_seed(0)
+    return torch.nn.Sequential(
+        torch.nn.Conv2d(3, 8, 3, stride=4, padding=1), torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.Linear(32, 2)
+    )
+
+
+@pytest.mark.parametrize("unit", ["", "avx512_bf16", "amx_bf16"])
+def test_fit_follows_the_rule_of_the_machine_and_says_so(data, monkeypatch, unit):
+    monkeypatch.setattr("utils.training.precision.bfloat16_unit", lambda: unit)
+    runs = [fit(small(), data, epochs=2, batch_size=16, progress=False) for _ in range(2)]
+    settings = runs[0].settings
+    assert (settings["unit"], settings["precision"]) == (unit, "bfloat16" if unit else "float32")
+    assert runs[0].train_loss == runs[1].train_loss, "the same call gives the same bits"
+
+
+def test_a_run_goes_on_with_the_settings_it_began_with(data, monkeypatch, tmp_path):
+    options = {"batch_size": 16, "progress": False, "checkpoint": tmp_path / "run.pt"}
+    monkeypatch.setattr("utils.training.precision.bfloat16_unit", lambda: "amx_bf16")
+    whole = fit(small(), data, epochs=3, **{**options, "checkpoint": None})
+    fit(small(), data, epochs=1, **options)
+    monkeypatch.setattr("utils.training.precision.bfloat16_unit", lambda: "")
+    resumed = fit(small(), data, epochs=3, **options)
+    assert resumed.settings["unit"] == "amx_bf16" and resumed.settings["precision"] == "bfloat16"
+    assert resumed.train_loss == whole.train_loss

@@ -1,0 +1,49 @@
+"""Which bfloat16 instructions the processor has: what the rules of :mod:`utils.training.precision` depend on."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+
+# the units that speed up bfloat16, the faster one last; "" stands for neither
+UNITS = ("", "avx512_bf16", "amx_bf16")
+# values of oneDNN's ONEDNN_MAX_CPU_ISA under which its kernels use neither, or no matrix unit
+WITHOUT_BFLOAT16 = {
+    "SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX2_VNNI_2", "AVX512_CORE", "AVX512_CORE_VNNI",
+}  # fmt: skip
+WITHOUT_MATRIX_UNIT = {"AVX512_CORE_BF16", "AVX512_CORE_FP16", "AVX10_1_512"}
+
+
+def bfloat16_unit(
+    capabilities: Mapping[str, object] | None = None, environment: Mapping[str, str] | None = None
+) -> str:
+    """The fastest bfloat16 unit of the processor: "amx_bf16", "avx512_bf16", or "" for neither.
+
+    ``capabilities`` (default: what torch finds on this machine) says by name what the processor can do.
+    ``environment`` (default: the process's own) may hold ``ONEDNN_MAX_CPU_ISA`` or ``DNNL_MAX_CPU_ISA``, which
+    forbid oneDNN to use newer instructions; what is forbidden there does not count.
+    """
+    capabilities = _capabilities() if capabilities is None else capabilities
+    environment = os.environ if environment is None else environment
+    limit = environment.get("ONEDNN_MAX_CPU_ISA") or environment.get("DNNL_MAX_CPU_ISA") or ""
+    limit = limit.upper()
+    if limit in WITHOUT_BFLOAT16:
+        return ""
+    allowed = UNITS[:2] if limit in WITHOUT_MATRIX_UNIT else UNITS
+    return [unit for unit in allowed if not unit or capabilities.get(unit)][-1]
+
+
+def _capabilities() -> Mapping[str, object]:
+    """What torch knows of the processor, or the flags that Linux tells where torch (before 2.10) has no such function."""
+    if hasattr(torch.cpu, "get_capabilities"):
+        return torch.cpu.get_capabilities()
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return {}
+    flags = re.search(r"^flags\s*:\s*(.+)$", text, re.MULTILINE)
+    return dict.fromkeys(flags[1].split() if flags else (), True)
