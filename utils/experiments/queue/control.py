@@ -69,7 +69,7 @@ class Queue:
     stopped: list[Run] = field(default_factory=list)
     busy: dict[Run, float] = field(default_factory=dict)  # run -> when to look again
     untimed: set[str] = field(default_factory=set)  # groups whose timing failed
-    began: float = field(default_factory=time.monotonic)
+    began: float = field(default_factory=lambda: time.monotonic())
     learnt: float = 0.0
     logged: float = 0.0
     drawn: float = 0.0  # when the line on the screen was drawn; 0 if there is none
@@ -131,8 +131,9 @@ class Queue:
                 self.busy[job.run] = time.monotonic() + BUSY_FOR
             elif outcome == "done" and record_of(job.run, self.plan.results).exists():
                 self.finished += 1
-                self.forecast.learn_from_record(job.run)
-                self._log(f"done: {job.run.title}")
+                found = self.forecast.learn_from_record(job.run)
+                diverged = " (it diverged, and is recorded as such)" if found["result"] is None else ""
+                self._log(f"done: {job.run.title}{diverged}")
             else:
                 reason = "it ended without a record" if outcome == "done" else outcome
                 self.failed[job.run] = reason

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -58,11 +59,12 @@ class Forecast:
         """Correct the speed of a run's group by the epochs that it has done so far."""
         self._correct(run, histories_of(record_of(run, self.results)))
 
-    def learn_from_record(self, run: Run) -> None:
-        """Correct the speed by a finished run; its first stages come before the last one."""
+    def learn_from_record(self, run: Run) -> dict[str, Any]:
+        """Correct the speed by a finished run, and return its record."""
         found = records.read(record_of(run, self.results))
         stages = [*found.get("stages", {}).values(), found["history"]]
         self._correct(run, [History.from_dict(stage) for stage in stages])
+        return found
 
     def _correct(self, run: Run, histories: list[History]) -> None:
         speed = self.speeds.of(run)
