@@ -75,10 +75,10 @@ Check = Published | Order | Alike
 class Claim:
     """What a source says, the experiment that repeats it, and the checks that decide.
 
-    Where ``experiment`` has narrower networks than the source, for a CPU, or other settings, ``full_experiment``
-    has those of the source; runs of it in the profile ``full`` decide, once there are any. ``same_networks`` says
-    that the former are not narrower. ``epochs`` are those of the source: shorter runs are not of the published
-    size, whatever their profile.
+    Where ``experiment`` has narrower networks than the source, for a CPU, or other settings,
+    ``full_experiment`` has those of the source; runs of it in the profile ``full`` decide, once there are
+    any. ``same_networks`` says that the former are not narrower. ``epochs`` are those of the source: shorter
+    runs are not of the published size, whatever their profile.
     """
 
     id: str

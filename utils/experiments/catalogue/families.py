@@ -86,7 +86,7 @@ def families_to_a_plateau(images: int) -> Experiment:
     chosen = tuple(NARROW) if images == ALL_FOUR else ("resnet-18", "vit")
     return Experiment(
         id=f"families-plateau-{images}",
-        question=f"Trained to a plateau on {images:,} images, how do a residual network and a transformer compare?",
+        question=f"Trained to a plateau on {images:,} images, how does a transformer compare?",
         source="Dosovitskiy et al. 2020, arXiv:2010.11929, section 4.3, for large data; claims C14 and C16",
         configurations=tuple(
             Configuration(label, NARROW[label][0], "cifar10", NARROW[label][1], FIT) for label in chosen
@@ -94,7 +94,9 @@ def families_to_a_plateau(images: int) -> Experiment:
         budgets={
             "smoke": SMOKE,
             "quick": Budget(epochs=10, seeds=(0,), train_images=1_000, test_images=5_000, valid_images=1_000),
-            "full": Budget(epochs=TO_A_PLATEAU[images], seeds=(0, 1, 2), train_images=images),
+            "full": Budget(
+                epochs=TO_A_PLATEAU[images], seeds=(0, 1, 2), train_images=images, valid_images=min(images, 5_000)
+            ),
         },
         deviations=(
             "no pre-training on other images; 34 to 35 million multiply-adds; one training for all",

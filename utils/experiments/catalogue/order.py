@@ -1,7 +1,7 @@
 """The order in which the queue does the runs that are due: what is worth most to a reader comes first.
 
-An entry stands for runs of one experiment: all its labels with the first seed, then with the next. A run that several entries name
-belongs to the first.
+An entry stands for runs of one experiment: all its labels with the first seed, then with the next. A run that
+several entries name belongs to the first.
 """
 
 from __future__ import annotations
@@ -14,7 +14,10 @@ from utils.experiments.configuration import PROFILES, Budget, Configuration, Exp
 
 @dataclass(frozen=True)
 class Entry:
-    """Runs of one experiment and why they come here; without ``labels`` all configurations, without ``seeds`` all of the budget."""
+    """Runs of one experiment and why they come here.
+
+    Without ``labels`` they are all configurations, without ``seeds`` all seeds of the budget.
+    """
 
     experiment: str
     tier: int
@@ -24,9 +27,55 @@ class Entry:
     seeds: tuple[int, ...] = ()
 
 
+FIRST, LATER = (0,), (1, 2)
+# of the range of rates: those around which the networks cease to train
+EDGES = ("plain-0.1", "plain-0.3", "plain-1", "bn-0.1", "bn-0.3", "bn-1")
+WITHOUT_CONVNEXT = ("resnet-18", "se-resnet-18", "vit")
+FIVE = tuple(range(5))
+
 ORDER: tuple[Entry, ...] = (
-    Entry("vgg-batchnorm", 1, "labs 7 and 8 rest on VGG-A at its published size (claims C6 to C8)", seeds=(0,)),
-    Entry("vgg-batchnorm", 2, "differences with and without batch normalization need three seeds", seeds=(1, 2)),
+    # 1: what labs 7 and 8 rest on, and what decides how all that follows is computed
+    Entry("vgg-batchnorm", 1, "labs 7 and 8, claims C6 to C8: VGG-A at its published size", seeds=FIRST),
+    Entry("precision-lenet", 1, "whether bfloat16 may be the default: the smallest network", seeds=FIVE),
+    Entry("precision-resnet-20", 1, "the same on a residual network trained by SGD", seeds=FIVE),
+    Entry("precision-vgg-a-bn", 1, "the same on the widest of the three", seeds=FIVE),
+    Entry("vgg-batchnorm", 1, "differences that batch normalization makes need three seeds", seeds=LATER),
+    Entry("precision-vgg-a-bn", 1, "the interval of the difference has to come within half a point"),
+    Entry("precision-resnet-20", 1, "the interval of the difference has to come within half a point"),
+    Entry("precision-lenet", 1, "the interval of the difference has to come within half a point"),
+    # 2: the range of rates
+    Entry("vgg-rates", 2, "the textbook finding of lab 7: normalized, more rates train", seeds=FIRST),
+    Entry("vgg-rates-gradients", 2, "the gradients of both networks, compared at equal loss"),
+    Entry("vgg-rates", 2, "where training begins to fail, one seed is not enough", labels=EDGES, seeds=LATER),
+    # 3: weights that labs look into
+    Entry("alexnet-filters", 3, "labs 11 and 12 look at first filters: edges come with a long training"),
+    Entry("landscape-no-bn", 3, "lab 8 draws the loss around networks without batch normalization"),
+    Entry("resnet-20-long", 3, "labs 6 and 11 look into a residual network that has learned"),
+    Entry("vit-long", 3, "lab 15 looks at heads, which attend after a long training only"),
+    # 4: degradation
+    Entry("degradation-paper-width", 4, "claim C24, and the other half of lab 8's networks", seeds=FIRST),
+    Entry("degradation-paper-width", 4, "an order of training errors needs three seeds", seeds=LATER),
+    # 5: the patchify VGG
+    Entry("patchify-vgg-published", 5, "claims C9 to C13 at their published size"),
+    # 6: what labs 13 to 15 and lab 4 compare, trained to a plateau
+    Entry("families-plateau-4000", 6, "lab 15 compares four families, which were far from trained"),
+    Entry("families-plateau-1000", 6, "the transformer by size of the data: the smallest"),
+    Entry("families-plateau-15000", 6, "the transformer by size of the data: between"),
+    Entry("families-plateau-45000", 6, "the transformer by size of the data: all images"),
+    Entry("contrastive-plateau", 6, "lab 14: contrast needs a long training, and an untrained floor"),
+    Entry("noisy-labels-memorized", 6, "lab 13: co-teaching matters once wrong labels are known by heart"),
+    Entry("identity-mappings", 6, "lab 4: the places of norm and ReLU matter in a deep network only"),
+    # 7: claims of the literature, and the first labs on the original images
+    Entry("lenet-cifar10", 7, "lab 2 on the original images"),
+    Entry("lenet-fashion-mnist", 7, "lab 2 on images without color"),
+    Entry("imagenet-decade", 7, "lab 3 compares five families, which were far from trained"),
+    Entry("all-convolutional", 7, "strides in the place of pooling (Springenberg et al.)"),
+    Entry("resnet-18-additions", 7, "Cutout, label smoothing, squeeze and excitation, one at a time"),
+    # 8: the networks of student reports and lectures, as many epochs as two hours of a core allow
+    Entry("families-cifar10", 8, "claims C14, C16; ConvNeXt-T would take ten hours", labels=WITHOUT_CONVNEXT),
+    Entry("factorised-cifar10", 8, "claim C23 with the published network"),
+    Entry("mobilenet", 8, "claims C19 to C22 with the published network"),
+    Entry("se-residual", 8, "claims C1 to C5 with the published network"),
 )
 
 
@@ -60,13 +109,16 @@ class Run:
 
     @property
     def title(self) -> str:
-        """A name for people: ``vgg-batchnorm plain-0.001 seed 0``, with the profile where it is not ``full``."""
+        """A name for people: ``vgg-batchnorm plain-0.001 seed 0``; the profile too where it is not ``full``."""
         profile = "" if self.profile == "full" else f" {self.profile}"
         return f"{self.experiment.id} {self.configuration.label} seed {self.seed}{profile}"
 
 
 def runs_of(order: Iterable[Entry], experiments: Mapping[str, Experiment]) -> tuple[Run, ...]:
-    """All runs of an order, each once. ``ValueError`` names an experiment, profile, label or seed that does not exist."""
+    """All runs of an order, each once.
+
+    ``ValueError`` names an experiment, profile, label or seed that does not exist.
+    """
     found: dict[tuple[str, str, int, str], Run] = {}
     for entry in order:
         for run in _expanded(entry, experiments):
@@ -77,17 +129,20 @@ def runs_of(order: Iterable[Entry], experiments: Mapping[str, Experiment]) -> tu
 def _expanded(entry: Entry, experiments: Mapping[str, Experiment]) -> Iterator[Run]:
     experiment = experiments.get(entry.experiment)
     if experiment is None:
-        raise ValueError(f"the order names the experiment {entry.experiment!r}, which is not in the catalogue")
+        name = entry.experiment
+        raise ValueError(f"the order names the experiment {name!r}, which is not in the catalogue")
     if entry.profile not in PROFILES:
-        raise ValueError(f"the order names the profile {entry.profile!r} of {experiment.id}; there are {', '.join(PROFILES)}")
+        choices = ", ".join(PROFILES)
+        raise ValueError(f"the order names the profile {entry.profile!r} of {experiment.id}; there are {choices}")
     known = {configuration.label: configuration for configuration in experiment.configurations}
     for label in entry.labels:
         if label not in known:
-            raise ValueError(f"the order names the label {label!r} of {experiment.id}; there are {', '.join(known)}")
+            choices = ", ".join(known)
+            raise ValueError(f"the order names the label {label!r} of {experiment.id}; there are {choices}")
     of_budget = experiment.budgets[entry.profile].seeds
     for seed in entry.seeds:
         if seed < 0:
-            raise ValueError(f"the order names the seed {seed} of {experiment.id}; seeds are whole numbers from 0")
+            raise ValueError(f"the order names the seed {seed} of {experiment.id}; seeds count from 0")
     for seed in entry.seeds or of_budget:
         for label in entry.labels or known:
             yield Run(experiment, known[label], seed, entry.profile, entry.tier)
