@@ -26,12 +26,13 @@ RATES = {
 }  # fmt: skip
 # options that make a network narrower, and those that do not change its multiply-adds
 SIZES = {"width", "features", "depth", "heads", "hidden", "depths", "channels"}
-COSTLESS = {"activation", "variant", "shortcut", "batch_norm", "dropout", "input_dropout"}
+COSTLESS = {"activation", "variant", "shortcut", "batch_norm", "dropout", "input_dropout", "hidden_norm"}
 HOURS = 2.25
 OLD = {"lenet-cifar10", "lenet-fashion-mnist", "imagenet-decade"}  # experiments whose quick runs are recorded
 # of CIFAR-10; Fashion-MNIST has 10,000 more to train on
 IMAGES = {"train": 45_000, "valid": 5_000, "test": 10_000}
 RUNS = runs_of(ORDER, EXPERIMENTS)
+CIFAR_SIZED = [e for e in EXPERIMENTS.values() if "imagenette" not in e.id]  # images of 32×32 or 28×28
 ONE_OF_EACH = {(r.experiment.id, r.configuration.label): r for r in RUNS}.values()  # without regard to seeds
 
 
@@ -65,7 +66,7 @@ def passes(configuration):
     """How often a training image goes forward and backward through one network in an epoch, in bfloat16."""
     method = configuration.method_options
     times = 2.0 if configuration.method == "co-teaching" else 1.0
-    if configuration.method == "contrastive":  # two views, then a head behind an encoder that runs forward only
+    if configuration.method == "contrastive":  # two views, then a head on an encoder that runs forward only
         times = 2 * method.get("pretrain", True) + method.get("head_epochs_share", 0.5) / 3
     if configuration.fit_options.get("precision") == "float32":
         times *= 2
@@ -85,6 +86,13 @@ def test_an_estimate_by_hand():
 def test_every_run_of_the_order_fits_about_two_hours_of_a_core():
     hours = {r.title: core_hours(r.configuration, r.budget) for r in ONE_OF_EACH}
     assert {title: round(number, 2) for title, number in hours.items() if number > HOURS} == {}
+
+
+@pytest.mark.parametrize("experiment", CIFAR_SIZED, ids=lambda experiment: experiment.id)
+def test_so_does_every_full_run_of_the_catalogue_but_those_of_the_large_convnext(experiment):
+    for configuration in experiment.configurations:
+        large = configuration.model == "convnext-t-cifar" and not configuration.model_options
+        assert (core_hours(configuration, experiment.budgets["full"]) > HOURS) == large, configuration.label
 
 
 def test_the_order_names_what_exists_and_says_why():

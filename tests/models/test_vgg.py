@@ -122,6 +122,13 @@ def test_cifar_totals_and_multiply_adds():
     assert account(plain, (3, 32, 32)).total_macs == account(normalised, (3, 32, 32)).total_macs
 
 
+def test_the_hidden_layers_may_have_a_norm_too():
+    model = on_meta("vgg-a-bn-cifar", hidden_norm=True)
+    assert parameters(model) == 9_758_474 == 9_756_426 + 2 * 2 * 512
+    names = list(dict(model.classifier.named_children()))
+    assert names[:5] == ["flatten", "fc6", "bn6", "relu6", "drop6"] and "bn7" in names and "bn8" not in names
+
+
 def test_batch_norm_is_an_option_and_a_name():
     assert on_meta("vgg-a", batch_norm=True).state_dict().keys() == on_meta("vgg-a-bn").state_dict().keys()
 

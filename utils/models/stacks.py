@@ -60,17 +60,26 @@ def conv_relu(
 
 
 def fully_connected_head(
-    in_features: int, hidden: Sequence[int], num_classes: int, dropout: float, first: int = 6
+    in_features: int,
+    hidden: Sequence[int],
+    num_classes: int,
+    dropout: float,
+    first: int = 6,
+    *,
+    batch_norm: bool = False,
 ) -> list[NamedLayer]:
     """Flatten, hidden layers with ReLU and dropout after each, a linear output: fc6, relu6, drop6, fc7, ….
 
-    The layers are numbered from ``first``: 6 after five convolutions, or five blocks of them.
+    The layers are numbered from ``first``: 6 after five convolutions, or five blocks of them. With
+    ``batch_norm`` there is a norm before each ReLU: bn6, bn7.
     """
     checked_probability("dropout", dropout)
     layers: list[NamedLayer] = [("flatten", nn.Flatten())]
     for number, width in enumerate(hidden, start=first):
+        norm = [(f"bn{number}", nn.BatchNorm1d(width))] if batch_norm else []
         layers += [
             (f"fc{number}", nn.Linear(in_features, width)),
+            *norm,
             (f"relu{number}", nn.ReLU()),
             (f"drop{number}", nn.Dropout(dropout)),
         ]

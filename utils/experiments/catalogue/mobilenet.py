@@ -33,7 +33,7 @@ def mobilenet(width: float = 1.0) -> Experiment:
         budgets={
             "smoke": SMOKE,
             "quick": Budget(epochs=8, seeds=(0, 1, 2), train_images=4_000, test_images=5_000, valid_images=1_000),
-            "full": Budget(epochs=30 if narrow else 12, seeds=(0, 1, 2)),
+            "full": Budget(epochs=18 if narrow else 12, seeds=(0, 1, 2)),
         },
         deviations=(
             "padding by reflection; no weight decay, as the paper's text has it",

@@ -29,7 +29,7 @@ class Entry:
 
 FIRST, LATER = (0,), (1, 2)
 # of the range of rates: those around which the networks cease to train
-EDGES = ("plain-0.1", "plain-0.3", "plain-1", "bn-0.1", "bn-0.3", "bn-1")
+EDGES = tuple(f"{kind}-{rate}" for kind in ("plain", "bn", "bn-all") for rate in ("0.1", "0.3", "1"))
 WITHOUT_CONVNEXT = ("resnet-18", "se-resnet-18", "vit")
 FIVE = tuple(range(5))
 
@@ -109,7 +109,7 @@ class Run:
 
     @property
     def title(self) -> str:
-        """A name for people: ``vgg-batchnorm plain-0.001 seed 0``; the profile too where it is not ``full``."""
+        """A name for people: ``vgg-batchnorm plain-0.001 seed 0``; the profile too if it is not ``full``."""
         profile = "" if self.profile == "full" else f" {self.profile}"
         return f"{self.experiment.id} {self.configuration.label} seed {self.seed}{profile}"
 
@@ -132,8 +132,8 @@ def _expanded(entry: Entry, experiments: Mapping[str, Experiment]) -> Iterator[R
         name = entry.experiment
         raise ValueError(f"the order names the experiment {name!r}, which is not in the catalogue")
     if entry.profile not in PROFILES:
-        choices = ", ".join(PROFILES)
-        raise ValueError(f"the order names the profile {entry.profile!r} of {experiment.id}; there are {choices}")
+        named, choices = entry.profile, ", ".join(PROFILES)
+        raise ValueError(f"the order names the profile {named!r} of {experiment.id}; there are {choices}")
     known = {configuration.label: configuration for configuration in experiment.configurations}
     for label in entry.labels:
         if label not in known:

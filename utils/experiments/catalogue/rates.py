@@ -6,6 +6,12 @@ from utils.experiments.catalogue.batchnorm import GRADIENT_LENGTHS, NETWORKS
 from utils.experiments.configuration import SMOKE, Budget, Configuration, Experiment
 
 RATES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
+# normalized: no layer, the convolutions as in the report behind claims C6 to C8, or every layer but the last
+NORMALIZED: dict[str, tuple[str, dict[str, bool]]] = {
+    "plain": ("vgg-a-cifar", {}),
+    "bn": ("vgg-a-bn-cifar", {}),
+    "bn-all": ("vgg-a-bn-cifar", {"hidden_norm": True}),
+}
 MEASURED_RATES = (0.01, 0.03)  # those of which the gradients are measured: both networks train at them
 FIT = {
     "optimizer": "sgd", "momentum": 0.9, "weight_decay": 0.0, "batch_size": 128, "augment": "flip-crop",
@@ -23,14 +29,14 @@ DEVIATIONS = (
 
 
 def rates() -> Experiment:
-    """Both networks at six learning rates, each about three times the one before."""
+    """Three networks at six learning rates, each about three times the one before."""
     return Experiment(
         id="vgg-rates",
         question="At which learning rates does VGG-A train, with and without batch normalization?",
         source="Ioffe and Szegedy 2015, arXiv:1502.03167, section 4.2; Bjorck et al. 2018, arXiv:1806.02375",
         configurations=tuple(
-            Configuration(f"{kind}-{rate:g}", model, "cifar10", {}, {**FIT, "lr": rate})
-            for kind, model in NETWORKS.items()
+            Configuration(f"{kind}-{rate:g}", model, "cifar10", options, {**FIT, "lr": rate})
+            for kind, (model, options) in NORMALIZED.items()
             for rate in RATES
         ),
         budgets=BUDGETS,
