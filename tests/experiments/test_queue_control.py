@@ -1,4 +1,4 @@
-"""The queue at work, with a clock and processes of the test: deadlines, failures, measurements, interrupted runs."""
+"""The queue with a clock and processes of the test: deadlines, failures, measurements, interrupted runs."""
 
 from types import SimpleNamespace
 

@@ -4,6 +4,7 @@ import pytest
 
 from utils.experiments.catalogue.order import Entry, runs_of
 from utils.experiments.configuration import Budget, Configuration, Experiment
+from utils.experiments.queue.worker import arguments_of, only
 
 SMALL = Budget(epochs=1, seeds=(0,))
 TWO = Experiment(
@@ -57,3 +58,16 @@ def test_runs_are_equal_by_what_they_are_and_have_a_name_for_people():
         one.title == "two a seed 0"
         and runs_of((Entry("two", 1, "", "quick"),), KNOWN)[0].title == "two a seed 0 quick"
     )
+
+
+def test_a_worker_ignores_what_a_later_queue_may_tell_it():
+    known, rest = arguments_of().parse_known_args(
+        ["two", "a", "--seed", "3", "--results", "r", "--later-option", "7"]
+    )
+    assert (known.experiment, known.label, known.seed, known.profile) == ("two", "a", 3, "full")
+    assert rest == ["--later-option", "7"]
+
+
+def test_a_worker_names_a_label_that_does_not_exist():
+    with pytest.raises(ValueError, match="experiment 'lenet-cifar10' has no configuration 'a'"):
+        only("lenet-cifar10", "a")

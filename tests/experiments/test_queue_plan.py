@@ -82,7 +82,8 @@ def test_durations(seconds, rough, text):
 def test_one_line_tells_it_all():
     active = [Active(A, 6, 20, Estimate(1740.0, 124.0)), Active(B, 0, 20, None, measuring=True)]
     assert line(active, done=3, due=19, failed=0, left=(14.0, False)) == (
-        "2 running (one a seed 0: epoch 7/20, 29 min left; one b seed 0: measuring its speed) · 3 done · 19 due · about 14.0 h"
+        "2 running (one a seed 0: epoch 7/20, 29 min left; one b seed 0: measuring its speed)"
+        " · 3 done · 19 due · about 14.0 h"
     )
     assert line([], 0, 1, 2, (0.5, True)) == "0 running · 0 done · 1 due · 2 failed · ≈ 30 min"
     assert line([], 0, 1, 0, None) == "0 running · 0 done · 1 due"

@@ -18,6 +18,22 @@ weight = group.read_text().split()[-1] if group.exists() else "19"
 print(os.getpriority(os.PRIO_PROCESS, 0), sorted(os.sched_getaffinity(0)), weight)
 """
 
+CHILD = """
+import time
+from utils.experiments.queue.priority import end_with_parent
+end_with_parent()
+print(flush=True)
+time.sleep(600)
+"""
+PARENT = """
+import subprocess, sys
+command = [sys.executable, "-c", sys.argv[1]]
+child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True)
+child.stdout.readline()
+print(child.pid, flush=True)
+child.wait()
+"""
+
 
 @LINUX
 def test_a_process_steps_back_before_it_begins():
@@ -57,13 +73,9 @@ def test_where_nothing_can_be_set_it_goes_on(monkeypatch):
 
 @pytest.mark.skipif(os.name != "posix", reason="signals")
 def test_a_process_ends_when_its_parent_is_killed():
-    child = "from utils.experiments.queue.priority import end_with_parent; end_with_parent(); print(flush=True); import time; time.sleep(600)"
-    parent = (
-        "import subprocess, sys; "
-        f"child = subprocess.Popen([sys.executable, '-c', {child!r}], stdin=subprocess.PIPE, stdout=subprocess.PIPE, "
-        "start_new_session=True); child.stdout.readline(); print(child.pid, flush=True); child.wait()"
-    )
-    with subprocess.Popen([sys.executable, "-c", parent], stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        [sys.executable, "-c", PARENT, CHILD], stdout=subprocess.PIPE, text=True
+    ) as process:
         pid = int(process.stdout.readline())
         os.kill(pid, 0)
         process.send_signal(signal.SIGKILL)

@@ -34,7 +34,7 @@ LEARN_EVERY = 20.0  # at the checkpoints
 DRAW_EVERY = 5.0  # the line on a screen
 LOG_EVERY = 300.0  # lines of progress in the log, and where no terminal shows them
 BUSY_FOR = 120.0  # seconds for which a run is left to the process that is at work on it
-LONGEST_TIMING = 300.0  # with the decoding of data that are used for the first time, behind other work
+LONGEST_TIMING = 120.0  # with the decoding of data that are used for the first time, behind other work
 
 
 @dataclass(frozen=True)
