@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from utils.training import choose_settings, fit
-from utils.training.matrix_convolution import ALL_PASSES, Passes, Shapes
-from utils.training.precision import Settings, matrix_passes
+from utils.training.fast_convolutions import ALL_PASSES, Passes, Shapes
+from utils.training.precision import Settings, other_passes
 from utils.training.processor import bfloat16_unit
 
 NONE, WEIGHT = Passes(), Passes(weight=True)
@@ -72,12 +72,19 @@ def test_a_gpu_has_no_unit():
     ],
 )
 def test_which_passes_are_matrix_products(unit, kernel, stride, output, passes):
-    shapes = Shapes(64, 64, (kernel, kernel), (stride, stride), (output, output))
-    assert matrix_passes(unit, shapes) == passes
+    shapes = Shapes(64, 64, (kernel, kernel), (stride, stride), 1, (output, output))
+    assert other_passes(unit, shapes) == passes
+
+
+@pytest.mark.parametrize("unit", ["", "avx512_bf16", "amx_bf16"])
+@pytest.mark.parametrize("stride", [1, 2])
+def test_convolutions_in_groups_have_their_input_gradient_spread_where_they_stride(unit, stride):
+    shapes = Shapes(64, 64, (3, 3), (stride, stride), 64, (2, 2))
+    assert other_passes(unit, shapes) == Passes(spread=bool(unit) and stride == 2)
 
 
 def test_the_larger_side_decides():
-    assert matrix_passes("avx512_bf16", Shapes(8, 8, (3, 3), (1, 1), (1, 3))) == NONE
+    assert other_passes("avx512_bf16", Shapes(8, 8, (3, 3), (1, 1), 1, (1, 3))) == NONE
 
 
 @pytest.mark.parametrize("unit", ["", "avx512_bf16", "amx_bf16"])

@@ -10,28 +10,33 @@ from dataclasses import dataclass, replace
 import torch
 from torch import nn
 
-from utils.training.matrix_convolution import ALL_PASSES, MatrixConvolutions, Passes, Shapes
+from utils.training.fast_convolutions import ALL_PASSES, FastConvolutions, Passes, Shapes
 from utils.training.processor import UNITS, bfloat16_unit
 
 PRECISIONS = ("float32", "bfloat16")
 
 
-def matrix_passes(unit: str, shapes: Shapes) -> Passes:
-    """Which passes of a convolution in bfloat16 are faster as matrix products, on a processor with this unit.
+def other_passes(unit: str, shapes: Shapes) -> Passes:
+    """Which passes of a convolution in bfloat16 are faster done otherwise, on a processor with this unit.
 
-    Measured (batches of 128, 3×3 kernels, 32 to 512 channels; milliseconds as a convolution and as a product, two
-    threads). ``avx512_bf16`` (AMD Zen 4): gradient of the weights on 2×2, 512 channels, 18.3 and 7.0; with a stride
-    of 2 on 4×4, 46.4 and 27.1; elsewhere, and in the other passes, the convolution is as fast or faster.
-    ``amx_bf16`` (Intel): on 2×2, 512 channels, output 10.2 and 2.8, gradient of the weights 32.4 and 1.5.
+    Measured in milliseconds (torch's convolution, then ours; batches of 128, 3×3 kernels, two threads):
+
+    - ``avx512_bf16`` (AMD Zen 4), 512 channels: gradient of the weights on 2×2 as a product 18.3, 7.0; with a stride
+      of 2 on 4×4 46.4, 27.1; elsewhere, and in the other passes, torch's is as fast or faster;
+    - ``amx_bf16`` (Intel), 512 channels on 2×2: output 10.2, 2.8; gradient of the weights 32.4, 1.5;
+    - both, one channel in a group, stride 2: gradient of the input, spread, on 4×4 with 576 channels 198, 2; on
+      16×16 with 144 channels 184, 8 (in bfloat16 oneDNN has no fast kernel for it; in float32 17).
     """
+    if not unit:
+        return Passes()
+    if shapes.groups > 1:
+        return Passes(spread=max(shapes.stride) > 1)
     if max(shapes.kernel) == 1:  # a product already
         return Passes()
     pixels = max(shapes.output)
     if unit == "amx_bf16":
         return ALL_PASSES if pixels <= 4 else Passes(weight=pixels <= 8)
-    if unit == "avx512_bf16":
-        return Passes(weight=pixels <= (2 if shapes.stride == (1, 1) else 4))
-    return Passes()
+    return Passes(weight=pixels <= (2 if shapes.stride == (1, 1) else 4))
 
 
 @dataclass(frozen=True)
@@ -40,7 +45,7 @@ class Settings:
 
     On which device, in which precision ("float32", or "bfloat16" by autocast) and memory layout. ``unit`` names the
     processor's bfloat16 unit ("amx_bf16", "avx512_bf16") whose rule says which convolutions are matrix products, see
-    :func:`matrix_passes`; "" is for none.
+    :func:`other_passes`; "" is for none.
     """
 
     device: str = "cpu"
@@ -64,7 +69,7 @@ class Settings:
             if self.precision == "bfloat16":
                 stack.enter_context(torch.autocast(torch.device(self.device).type, torch.bfloat16))
             if self.unit:
-                stack.enter_context(MatrixConvolutions(lambda shapes: matrix_passes(self.unit, shapes)))
+                stack.enter_context(FastConvolutions(lambda shapes: other_passes(self.unit, shapes)))
             yield
 
     def prepare(self, model: nn.Module) -> nn.Module:
@@ -100,7 +105,7 @@ def choose_settings(
 
     bfloat16 on a GPU that computes in it and on a CPU that has a ``unit`` for it (default: what
     :func:`utils.training.processor.bfloat16_unit` finds), float32 elsewhere; channels last on CPU and GPU. On a CPU
-    in bfloat16 some convolutions are matrix products (:func:`matrix_passes`), unless the model is compiled.
+    in bfloat16 some convolutions are matrix products (:func:`other_passes`), unless the model is compiled.
     `make bench` shows where the rule is not the fastest.
     """
     device = torch.device(device)

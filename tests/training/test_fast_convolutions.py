@@ -9,16 +9,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import fx, nn
 
-from utils.training.matrix_convolution import (
+from utils.training.fast_convolutions import (
     ALL_PASSES,
-    MatrixConvolutions,
+    FastConvolutions,
     Passes,
+    Shapes,
     columns,
     convolve,
     output_size,
 )
 
-CHOICES = [ALL_PASSES, Passes(output=True), Passes(input=True), Passes(weight=True)]
+CHOICES = [ALL_PASSES, *(Passes(**{name: True}) for name in ("output", "input", "weight", "spread"))]
 
 
 @st.composite
@@ -30,24 +31,27 @@ def convolutions(draw):
         draw(st.integers(max(1, d * (k - 1) + 1 - 2 * p), d * (k - 1) + 5))
         for k, p, d in zip(kernel, padding, dilation, strict=True)
     )
-    B, C, O = draw(st.integers(1, 3)), draw(st.integers(1, 3)), draw(st.integers(1, 3))
+    B, C, O, groups = (draw(st.integers(1, 3)) for _ in range(4))
     seed = draw(st.integers(0, 2**31))
-    return (B, C, O, size, kernel), (stride, padding, dilation), seed, draw(st.booleans())
+    passes = draw(st.sampled_from(CHOICES))
+    groups = groups if passes == Passes(spread=True) else 1
+    return (B, C, O, size, kernel), (stride, padding, dilation, groups), passes, seed, draw(st.booleans())
 
 
-@given(convolutions(), st.sampled_from(CHOICES))
-@settings(max_examples=150, deadline=None)
-def test_output_and_gradients_are_those_of_torch(case, passes):
-    (B, C, O, size, kernel), arguments, seed, channels_last = case
+@given(convolutions())
+@settings(max_examples=200, deadline=None)
+def test_output_and_gradients_are_those_of_torch(case):
+    (B, C, O, size, kernel), arguments, passes, seed, channels_last = case
+    groups = arguments[-1]
     generator = torch.Generator().manual_seed(seed)
     random = lambda *shape: torch.randn(*shape, generator=generator, dtype=torch.float64)  # noqa: E731
-    x, weight, bias = random(B, C, *size), random(O, C, *kernel), random(O)
+    x, weight, bias = random(B, C * groups, *size), random(O * groups, C, *kernel), random(O * groups)
     if channels_last:
         x = x.contiguous(memory_format=torch.channels_last)
     inputs = [t.requires_grad_() for t in (x, weight, bias)]
     expected, got = F.conv2d(x, weight, bias, *arguments), convolve(x, weight, bias, *arguments, passes)
     assert got.shape == expected.shape and torch.allclose(got, expected, atol=1e-12)
-    assert got.shape[2:] == output_size(size, kernel, *arguments)
+    assert got.shape[2:] == output_size(size, kernel, *arguments[:3])
     upstream = random(*expected.shape)
     for ours, theirs in zip(
         torch.autograd.grad(got, inputs, upstream), torch.autograd.grad(expected, inputs, upstream), strict=True
@@ -60,9 +64,14 @@ def test_gradients_of_gradients_are_right(passes):
     torch.manual_seed(0)
     inputs = [torch.randn(2, 2, 4, 3), torch.randn(3, 2, 3, 2), torch.randn(3)]
     inputs = [t.double().requires_grad_() for t in inputs]
-    function = lambda x, w, b: convolve(x, w, b, (1, 2), (1, 0), (1, 1), passes)  # noqa: E731
+    function = lambda x, w, b: convolve(x, w, b, (1, 2), (1, 0), (1, 1), 1, passes)  # noqa: E731
     assert torch.autograd.gradcheck(function, inputs)
     assert torch.autograd.gradgradcheck(function, inputs)
+
+
+def test_several_groups_are_no_matrix_product():
+    with pytest.raises(ValueError, match="groups=2"):
+        convolve(torch.zeros(1, 2, 3, 3), torch.zeros(2, 1, 3, 3), groups=2)
 
 
 def test_columns_by_hand():
@@ -94,7 +103,7 @@ def network():
 
 def always(shapes):
     seen.append(shapes)
-    return ALL_PASSES
+    return ALL_PASSES if shapes.groups == 1 else Passes(spread=True)
 
 
 seen: list = []
@@ -116,10 +125,13 @@ def run(model, x, mode):
 
 def test_a_network_under_the_mode_computes_the_same_to_the_precision_of_bfloat16():
     model, x = network(), torch.randn(2, 3, 8, 8)
-    y, gradients = run(model, x, MatrixConvolutions(always))
-    kernels = [(s.in_channels, s.out_channels, s.kernel, s.stride, s.output) for s in seen]
-    assert kernels == [(3, 8, (3, 3), (1, 1), (8, 8)), (4, 4, (3, 3), (1, 1), (4, 4))]  # no groups, no "same"
-    expected, theirs = run(model, x, MatrixConvolutions(lambda shapes: Passes()))
+    y, gradients = run(model, x, FastConvolutions(always))
+    assert seen == [  # and not the one with padding "same"
+        Shapes(3, 8, (3, 3), (1, 1), 1, (8, 8)),
+        Shapes(8, 8, (3, 3), (2, 2), 2, (4, 4)),
+        Shapes(4, 4, (3, 3), (1, 1), 1, (4, 4)),
+    ]
+    expected, theirs = run(model, x, FastConvolutions(lambda shapes: Passes()))
     assert y.dtype == expected.dtype == torch.bfloat16
     assert torch.allclose(y, expected, rtol=0.05, atol=0.02)
     for ours, other in zip(gradients, theirs, strict=True):
@@ -130,9 +142,9 @@ def test_a_network_under_the_mode_computes_the_same_to_the_precision_of_bfloat16
 def test_outside_of_bfloat16_and_of_the_block_nothing_is_touched():
     model, x = network(), torch.randn(2, 3, 8, 8)
     before = model(x)
-    with MatrixConvolutions(always):
+    with FastConvolutions(always):
         assert torch.equal(model(x), before)
-    with pytest.raises(RuntimeError, match="stop"), torch.autocast("cpu", torch.bfloat16), MatrixConvolutions(always):
+    with pytest.raises(RuntimeError, match="stop"), torch.autocast("cpu", torch.bfloat16), FastConvolutions(always):
         raise RuntimeError("stop")
     seen.clear()
     with torch.autocast("cpu", torch.bfloat16):
@@ -144,7 +156,7 @@ def test_copies_traces_hooks_and_states_see_the_same_modules():
     model, x = network(), torch.randn(2, 3, 8, 8)
     calls, state = [], {name: tensor.clone() for name, tensor in model.state_dict().items()}
     model[0].register_forward_hook(lambda module, inputs, output: calls.append(type(module)))
-    with torch.autocast("cpu", torch.bfloat16), MatrixConvolutions(always):
+    with torch.autocast("cpu", torch.bfloat16), FastConvolutions(always):
         model(x)
         twin, traced = copy.deepcopy(model), fx.symbolic_trace(model)
     assert calls == [nn.Conv2d] and [type(m) for m in twin] == [type(m) for m in model]
