@@ -96,3 +96,16 @@ def test_an_unknown_method_lists_the_choices(task):
     with pytest.raises(ValueError, match="unknown method 'magic'.*supervised, co-teaching, contrastive"):
         train(replace(task, configuration=replace(LINEAR, method="magic")))
     assert set(methods.METHODS) == {"supervised", "co-teaching", "contrastive"}
+
+
+def test_without_pre_training_the_encoder_stays_as_it_was_drawn(task, monkeypatch):
+    from utils.data.augment import RandomTranslate
+    from utils.experiments import recipes
+
+    monkeypatch.setitem(recipes.AUGMENTATIONS, "one", lambda: RandomTranslate(0.05))
+    floor = replace(NET, method_options={"hidden": 16, "head_augment": "one", "pretrain": False})
+    task = replace(task, configuration=floor)
+    outcome, drawn = train(task), task.build().state_dict()
+    assert not outcome.stages and len(outcome.history) == 2
+    kept = outcome.model[0].encoder.state_dict()
+    assert kept and all(torch.equal(tensor, drawn[name]) for name, tensor in kept.items())
