@@ -7,6 +7,7 @@ import pytest
 from utils.experiments.catalogue.order import Entry, runs_of
 from utils.experiments.configuration import Budget, Configuration, Experiment
 from utils.experiments.queue import speeds as kept
+from utils.experiments.queue.costs import Costs
 from utils.experiments.queue.estimates import (
     STARTING,
     Images,
@@ -157,6 +158,16 @@ def test_a_damaged_file_of_speeds_is_as_none(own, code, monkeypatch, content):
 
 def test_a_speed_comes_back_from_json():
     assert Speed.from_dict(json.loads(json.dumps(SPEED.as_dict()))) == SPEED
+
+
+def test_multiply_adds_are_counted_once_and_kept(own, code):
+    run = run_of(model_options={"input_size": 32})
+    assert Costs(code).of(run) == 1024 * 10
+    assert Costs(code, patience=0.0).of(run) == 1024 * 10, "from the file"
+    assert Costs(code, patience=0.0).of(run_of(model="mlp")) is None
+    (file,) = own.cache.glob("macs-*.json")
+    file.write_text("{")
+    assert Costs(code).of(run) == 1024 * 10
 
 
 def test_data_are_looked_for_on_this_machine_only(own):

@@ -18,6 +18,8 @@ from utils.experiments.queue import export, priority, store
 from utils.experiments.queue.arguments import add_arguments, arguments_of, seconds_of
 from utils.experiments.queue.processes import environment, refusals
 
+PATIENCE = 3.0  # seconds that --status may count multiply-adds for; what it has counted is kept
+
 
 def main(options: argparse.Namespace) -> int:
     """Tell the status, or lay down the committed code and go on there."""
@@ -83,6 +85,7 @@ def _terminate(*_: object) -> None:
 
 def _work(options: argparse.Namespace) -> int:
     from utils.experiments.queue.control import Plan, Queue
+    from utils.experiments.queue.costs import Costs
     from utils.experiments.queue.forecast import Forecast
     from utils.experiments.queue.plan import State, states_of
     from utils.experiments.queue.speeds import Speeds, is_at_hand
@@ -101,18 +104,19 @@ def _work(options: argparse.Namespace) -> int:
     )  # fmt: skip
     due = sum(state is State.DUE for state in states.values())
     print(f"{due} runs are due; logs are in {store.log_of(options.results).parent}", flush=True)
-    return Queue(plan, Forecast(options.results, Speeds(options.device, ROOT))).work()
+    return Queue(plan, Forecast(options.results, Speeds(options.device, ROOT), Costs(ROOT))).work()
 
 
 def status(options: argparse.Namespace, results: Path) -> int:
     """Print the state of every tier, what runs, and the totals."""
+    from utils.experiments.queue.costs import Costs
     from utils.experiments.queue.forecast import Forecast
     from utils.experiments.queue.plan import State, states_of
     from utils.experiments.queue.speeds import Speeds, is_at_hand
     from utils.experiments.queue.status import table
 
     states = states_of(runs_of(ORDER, EXPERIMENTS), results, is_at_hand, store.running(results))
-    forecast = Forecast(results, Speeds(options.device, ROOT))
+    forecast = Forecast(results, Speeds(options.device, ROOT), Costs(ROOT, PATIENCE))
     estimates = {
         run: forecast.of(run) for run, state in states.items() if state in (State.DUE, State.RUNNING)
     }

@@ -5,26 +5,22 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from utils.analysis.accounting import account
 from utils.experiments import record as records
 from utils.experiments.catalogue.order import Run
-from utils.experiments.queue.estimates import Estimate, Speed, corrected, estimate, group_of, guessed
+from utils.experiments.queue.costs import Costs
+from utils.experiments.queue.estimates import Estimate, Speed, corrected, estimate, guessed
 from utils.experiments.queue.plan import record_of
 from utils.experiments.queue.progress import histories_of
 from utils.experiments.queue.speeds import Speeds, shape_of
 from utils.experiments.queue.status import Active
-from utils.models import build_model
 from utils.training.history import History
 
 
 class Forecast:
     """Estimates of runs on one machine, better with every epoch that is done."""
 
-    def __init__(self, results: Path, speeds: Speeds) -> None:
-        self.results, self.speeds = results, speeds
-        self._macs: dict[str, int] = {}  # by group
+    def __init__(self, results: Path, speeds: Speeds, costs: Costs) -> None:
+        self.results, self.speeds, self.costs = results, speeds, costs
 
     def is_measured(self, run: Run) -> bool:
         """Whether the speed of the run's group was measured with the present code."""
@@ -72,14 +68,8 @@ class Forecast:
             self.speeds.correct(run, corrected(speed, histories, speed.images.within(run.budget)))
 
     def _guess(self, run: Run) -> Speed | None:
-        known = shape_of(run.dataset)
-        if known is None:
+        measured, known = self.speeds.all(), shape_of(run.dataset)
+        if not measured or known is None:
             return None
-        images, shape, classes = known
-        group = group_of(run)
-        if group not in self._macs:
-            chosen = run.configuration
-            with torch.device("meta"):
-                model = build_model(chosen.model, num_classes=classes, **chosen.model_options)
-            self._macs[group] = account(model, shape).total_macs
-        return guessed(self._macs[group], images, self.speeds.all())
+        macs = self.costs.of(run)
+        return None if macs is None else guessed(macs, known[0], measured)

@@ -12,13 +12,17 @@ it.
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import os
+import signal
 import sys
 import threading
 import time
 from pathlib import Path
 
 LOWEST = 19
+PR_SET_PDEATHSIG = 1  # from linux/prctl.h
 ANY = "any"
 AUTOGROUP = Path("/proc/self/autogroup")
 # without privileges Linux takes one such write in a tenth of a second from all of them together
@@ -71,8 +75,12 @@ def cores() -> list[int | None]:
 def end_with_parent() -> None:
     """End this process when its standard input is closed.
 
-    The parent holds the other end, and lets go of it however it dies.
+    The parent holds the other end, and lets go of it however it dies. Linux then also kills the process
+    itself, even if somebody has stopped it; this holds where it was started by the main thread of the parent.
     """
+    if sys.platform.startswith("linux"):
+        with contextlib.suppress(OSError, AttributeError):
+            ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
     def wait() -> None:
         while os.read(0, 1024):  # not sys.stdin: its lock would be held when the interpreter ends
