@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from utils.experiments.queue import priority
-from utils.experiments.queue.processes import behind
+from utils.experiments.queue.processes import behind, refusals
 
 LINUX = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="sessions are weighed by Linux alone")
 REPORT = """
@@ -69,6 +69,11 @@ def test_where_nothing_can_be_set_it_goes_on(monkeypatch):
         "no low priority (not known on this system)", "no core of its own (not known on this system)",
     ]  # fmt: skip
     assert priority.cores() == [None] * os.cpu_count()
+
+
+def test_a_system_without_cores_to_choose_from_is_told():
+    assert refusals(None, bound=True)[-1] == "no core of its own (not known on this system)"
+    assert not any("core" in phrase for phrase in refusals(None, bound=False))
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals")

@@ -92,9 +92,9 @@ def _work(options: argparse.Namespace) -> int:
 
     runs = runs_of(ORDER, EXPERIMENTS)
     cores = cores_for(options.device, options.workers)
-    refused = [] if options.front else refusals(cores[0])
+    refused = [] if options.front else refusals(cores[0], bound=options.device.startswith("cpu"))
     if refused:
-        print(f"this system gives the runs {' and '.join(refused)}; they run all the same", flush=True)
+        print(f"this system gives a run {' and '.join(refused)}; the queue works all the same", flush=True)
     states = states_of(runs, options.results, is_at_hand)
     for phrase in missing_data(states):
         print(phrase, flush=True)

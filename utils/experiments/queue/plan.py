@@ -54,7 +54,8 @@ class Candidate:
 def next_of(candidates: Sequence[Candidate], left: float | None, across: bool = False) -> Run | None:
     """The first run that fits into the seconds that are ``left`` (None: no limit); None if none does.
 
-    ``across``: a run need not end in time, if it can go on another day and an epoch of it fits.
+    A run of which nothing is known is started. ``across``: a run need not end in time, if it can go on
+    another day and an epoch of it fits.
     """
     for candidate in candidates:
         known = candidate.estimate

@@ -115,10 +115,11 @@ def behind(core: int | None) -> list[str]:
     )
 
 
-def refusals(core: int | None) -> list[str]:
-    """What this system refuses to a process that steps back, as phrases."""
+def refusals(core: int | None, bound: bool) -> list[str]:
+    """What this system refuses to a process that steps back, as phrases; ``bound``: it should have its own core."""
+    unbound = ["no core of its own (not known on this system)"] if bound and core is None else []
     if IDLE:
-        return ["no core of their own"]
+        return unbound
     told = subprocess.run(
         behind(core),
         start_new_session=True,
@@ -127,7 +128,7 @@ def refusals(core: int | None) -> list[str]:
         text=True,
         check=True,
     )
-    return [line for line in told.stdout.splitlines() if line]
+    return [line for line in told.stdout.splitlines() if line] + unbound
 
 
 def environment(code: Path, one_thread: bool = True) -> dict[str, str]:
