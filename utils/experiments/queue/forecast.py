@@ -8,7 +8,7 @@ from typing import Any
 from utils.experiments import record as records
 from utils.experiments.catalogue.order import Run
 from utils.experiments.queue.costs import Costs
-from utils.experiments.queue.estimates import Estimate, Speed, corrected, estimate, guessed
+from utils.experiments.queue.estimates import Estimate, Speed, Stage, corrected, estimate, guessed
 from utils.experiments.queue.plan import record_of
 from utils.experiments.queue.progress import histories_of
 from utils.experiments.queue.speeds import Speeds, shape_of
@@ -33,11 +33,12 @@ class Forecast:
         """
         histories = histories_of(record_of(run, self.results))
         done = [len(history) for history in histories]
-        speed = self.speeds.of(run)
-        if speed is not None:
-            return estimate(run, corrected(speed, histories, speed.images.within(run.budget)), done)
-        speed = self._guess(run)
-        return None if speed is None else estimate(run, speed, done, rough=True)
+        measured = self.speeds.of(run)
+        speed = measured or self._guess(run) or (self._blank(run) if histories else None)
+        if speed is None:
+            return None
+        own = corrected(speed, histories, speed.images.within(run.budget))
+        return estimate(run, own, done, rough=measured is None and not histories)
 
     def active(self, run: Run, measuring: bool = False) -> Active:
         """A run at work, for the line of progress."""
@@ -73,3 +74,8 @@ class Forecast:
             return None
         macs = self.costs.of(run)
         return None if macs is None else guessed(macs, known[0], measured)
+
+    def _blank(self, run: Run) -> Speed | None:
+        """A speed of which nothing is known but the images, to be filled in by the run's own epochs."""
+        known = shape_of(run.dataset)
+        return None if known is None else Speed((Stage(1.0, 0.0, 0.0),), known[0], 0)

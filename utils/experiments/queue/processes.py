@@ -116,7 +116,7 @@ def behind(core: int | None) -> list[str]:
 
 
 def refusals(core: int | None, bound: bool) -> list[str]:
-    """What this system refuses to a process that steps back, as phrases; ``bound``: it should have its own core."""
+    """What this system refuses to a process that steps back; ``bound``: it should have a core of its own."""
     unbound = ["no core of its own (not known on this system)"] if bound and core is None else []
     if IDLE:
         return unbound
