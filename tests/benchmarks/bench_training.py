@@ -1,29 +1,30 @@
 """Speed of the training loop: ``python tests/benchmarks/bench_training.py`` from the repository root; not
 part of the test suite.
 
-Three things take turns in one run, so that whatever else the machine does falls on all of them alike:
+These take turns in one run, so that whatever else the machine does falls on all of them alike:
 
 - *plain*: an epoch written in the usual way: PIL images, torchvision transforms, a DataLoader with 2 workers,
   the optimizer as it comes, ``.item()`` in every step;
-- *fit*: an epoch of ``utils.training.fit`` with its default settings: same data, batch size, model, optimizer
-  and augmentation;
+- *float32*: an epoch of ``utils.training.fit`` with ``precision="float32"``;
+- *fit*: an epoch of ``fit`` with its default settings: same data, batch size, model, optimizer and augmentation;
 - *limit*: forward pass, backward pass and optimizer step, over and over on one fixed batch that is ready in
-  memory, with the fastest of all settings on this machine: the model's own compute limit, which no loop
-  around it can exceed.
+  memory, with the same settings as *fit*: the model's own compute limit, which no loop around it can exceed.
 
-Reported are the medians over the rounds of images per second, of the ratio fit / plain and of the fraction
-fit / limit.
+``ONEDNN_MAX_CPU_ISA=AVX512_CORE_BF16`` (or ``AVX512_CORE``, ``AVX2``) makes this processor a slower one.
+Reported are the medians over the rounds of images per second, of the ratio fit / plain, of the fraction fit / limit,
+and the share of the machine's fastest matrix product.
 """
 
 from __future__ import annotations
 
 import argparse
-import platform
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -35,59 +36,50 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from PIL import Image  # noqa: E402
 from torchvision import transforms  # noqa: E402
 
+from utils.analysis.accounting import account  # noqa: E402
 from utils.data.augment import Compose, RandomCrop, RandomFlip  # noqa: E402
 from utils.data.batches import Batches  # noqa: E402
 from utils.data.dataset import Split  # noqa: E402
 from utils.models import build_model  # noqa: E402
-from utils.training import Settings, fit, measure_settings  # noqa: E402
+from utils.training import Settings, choose_settings, fit  # noqa: E402
 from utils.training.optimizers import build_optimizer  # noqa: E402
+from utils.training.processor import bfloat16_unit, processor_name  # noqa: E402
 
 BATCH_SIZE = 128
 LR = 1e-3
 CLASSES = 10
 
 
-class Residual(nn.Module):
-    """Two 3×3 convolutions with batch normalisation, and the input added; ``stride`` 2 halves the picture."""
-
-    def __init__(self, channels_in: int, channels: int, stride: int = 1) -> None:
-        super().__init__()
-        self.body = nn.Sequential(
-            nn.Conv2d(channels_in, channels, 3, stride, 1, bias=False), nn.BatchNorm2d(channels), nn.ReLU(),
-            nn.Conv2d(channels, channels, 3, 1, 1, bias=False), nn.BatchNorm2d(channels),
-        )  # fmt: skip
-        same = stride == 1 and channels_in == channels
-        self.shortcut = nn.Identity() if same else nn.Conv2d(channels_in, channels, 1, stride, bias=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.relu(self.body(x) + self.shortcut(x))
+def named(name: str, **options: Any) -> Callable[[], nn.Module]:
+    """How to build a network of the package for ten classes of 32×32 pictures."""
+    return lambda: build_model(name, num_classes=CLASSES, **options)
 
 
-def small_cnn() -> nn.Module:
-    """Three 3×3 convolutions with ReLU and max pooling, then a linear layer."""
-    return nn.Sequential(
-        nn.Conv2d(3, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
-        nn.Conv2d(32, 64, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
-        nn.Conv2d(64, 64, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
-        nn.Flatten(), nn.Linear(64 * 4 * 4, CLASSES),
-    )  # fmt: skip
+@dataclass(frozen=True)
+class Case:
+    """A network, images per epoch (a few seconds each), and by how much ``fit`` has to be faster than the plain loop
+    on a processor with each unit for bfloat16, and without one.
+    """
+
+    build: Callable[[], nn.Module]
+    images: int
+    aims: Mapping[str, float]
 
 
-def small_resnet() -> nn.Module:
-    """Three residual blocks of 16, 32 and 64 channels behind a convolution."""
-    return nn.Sequential(
-        nn.Conv2d(3, 16, 3, padding=1, bias=False), nn.BatchNorm2d(16), nn.ReLU(),
-        Residual(16, 16), Residual(16, 32, 2), Residual(32, 64, 2),
-        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, CLASSES),
-    )  # fmt: skip
+def aims(amx: float, avx512: float, neither: float = 1.0) -> dict[str, float]:
+    return {"amx_bf16": amx, "avx512_bf16": avx512, "": neither}
 
 
-# how to build each model, images per epoch (a few seconds each), and by how much fit has to be faster than
-# the plain loop
-MODELS: dict[str, tuple[Callable[[], nn.Module], int, float]] = {
-    "LeNet": (lambda: build_model("lenet", num_classes=CLASSES, in_channels=3, input_size=32), 12_800, 4.0),
-    "small CNN": (small_cnn, 5_120, 2.0),
-    "small ResNet": (small_resnet, 2_560, 2.0),
+MODELS = {
+    "LeNet": Case(named("lenet", in_channels=3, input_size=32), 12_800, aims(5, 3, 2.5)),
+    "SE-residual": Case(named("se-residual"), 1_280, aims(2.5, 2.3)),
+    "VGG-A": Case(named("vgg-a-cifar"), 1_280, aims(4, 2.4)),
+    "VGG-A with BN": Case(named("vgg-a-bn-cifar"), 1_280, aims(3.5, 2.5)),
+    "ResNet-20": Case(named("resnet-20"), 2_560, aims(3, 2.9)),
+    "ResNet-18": Case(named("resnet-18-cifar"), 640, aims(3, 2.4)),
+    "MobileNetV2": Case(named("mobilenet-v2-cifar"), 640, aims(1.4, 2.2)),
+    "patchify VGG": Case(named("patchify-vgg"), 3_840, aims(1, 1)),
+    "ResNet-56": Case(named("resnet-56"), 1_280, aims(1, 1)),
 }
 LIMIT_FRACTION = 0.9
 
@@ -133,10 +125,12 @@ def plain_epoch(model: nn.Module, optimizer: torch.optim.Optimizer, split: Split
     return len(split) / (time.perf_counter() - start)
 
 
-def fit_epoch(model: nn.Module, split: Split) -> float:
+def fit_epoch(model: nn.Module, split: Split, precision: str) -> float:
     """Images per second of one epoch of ``fit``."""
     augment = Compose([RandomFlip(), RandomCrop(4)])
-    history = fit(model, split, epochs=1, batch_size=BATCH_SIZE, lr=LR, augment=augment, progress=False)
+    history = fit(
+        model, split, epochs=1, batch_size=BATCH_SIZE, lr=LR, augment=augment, precision=precision, progress=False
+    )
     return history.images_per_second
 
 
@@ -147,7 +141,7 @@ def limit(model: nn.Module, settings: Settings, x: Tensor, y: Tensor, steps: int
     optimizer = build_optimizer("adam", model, LR)
     start = time.perf_counter()
     for _ in range(steps):
-        with settings.autocast():
+        with settings.running():
             logits = model(x)
         loss = F.cross_entropy(logits.float(), y)
         optimizer.zero_grad()
@@ -164,59 +158,100 @@ def synthetic(n: int) -> Split:
     return Split(images.to(torch.uint8), labels, (0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
 
 
-def bench(name: str, rounds: int) -> bool:
-    """Measure one model, print a line, and say whether it meets the aims."""
-    build, n, aim = MODELS[name]
-    split = synthetic(n)
+@dataclass(frozen=True)
+class Measured:
+    """Images per second over the rounds: the plain loop, ``fit`` in float32, ``fit``, and its compute limit."""
+
+    plain: list[float]
+    exact: list[float]
+    ours: list[float]
+    limit: list[float]
+
+    def ratio(self) -> list[float]:
+        return [a / b for a, b in zip(self.ours, self.plain, strict=True)]
+
+    def share(self) -> list[float]:
+        return [a / b for a, b in zip(self.ours, self.limit, strict=True)]
+
+
+def measure(case: Case, rounds: int) -> Measured:
+    """All four take turns in each round; the limit is taken before and after ``fit``, and the two are averaged."""
+    split = synthetic(case.images)
     torch.manual_seed(0)
-    plain_model, fit_model, limit_model = build(), build(), build()
-    plain_optimizer = torch.optim.Adam(plain_model.parameters(), lr=LR)
+    models = [case.build() for _ in range(4)]
+    plain_optimizer = torch.optim.Adam(models[0].parameters(), lr=LR)
+    settings = choose_settings("cpu")
     x, y = next(iter(Batches(split, BATCH_SIZE, shuffle=False)))
-    fastest, _ = measure_settings(limit_model, x, y)
-    few = split.subset(5 * BATCH_SIZE)  # first steps are slow: kernels are chosen, memory is fetched
-    plain_epoch(plain_model, plain_optimizer, few)
-    fit_epoch(fit_model, few)
-    limit(limit_model, fastest, x, y, 5)
-    figures = []
+    few = split.subset(min(2 * BATCH_SIZE, len(split)))  # first steps are slow: kernels are chosen, memory is fetched
+    steps = max(2, case.images // BATCH_SIZE // 2)
+    plain_epoch(models[0], plain_optimizer, few)
+    for precision, model in (("float32", models[1]), ("auto", models[2])):
+        fit_epoch(model, few, precision)
+    limit(models[3], settings, x, y, 2)
+    found = Measured([], [], [], [])
     for _ in range(rounds):
-        plain = plain_epoch(plain_model, plain_optimizer, split)
-        before = limit(limit_model, fastest, x, y, n // BATCH_SIZE // 2)
-        ours = fit_epoch(fit_model, split)
-        after = limit(limit_model, fastest, x, y, n // BATCH_SIZE // 2)
-        most = 2 / (1 / before + 1 / after)
-        figures.append((plain, ours, most, ours / plain, ours / most))
-    plain, ours, most, ratio, fraction = (statistics.median(column) for column in zip(*figures, strict=True))
-    met = ratio >= aim and fraction >= LIMIT_FRACTION
+        found.plain.append(plain_epoch(models[0], plain_optimizer, split))
+        found.exact.append(fit_epoch(models[1], split, "float32"))
+        before = limit(models[3], settings, x, y, steps)
+        found.ours.append(fit_epoch(models[2], split, "auto"))
+        found.limit.append(2 / (1 / before + 1 / limit(models[3], settings, x, y, steps)))
+    return found
+
+
+def matrix_peak(dtype: torch.dtype, n: int = 2048) -> float:
+    """GFLOP/s of the product of two n × n matrices, the best of five."""
+    a, b = torch.randn(n, n).to(dtype), torch.randn(n, n).to(dtype)
+    a @ b
+    seconds = []
+    for _ in range(5):
+        start = time.perf_counter()
+        a @ b
+        seconds.append(time.perf_counter() - start)
+    return 2 * n**3 / min(seconds) / 1e9
+
+
+def tell(name: str, found: Measured, unit: str, peak: float) -> bool:
+    """Print a line for one model, and say whether it meets the aims."""
+    case = MODELS[name]
+    macs = account(case.build(), (3, 32, 32)).total_macs
+    plain, exact, ours, most, ratio, share = (
+        statistics.median(c) for c in (found.plain, found.exact, found.ours, found.limit, found.ratio(), found.share())
+    )
+    used = 6 * macs * ours / 1e9 / peak  # a multiply-add is two operations; the backward pass has twice as many
+    aim = case.aims[unit]
+    met = ratio >= aim and share >= LIMIT_FRACTION
     print(
-        f"{name:13} {plain:9,.0f} {ours:9,.0f} {most:9,.0f} "
-        f"{ratio:8.2f}× (aim {aim:.0f}×) {fraction:8.1%} (aim {LIMIT_FRACTION:.0%})  "
-        f"{'met' if met else 'NOT MET'}   limit with {fastest}",
+        f"{name:14} {plain:8,.0f} {exact:8,.0f} {ours:8,.0f} {most:8,.0f} {ratio:7.2f} ({aim:.1f}) {share:7.0%} "
+        f"{used:6.0%}  {'met' if met else 'NOT MET'}   rounds: "
+        + " ".join(f"{r:.2f}/{f:.0%}" for r, f in zip(found.ratio(), found.share(), strict=True)),
         flush=True,
     )
-    spread = [f"{f[3]:.2f}×/{f[4]:.0%}" for f in figures]
-    print(f"{'':13} rounds: {', '.join(spread)}", flush=True)
     return met
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("models", nargs="*", help=f"which of {', '.join(MODELS)} (default: all)")
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
     unknown = set(arguments.models) - set(MODELS)
     if unknown or arguments.rounds < 1:
         parser.error(
             f"models are {', '.join(MODELS)}, rounds at least 1; got {arguments.models}, {arguments.rounds}"
         )
+    unit = bfloat16_unit()
+    peaks = {dtype: matrix_peak(dtype) for dtype in (torch.float32, torch.bfloat16)}
     print(
-        f"torch {torch.__version__}, {torch.get_num_threads()} threads, "
-        f"{platform.processor() or platform.machine()}"
+        f"{processor_name()} ({unit or 'no bfloat16 unit'}), {torch.get_num_threads()} threads, torch {torch.__version__}; "
+        f"matrix product {peaks[torch.float32]:,.0f} GFLOP/s in float32, {peaks[torch.bfloat16]:,.0f} in bfloat16"
     )
     print(
-        f"{'model':13} {'plain':>9} {'fit':>9} {'limit':>9} images/s; "
-        f"medians of {arguments.rounds} rounds, batches of {BATCH_SIZE}"
+        f"images/s, medians of {arguments.rounds} rounds, batches of {BATCH_SIZE}\n"
+        f"{'':14} {'plain':>8} {'float32':>8} {'fit':>8} {'limit':>8} {'fit/plain':>9}{'fit/limit':>12} {'of peak':>7}"
     )
-    return 0 if all([bench(name, arguments.rounds) for name in arguments.models or MODELS]) else 1
+    peak = peaks[torch.bfloat16 if unit else torch.float32]
+    good = [tell(name, measure(MODELS[name], arguments.rounds), unit, peak) for name in arguments.models or MODELS]
+    return 0 if all(good) else 1
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import torch
 from tests.tiny_repository import git
 from utils.experiments import provenance
 from utils.experiments.queue import export
+from utils.training import processor
 
 
 @pytest.fixture
@@ -64,23 +65,13 @@ def test_an_export_that_nobody_uses_is_removed_after_a_month(own, repository):
 
 def test_the_machine_is_described(monkeypatch):
     text = "processor\t: 0\nmodel name\t: Some  Processor 9000\nflags\t\t: fpu avx2 amx_bf16 sse\n"
-    monkeypatch.setattr(provenance, "_cpuinfo", lambda: text)
-    for answer in (provenance.processor, provenance.features):
-        answer.cache_clear()
-    try:
-        found = provenance.machine("cpu")
-        assert found["processor"] == "Some Processor 9000" and found["features"] == ["amx_bf16", "avx2"]
-        assert found["threads"] == torch.get_num_threads() and found["torch"] == torch.__version__
-        assert provenance.describe_device("cpu").startswith("cpu (Some Processor 9000, ")
-    finally:
-        for answer in (provenance.processor, provenance.features):
-            answer.cache_clear()
+    monkeypatch.setattr(processor, "_cpuinfo", lambda: text)
+    found = provenance.machine("cpu")
+    assert found["processor"] == "Some Processor 9000" and found["features"] == ["amx_bf16", "avx2"]
+    assert found["threads"] == torch.get_num_threads() and found["torch"] == torch.__version__
+    assert provenance.describe_device("cpu").startswith("cpu (Some Processor 9000, ")
 
 
 def test_a_system_that_tells_nothing_still_has_a_processor(monkeypatch):
-    monkeypatch.setattr(provenance, "_cpuinfo", lambda: "")
-    for answer in (provenance.processor, provenance.features):
-        answer.cache_clear()
-    assert provenance.processor() and provenance.features() == ()
-    for answer in (provenance.processor, provenance.features):
-        answer.cache_clear()
+    monkeypatch.setattr(processor, "_cpuinfo", lambda: "")
+    assert processor.processor_name() and provenance.features() == ()

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
-import functools
-import os
 import platform
-import re
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import torch
+
+from utils.training.processor import flags, processor_name
 
 ROOT = Path(__file__).resolve().parents[2]
 # at the root of an exported commit, where there is no repository to ask
@@ -47,7 +45,7 @@ def _git(root: Path, *arguments: str) -> str:
 def machine(device: str | None = None) -> dict[str, Any]:
     """The machine of this process: processor and instructions, threads, torch's version, GPU if used."""
     described = {
-        "processor": processor(),
+        "processor": processor_name(),
         "features": list(features()),
         "system": f"{platform.system()} {platform.machine()}",
         "threads": torch.get_num_threads(),
@@ -64,7 +62,7 @@ def describe_device(device: str | None = None) -> str:
         return torch.cuda.get_device_name(chosen)
     threads = torch.get_num_threads()
     return (
-        f"{chosen.type} ({processor()}, {platform.machine()}, {threads} thread{'s' if threads > 1 else ''})"
+        f"{chosen.type} ({processor_name()}, {platform.machine()}, {threads} thread{'s' if threads > 1 else ''})"
     )
 
 
@@ -72,28 +70,7 @@ def _device(device: str | None) -> torch.device:
     return torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
 
 
-@functools.cache
-def processor() -> str:
-    """The processor's model name, such as ``AMD EPYC``; the architecture where the system does not tell."""
-    if found := re.search(r"^model name\s*:\s*(.+)$", _cpuinfo(), re.MULTILINE):
-        return " ".join(found[1].split())
-    if sys.platform == "darwin":
-        with contextlib.suppress(OSError, subprocess.CalledProcessError):
-            asked = ["sysctl", "-n", "machdep.cpu.brand_string"]
-            return subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()
-    return platform.processor() or os.environ.get("PROCESSOR_IDENTIFIER", "") or platform.machine()
-
-
-@functools.cache
 def features() -> tuple[str, ...]:
     """Which of ``FEATURES`` the processor has; none where the system does not tell."""
-    found = re.search(r"^(?:flags|Features)\s*:\s*(.+)$", _cpuinfo(), re.MULTILINE)
-    present = set(found[1].split()) if found else set()
+    present = set(flags())
     return tuple(name for name in FEATURES if name in present)
-
-
-def _cpuinfo() -> str:
-    try:
-        return Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""

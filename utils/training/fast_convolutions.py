@@ -14,7 +14,6 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.overrides import TorchFunctionMode
 
 Pair = tuple[int, int]
 
@@ -183,46 +182,3 @@ def output_size(size: Pair, kernel: Pair, stride: Pair, padding: Pair, dilation:
         for n, k, s, p, d in zip(size, kernel, stride, padding, dilation, strict=True)
     )
     return height, width
-
-
-class FastConvolutions(TorchFunctionMode):
-    """While it is active in a thread, convolutions under bfloat16 autocast on the CPU follow a rule.
-
-    Models and their hooks, checkpoints and traces see nothing of it: the same modules are called, and outside of the
-    ``with`` block everything is as it was. What the rule leaves alone, torch does.
-    """
-
-    def __init__(self, rule: Rule) -> None:
-        super().__init__()
-        self.rule = rule
-
-    def __torch_function__(self, function, types, args=(), kwargs=None):
-        kwargs = kwargs or {}
-        if function is torch.conv2d:
-            y = self._convolve(*args, **kwargs)
-            if y is not None:
-                return y
-        return function(*args, **kwargs)
-
-    def _convolve(
-        self, input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1
-    ) -> Tensor | None:
-        """The output, or None where torch is to compute it."""
-        if isinstance(padding, str) or input.ndim != 4 or input.device.type != "cpu":
-            return None
-        if not torch.is_autocast_enabled("cpu") or torch.get_autocast_dtype("cpu") != torch.bfloat16:
-            return None
-        stride, padding, dilation = _pair(stride), _pair(padding), _pair(dilation)
-        O, C, kh, kw = weight.shape
-        size = output_size(input.shape[2:], (kh, kw), stride, padding, dilation)
-        passes = self.rule(Shapes(C * groups, O, (kh, kw), stride, groups, size))
-        if not passes:
-            return None
-        low = [None if t is None else t.to(torch.bfloat16) for t in (input, weight, bias)]
-        return convolve(*low, stride, padding, dilation, groups, passes)
-
-
-def _pair(value: int | tuple[int, ...]) -> Pair:
-    if isinstance(value, int):
-        return value, value
-    return (value[0], value[0]) if len(value) == 1 else (value[0], value[1])

@@ -27,6 +27,7 @@ from utils.training.precision import (
     deterministic,
     quiet_generators,
 )
+from utils.training.processor import processor_name
 from utils.training.progress import Progress
 from utils.training.schedules import Schedule, constant
 
@@ -354,7 +355,8 @@ def _examples(batches: Batches, n: int) -> int:
 
 
 def _describe(settings: Settings) -> dict[str, Any]:
-    name = torch.cuda.get_device_name(settings.device) if settings.device.startswith("cuda") else "CPU"
+    on_gpu = settings.device.startswith("cuda")
+    name = torch.cuda.get_device_name(settings.device) if on_gpu else processor_name()
     return {
         **asdict(settings),
         "hardware": name,

@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import nn
 
-from utils.training.fast_convolutions import ALL_PASSES, FastConvolutions, Passes, Shapes
+from utils.training.fast_convolutions import ALL_PASSES, Passes, Shapes
+from utils.training.fast_layers import FastLayers
 from utils.training.processor import UNITS, bfloat16_unit
 
 PRECISIONS = ("float32", "bfloat16")
@@ -69,7 +70,7 @@ class Settings:
             if self.precision == "bfloat16":
                 stack.enter_context(torch.autocast(torch.device(self.device).type, torch.bfloat16))
             if self.unit:
-                stack.enter_context(FastConvolutions(lambda shapes: other_passes(self.unit, shapes)))
+                stack.enter_context(FastLayers(lambda shapes: other_passes(self.unit, shapes)))
             yield
 
     def prepare(self, model: nn.Module) -> nn.Module:

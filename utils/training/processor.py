@@ -1,9 +1,14 @@
-"""Which bfloat16 instructions the processor has: what the rules of :mod:`utils.training.precision` depend on."""
+"""What the processor is called, and which instructions it has for bfloat16, on which the rules of precision depend."""
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import os
+import platform
 import re
+import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -38,12 +43,32 @@ def bfloat16_unit(
 
 
 def _capabilities() -> Mapping[str, object]:
-    """What torch knows of the processor, or the flags that Linux tells where torch (before 2.10) has no such function."""
+    """What torch knows of the processor, or the flags that Linux tells where torch has no such function."""
     if hasattr(torch.cpu, "get_capabilities"):
         return torch.cpu.get_capabilities()
+    return dict.fromkeys(flags(), True)
+
+
+def flags() -> tuple[str, ...]:
+    """The instruction sets of the processor by the names of /proc/cpuinfo; none where the system does not tell."""
+    found = re.search(r"^(?:flags|Features)\s*:\s*(.+)$", _cpuinfo(), re.MULTILINE)
+    return tuple(found[1].split()) if found else ()
+
+
+def processor_name() -> str:
+    """The processor's model name, such as "AMD EPYC"; the architecture where the system does not tell."""
+    if found := re.search(r"^model name\s*:\s*(.+)$", _cpuinfo(), re.MULTILINE):
+        return " ".join(found[1].split())
+    if sys.platform == "darwin":
+        with contextlib.suppress(OSError, subprocess.CalledProcessError):
+            asked = ["sysctl", "-n", "machdep.cpu.brand_string"]
+            return subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()
+    return platform.processor() or os.environ.get("PROCESSOR_IDENTIFIER", "") or platform.machine()
+
+
+@functools.cache
+def _cpuinfo() -> str:
     try:
-        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return {}
-    flags = re.search(r"^flags\s*:\s*(.+)$", text, re.MULTILINE)
-    return dict.fromkeys(flags[1].split() if flags else (), True)
+        return Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:  # not Linux
+        return ""

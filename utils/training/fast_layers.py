@@ -1,0 +1,81 @@
+"""Layers in another way than torch's for the time of a training, without a change to the model."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+from utils.training.fast_convolutions import Pair, Rule, Shapes, convolve, output_size
+
+
+class FastLayers(TorchFunctionMode):
+    """While it is active in a thread, layers under bfloat16 autocast on the CPU are computed in faster ways.
+
+    Convolutions follow a rule; the mean over a map gets a gradient that lies as the map does. Models and their hooks,
+    checkpoints and traces see nothing of it: the same modules are called, and outside of the ``with`` block everything
+    is as it was. What is left alone, torch does.
+    """
+
+    def __init__(self, rule: Rule) -> None:
+        super().__init__()
+        self.rule = rule
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        ours = {torch.conv2d: self._convolve, F.adaptive_avg_pool2d: _pool}.get(function)
+        y = ours(*args, **kwargs) if ours and _applies(args, kwargs) else None
+        return function(*args, **kwargs) if y is None else y
+
+    def _convolve(
+        self, input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1
+    ) -> Tensor | None:
+        """The output, or None where torch is to compute it."""
+        if isinstance(padding, str):
+            return None
+        stride, padding, dilation = _pair(stride), _pair(padding), _pair(dilation)
+        O, C, kh, kw = weight.shape
+        size = output_size(input.shape[2:], (kh, kw), stride, padding, dilation)
+        passes = self.rule(Shapes(C * groups, O, (kh, kw), stride, groups, size))
+        if not passes:
+            return None
+        low = [None if t is None else t.to(torch.bfloat16) for t in (input, weight, bias)]
+        return convolve(*low, stride, padding, dilation, groups, passes)
+
+
+def _applies(args: tuple, kwargs: dict) -> bool:
+    """Whether the first argument is a batch of maps on the CPU, under autocast to bfloat16."""
+    x = args[0] if args else kwargs.get("input")
+    if not isinstance(x, Tensor) or x.ndim != 4 or x.device.type != "cpu":
+        return False
+    return torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu") == torch.bfloat16
+
+
+def _pool(input: Tensor, output_size: int | tuple[int | None, ...]) -> Tensor | None:
+    """The mean over the whole map, or None where another size is asked for or the map does not lie channels last."""
+    if output_size not in (1, (1, 1)) or not input.is_contiguous(memory_format=torch.channels_last):
+        return None
+    return _Mean.apply(input)
+
+
+class _Mean(torch.autograd.Function):
+    """Mean over height and width. Torch's gradient of it lies channels first, and slows down all that it meets."""
+
+    @staticmethod
+    def forward(ctx, x):
+        ctx.size = x.shape[2:]
+        return F.adaptive_avg_pool2d(x, 1)
+
+    @staticmethod
+    def backward(ctx, gradient):
+        H, W = ctx.size
+        B, C, _, _ = gradient.shape
+        share = (gradient / (H * W)).view(B, 1, 1, C)
+        return share.expand(B, H, W, C).contiguous().permute(0, 3, 1, 2)
+
+
+def _pair(value: int | tuple[int, ...]) -> Pair:
+    if isinstance(value, int):
+        return value, value
+    return (value[0], value[0]) if len(value) == 1 else (value[0], value[1])
