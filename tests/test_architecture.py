@@ -31,7 +31,9 @@ def test_no_import_runs_upward_or_sideways(path):
         if other == room:
             continue
         public_neighbour = {room, other} == {"course", "experiments"} and len(name.split(".")) <= 3
-        assert FLOOR[other] < FLOOR[room] or public_neighbour, f"{path.relative_to(ROOT)} ({room}) imports {name}"
+        assert FLOOR[other] < FLOOR[room] or public_neighbour, (
+            f"{path.relative_to(ROOT)} ({room}) imports {name}"
+        )
 
 
 def test_rooms_are_the_six_of_the_design():
@@ -40,12 +42,18 @@ def test_rooms_are_the_six_of_the_design():
 
 
 def test_modules_do_not_import_each_other_in_a_circle():
-    modules = {".".join(p.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): p for p in FILES}
-    edges = {name: _top_level(path) & set(modules) - {name} for name, path in modules.items() if path.name != "__init__.py"}
+    modules = {
+        ".".join(p.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): p for p in FILES
+    }
+    edges = {
+        name: _top_level(path) & set(modules) - {name}
+        for name, path in modules.items()
+        if path.name != "__init__.py"
+    }
     done, path = set(), []
 
     def visit(name):
-        assert name not in path, f"circle: {' -> '.join(path[path.index(name):] + [name])}"
+        assert name not in path, f"circle: {' -> '.join(path[path.index(name) :] + [name])}"
         if name in done:
             return
         path.append(name)

@@ -146,9 +146,7 @@ def test_occlusion_by_hand():
         tiles.repeat_interleave(2, 0).repeat_interleave(2, 1),
     )
     # a fill of 1 in place of 0 leaves 4 more in the score
-    torch.testing.assert_close(
-        occlusion(Sum(), x, 0, window=2, stride=2, fill=1.0)[0, 0, 0], tiles[0, 0] - 4
-    )
+    torch.testing.assert_close(occlusion(Sum(), x, 0, window=2, stride=2, fill=1.0)[0, 0, 0], tiles[0, 0] - 4)
 
 
 @settings(deadline=None, max_examples=3)
@@ -333,9 +331,7 @@ class Block(nn.Module):
     ],
 )
 def test_functions_are_refused_with_the_module_that_calls_them(function, message):
-    model = nn.Sequential(
-        nn.Conv2d(3, 4, 3), nn.Sequential(Block(function)), nn.Flatten(), nn.Linear(144, 2)
-    )
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Sequential(Block(function)), nn.Flatten(), nn.Linear(144, 2))
     with pytest.raises(ValueError, match=rf"guided backpropagation is a rule .*{message} \(Block\)"):
         guided_backprop(model, images(), 0)
     alone = Block(lambda x: function(x).flatten(1))
@@ -359,9 +355,7 @@ def test_a_network_without_relu_is_refused():
         with pytest.raises(ValueError, match="there is none in this network"):
             method(model, images(), 0)
     # before the first ReLU of a network the rule has nothing to change
-    torch.testing.assert_close(
-        guided_backprop(net(), images(), 2, "0"), gradient(net(), images(), 2, "0")
-    )
+    torch.testing.assert_close(guided_backprop(net(), images(), 2, "0"), gradient(net(), images(), 2, "0"))
 
 
 def test_layer_targets_are_channels_units_and_strongest_units():

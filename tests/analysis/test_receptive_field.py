@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F
 
-from utils.analysis.receptive_field.extent import measure
-from utils.analysis.receptive_field.shapes import reshape
-from utils.analysis.receptive_field.fields import input_field
 from utils.analysis.receptive_field import field_rule, receptive_field
+from utils.analysis.receptive_field.extent import measure
+from utils.analysis.receptive_field.fields import input_field
+from utils.analysis.receptive_field.shapes import reshape
 from utils.models import build_model
 
 # --- an independent answer: where the gradient of a unit is not zero

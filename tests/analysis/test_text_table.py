@@ -2,7 +2,11 @@
 
 from utils.analysis.text_table import TextTable
 
-TABLE = TextTable("a & b", ("name", "type", "output", "size"), [("c1", "Conv", "6×4", "5"), ("p", "Pool<2>", "6×2", "1,000")])
+TABLE = TextTable(
+    "a & b",
+    ("name", "type", "output", "size"),
+    [("c1", "Conv", "6×4", "5"), ("p", "Pool<2>", "6×2", "1,000")],
+)
 
 
 def test_words_stand_to_the_left_and_numbers_to_the_right():
@@ -16,7 +20,9 @@ def test_words_stand_to_the_left_and_numbers_to_the_right():
 
 
 def test_a_total_has_a_rule_of_its_own_and_notes_follow():
-    with_total = TextTable(TABLE.title, TABLE.header, TABLE.body, ("total", "", "", "1,005"), "what is counted")
+    with_total = TextTable(
+        TABLE.title, TABLE.header, TABLE.body, ("total", "", "", "1,005"), "what is counted"
+    )
     *_, rule, total, empty, notes = with_total.text().splitlines()
     assert set(rule) == {"-"} and total.endswith("1,005") and empty == "" and notes == "what is counted"
     assert "<tfoot>" in with_total.html() and "<small>what is counted</small>" in with_total.html()

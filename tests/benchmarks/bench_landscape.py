@@ -35,14 +35,14 @@ from torch.utils.data import DataLoader, Dataset
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from PIL import Image  # noqa: E402
-from torchvision import transforms  # noqa: E402
+from PIL import Image
+from torchvision import transforms
 
-from utils.analysis.landscape import filter_normalized_directions, loss_surface  # noqa: E402
-from utils.analysis.landscape.surface import BATCH_SIZE  # noqa: E402
-from utils.data.batches import Batches  # noqa: E402
-from utils.data.dataset import Split  # noqa: E402
-from utils.models import build_model  # noqa: E402
+from utils.analysis.landscape import filter_normalized_directions, loss_surface
+from utils.analysis.landscape.surface import BATCH_SIZE
+from utils.data.batches import Batches
+from utils.data.dataset import Split
+from utils.models import build_model
 
 PLAIN_BATCH = 128
 WORKERS = 2

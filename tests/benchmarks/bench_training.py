@@ -33,17 +33,17 @@ from torch.utils.data import DataLoader, Dataset
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from PIL import Image  # noqa: E402
-from torchvision import transforms  # noqa: E402
+from PIL import Image
+from torchvision import transforms
 
-from utils.analysis.accounting import account  # noqa: E402
-from utils.data.augment import Compose, RandomCrop, RandomFlip  # noqa: E402
-from utils.data.batches import Batches  # noqa: E402
-from utils.data.dataset import Split  # noqa: E402
-from utils.models import build_model  # noqa: E402
-from utils.training import Settings, choose_settings, fit  # noqa: E402
-from utils.training.optimizers import build_optimizer  # noqa: E402
-from utils.training.processor import bfloat16_unit, processor_name  # noqa: E402
+from utils.analysis.accounting import account
+from utils.data.augment import Compose, RandomCrop, RandomFlip
+from utils.data.batches import Batches
+from utils.data.dataset import Split
+from utils.models import build_model
+from utils.training import Settings, choose_settings, fit
+from utils.training.optimizers import build_optimizer
+from utils.training.processor import bfloat16_unit, processor_name
 
 BATCH_SIZE = 128
 LR = 1e-3
@@ -129,7 +129,14 @@ def fit_epoch(model: nn.Module, split: Split, precision: str) -> float:
     """Images per second of one epoch of ``fit``."""
     augment = Compose([RandomFlip(), RandomCrop(4)])
     history = fit(
-        model, split, epochs=1, batch_size=BATCH_SIZE, lr=LR, augment=augment, precision=precision, progress=False
+        model,
+        split,
+        epochs=1,
+        batch_size=BATCH_SIZE,
+        lr=LR,
+        augment=augment,
+        precision=precision,
+        progress=False,
     )
     return history.images_per_second
 
@@ -182,7 +189,9 @@ def measure(case: Case, rounds: int) -> Measured:
     plain_optimizer = torch.optim.Adam(models[0].parameters(), lr=LR)
     settings = choose_settings("cpu")
     x, y = next(iter(Batches(split, BATCH_SIZE, shuffle=False)))
-    few = split.subset(min(2 * BATCH_SIZE, len(split)))  # first steps are slow: kernels are chosen, memory is fetched
+    few = split.subset(
+        min(2 * BATCH_SIZE, len(split))
+    )  # first steps are slow: kernels are chosen, memory is fetched
     steps = max(2, case.images // BATCH_SIZE // 2)
     plain_epoch(models[0], plain_optimizer, few)
     for precision, model in (("float32", models[1]), ("auto", models[2])):
@@ -215,9 +224,12 @@ def tell(name: str, found: Measured, unit: str, peak: float) -> bool:
     case = MODELS[name]
     macs = account(case.build(), (3, 32, 32)).total_macs
     plain, exact, ours, most, ratio, share = (
-        statistics.median(c) for c in (found.plain, found.exact, found.ours, found.limit, found.ratio(), found.share())
+        statistics.median(c)
+        for c in (found.plain, found.exact, found.ours, found.limit, found.ratio(), found.share())
     )
-    used = 6 * macs * ours / 1e9 / peak  # a multiply-add is two operations; the backward pass has twice as many
+    used = (
+        6 * macs * ours / 1e9 / peak
+    )  # a multiply-add is two operations; the backward pass has twice as many
     aim = case.aims[unit]
     met = ratio >= aim and share >= LIMIT_FRACTION
     print(
@@ -250,7 +262,9 @@ def main() -> int:
         f"{'':14} {'plain':>8} {'float32':>8} {'fit':>8} {'limit':>8} {'fit/plain':>9}{'fit/limit':>12} {'of peak':>7}"
     )
     peak = peaks[torch.bfloat16 if unit else torch.float32]
-    good = [tell(name, measure(MODELS[name], arguments.rounds), unit, peak) for name in arguments.models or MODELS]
+    good = [
+        tell(name, measure(MODELS[name], arguments.rounds), unit, peak) for name in arguments.models or MODELS
+    ]
     return 0 if all(good) else 1
 
 

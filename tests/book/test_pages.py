@@ -51,7 +51,10 @@ def visit(browser, site):
         page.errors, page.foreign = [], []
         page.on("console", lambda m: page.errors.append(m.text) if m.type == "error" else None)
         page.on("pageerror", lambda e: page.errors.append(str(e)))
-        page.on("request", lambda r: page.foreign.append(r.url) if not r.url.startswith((site, "data:", "blob:")) else None)
+        page.on(
+            "request",
+            lambda r: page.foreign.append(r.url) if not r.url.startswith((site, "data:", "blob:")) else None,
+        )
         try:
             page.goto(f"{site}/{name}.html", wait_until="networkidle")
             yield page
@@ -126,7 +129,9 @@ def test_figures_keep_their_proportions_on_a_phone(phone):
 
 
 def test_no_table_is_left_as_text(desktop):
-    left = desktop.evaluate("() => [...document.querySelectorAll('article p')].map(p => p.textContent.trim()).filter(t => t.startsWith('|'))")
+    left = desktop.evaluate(
+        "() => [...document.querySelectorAll('article p')].map(p => p.textContent.trim()).filter(t => t.startsWith('|'))"
+    )
     assert left == []
 
 
@@ -149,7 +154,9 @@ def test_lab_page_has_badge_links_and_living_explorers(lab):
         before = explorer.evaluate(SHADOW)
         number = explorer.locator("input[type=range], input[type=number]").first
         number.focus()
-        kind, at_the_top = number.evaluate("input => [input.type, input.max !== '' && Number(input.value) >= Number(input.max)]")
+        kind, at_the_top = number.evaluate(
+            "input => [input.type, input.max !== '' && Number(input.value) >= Number(input.max)]"
+        )
         less, more = ("ArrowLeft", "ArrowRight") if kind == "range" else ("ArrowDown", "ArrowUp")
         lab.keyboard.press(less if at_the_top else more)
         assert explorer.evaluate(SHADOW) != before, "another first number changes nothing"
@@ -171,7 +178,10 @@ def test_search_finds_a_word_of_a_lab(visit):
     with visit("search") as page:
         page.goto(page.url + "?q=Toeplitz", wait_until="networkidle")
         page.wait_for_selector("#search-results li a")
-        assert any("01_convolution" in link.get_attribute("href") for link in page.locator("#search-results li a").all())
+        assert any(
+            "01_convolution" in link.get_attribute("href")
+            for link in page.locator("#search-results li a").all()
+        )
 
 
 def test_the_reader_can_turn_the_light_off(visit):

@@ -32,7 +32,9 @@ def show(browser, used_page):
     pages = [used_page]
     used_page.notes.clear()
 
-    def open_page(*explorers, viewport=DESKTOP, scheme="light", motion="no-preference", alone=False, **page_options):
+    def open_page(
+        *explorers, viewport=DESKTOP, scheme="light", motion="no-preference", alone=False, **page_options
+    ):
         if alone:
             pages.append(listening(browser.new_context()))
         page = pages[-1] if alone else used_page

@@ -8,7 +8,9 @@ import pytest
 from utils.course.checks.core import CheckFailed
 
 
-def proofs(check: ModuleType, right: dict[str, Callable], wrong: list[tuple[str, Callable, str]]) -> tuple[Callable, ...]:
+def proofs(
+    check: ModuleType, right: dict[str, Callable], wrong: list[tuple[str, Callable, str]]
+) -> tuple[Callable, ...]:
     """Tests that each right answer passes and says so, that each common slip is named, and that the stub counts as unwritten.
 
     ``right``: name of the exercise → a right answer. ``wrong``: name, a slip, and words of the message that it must get.
@@ -19,7 +21,9 @@ def proofs(check: ModuleType, right: dict[str, Callable], wrong: list[tuple[str,
         getattr(check, name)(right[name])
         assert capsys.readouterr().out.startswith(f"✓ {name}: ")
 
-    @pytest.mark.parametrize(("name", "slip", "message"), wrong, ids=[f"{name}: {message}" for name, _, message in wrong])
+    @pytest.mark.parametrize(
+        ("name", "slip", "message"), wrong, ids=[f"{name}: {message}" for name, _, message in wrong]
+    )
     def named(name, slip, message):
         with pytest.raises(CheckFailed) as failure:
             getattr(check, name)(slip)

@@ -12,7 +12,9 @@ from utils.course.explorers import Explorer
 browser_test = pytest.mark.browser
 DESKTOP = {"width": 1280, "height": 900}
 PHONES = (390, 320)  # pixels; 320 is what WCAG 2.2 asks for (reflow)
-CONTROLS = "button:visible, select:visible, input:not([type=radio]):visible, fieldset:has([type=radio]):visible"
+CONTROLS = (
+    "button:visible, select:visible, input:not([type=radio]):visible, fieldset:has([type=radio]):visible"
+)
 RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
 OF_COLOURS = {"runOnly": ["color-contrast"]}
 MARGIN = 8  # pixels that stay free at the right
@@ -20,9 +22,13 @@ MARGIN = 8  # pixels that stay free at the right
 
 def page_of(*explorers, html="<html lang='en'>", body="<body>"):
     """The HTML of a page with these explorers, as outputs of a notebook."""
-    blocks = "".join(f"<div class='output text_html'>{explorer._repr_html_()}</div>" for explorer in explorers)
+    blocks = "".join(
+        f"<div class='output text_html'>{explorer._repr_html_()}</div>" for explorer in explorers
+    )
     head = "<meta charset='utf-8'><meta name='viewport' content='width=device-width'><title>Explorers</title>"
-    return f"<!doctype html>{html}<head>{head}</head>{body}<main><h1>Explorers</h1>{blocks}</main></body></html>"
+    return (
+        f"<!doctype html>{html}<head>{head}</head>{body}<main><h1>Explorers</h1>{blocks}</main></body></html>"
+    )
 
 
 def read(host, name):
@@ -66,7 +72,9 @@ def overflow(page):
 
 def assert_accessible(page, rules=RULES):
     """No rule of WCAG 2.2 A and AA is broken, on a background that follows the colour scheme."""
-    page.add_style_tag(content="@media (prefers-color-scheme: dark) { body { background: #14181e; color: #fff; } }")
+    page.add_style_tag(
+        content="@media (prefers-color-scheme: dark) { body { background: #14181e; color: #fff; } }"
+    )
     results = Axe().run(page, options=rules)
     assert results.response["passes"], "no rule applied"
     assert results.violations_count == 0, results.generate_report()
@@ -110,7 +118,9 @@ def manners(
         assert {where: found for where, found in wider_than_the_screen.items() if found != [0, 0]} == {}
 
     @browser_test
-    @pytest.mark.parametrize(("scheme", "rules"), [("light", RULES), ("dark", OF_COLOURS)], ids=["light", "dark"])
+    @pytest.mark.parametrize(
+        ("scheme", "rules"), [("light", RULES), ("dark", OF_COLOURS)], ids=["light", "dark"]
+    )
     def accessible(show, scheme, rules):
         page = show(*(make() for make in examples.values()), scheme=scheme)
         assert page.locator(".cnnlab-explorer[data-ready]").count() == len(examples)

@@ -74,8 +74,16 @@ WRONG = [
     ("count_resnet_parameters", lambda d: [1], "four parts"),
     ("shortcut_a", lambda x, c, s: x[:, :, ::s, ::s], "zeros are missing"),
     ("shortcut_a", lambda x, c, s: shortcut_a(x, c, 1), "not thinned out"),
-    ("shortcut_a", lambda x, c, s: F.pad(x[:, :, ::s, ::s], (0, 0, 0, 0, c - x.shape[1], 0)), "do not put them first"),
-    ("shortcut_a", lambda x, c, s: F.pad(x[:, :, ::s, ::s], (0, 0, 0, 0, 0, c)), "out_channels − in_channels"),
+    (
+        "shortcut_a",
+        lambda x, c, s: F.pad(x[:, :, ::s, ::s], (0, 0, 0, 0, c - x.shape[1], 0)),
+        "do not put them first",
+    ),
+    (
+        "shortcut_a",
+        lambda x, c, s: F.pad(x[:, :, ::s, ::s], (0, 0, 0, 0, 0, c)),
+        "out_channels − in_channels",
+    ),
     ("shortcut_a", lambda x, c, s: F.pad(x[:, :, ::s], (0, 0, 0, 0, 0, c - x.shape[1])), "the columns"),
     ("shortcut_a", lambda x, c, s: shortcut_a(x[:, :, s - 1 :, s - 1 :], c, s), "where the stride begins"),
     ("shortcut_a", pooled, "expected shape"),
@@ -95,9 +103,17 @@ WRONG = [
     ("full_preactivation", lambda x, *a: full_preactivation(x, *a) - x, "x has to be added"),
     ("full_preactivation", lambda x, n, c, m, d: x + d(m(c(n(x)))), "both are missing"),
     ("full_preactivation", lambda x, n, c, m, d: x + d(c(torch.relu(n(x)))), "before conv2 as well"),
-    ("full_preactivation", lambda x, n, c, m, d: x + d(m(torch.relu(c(n(torch.relu(x)))))), "batch norm first"),
+    (
+        "full_preactivation",
+        lambda x, n, c, m, d: x + d(m(torch.relu(c(n(torch.relu(x)))))),
+        "batch norm first",
+    ),
     ("full_preactivation", lambda x, n, c, m, d: x + m(d(torch.relu(n(c(torch.relu(x)))))), "ReLU-only"),
-    ("full_preactivation", lambda x, n, c, m, d: torch.relu(n(x)) + d(torch.relu(m(c(torch.relu(n(x)))))), "before bn1"),
+    (
+        "full_preactivation",
+        lambda x, n, c, m, d: torch.relu(n(x)) + d(torch.relu(m(c(torch.relu(n(x)))))),
+        "before bn1",
+    ),
     ("path_lengths", lambda n, d: path_lengths(n, 0), "is gone"),
     ("path_lengths", lambda n, d: path_lengths(n, 0)[: n - d + 1], "no path is longer"),
     ("path_lengths", lambda n, d: path_lengths(n, d)[1:], "takes every shortcut"),
@@ -106,7 +122,11 @@ WRONG = [
     ("path_lengths", lambda n, d: [c / 2 ** (n - d) for c in path_lengths(n, d)], "not shares"),
     ("path_lengths", lambda n, d: [2**k for k in range(n - d + 1)], "2ᵏ"),
     ("path_lengths", lambda n, d: path_lengths(n, d) if n < 54 else [0, *path_lengths(n, d)], "at length 0"),
-    ("path_lengths", lambda n, d: path_lengths(n, d) if n < 54 else path_lengths(n, d) + [0], "expected 55 entries"),
+    (
+        "path_lengths",
+        lambda n, d: path_lengths(n, d) if n < 54 else path_lengths(n, d) + [0],
+        "expected 55 entries",
+    ),
 ]
 
 

@@ -62,7 +62,11 @@ def any_dilation(layers):
 
 WRONG = [
     ("field_interval", lambda ls, u: field_interval(ls[::-1], u), "the last layer comes first"),
-    ("field_interval", lambda ls, u: field_interval([(k, s, 0, d) for k, s, _, d in ls], u), "by p to the left"),
+    (
+        "field_interval",
+        lambda ls, u: field_interval([(k, s, 0, d) for k, s, _, d in ls], u),
+        "by p to the left",
+    ),
     ("field_interval", lambda ls, u: tuple(max(0, i) for i in field_interval(ls, u)), "Do not cut it off"),
     (
         "field_interval",

@@ -14,7 +14,10 @@ NAMES = ["group_norm", "fold", "running_statistics", "rms_norm_backward", "signa
 
 def group_norm(x, groups, eps, correction=0, over=2):
     rows = x.reshape(x.shape[0], groups, -1)
-    mean, variance = rows.mean(dim=over, keepdim=True), rows.var(dim=over, keepdim=True, correction=correction)
+    mean, variance = (
+        rows.mean(dim=over, keepdim=True),
+        rows.var(dim=over, keepdim=True, correction=correction),
+    )
     return ((rows - mean) / torch.sqrt(variance + eps)).reshape(x.shape)
 
 
@@ -53,7 +56,15 @@ def folded(change):
     """``fold`` with one of its arguments changed."""
 
     def slip(weight, bias, gamma, beta, mean, variance, eps):
-        arguments = {"weight": weight, "bias": bias, "gamma": gamma, "beta": beta, "mean": mean, "variance": variance, "eps": eps}
+        arguments = {
+            "weight": weight,
+            "bias": bias,
+            "gamma": gamma,
+            "beta": beta,
+            "mean": mean,
+            "variance": variance,
+            "eps": eps,
+        }
         return fold(**{**arguments, **change(arguments)})
 
     return slip
@@ -75,7 +86,11 @@ WRONG = [
     ("fold", lambda *a: fold(*a)[0], "expected a pair"),
     ("fold", lambda w, *a: (w, fold(w, *a)[1]), "channel by channel"),
     ("fold", folded(lambda a: {"gamma": torch.ones_like(a["gamma"])}), "gamma: it multiplies"),
-    ("fold", folded(lambda a: {"variance": (a["variance"] + a["eps"]) ** 2, "eps": 0.0}), "not by the variance"),
+    (
+        "fold",
+        folded(lambda a: {"variance": (a["variance"] + a["eps"]) ** 2, "eps": 0.0}),
+        "not by the variance",
+    ),
     ("fold", folded(lambda a: {"eps": 0.0}), "eps: it is missing"),
     ("fold", folded(lambda a: {"bias": torch.zeros_like(a["bias"])}), "is normalised like all"),
     ("fold", folded(lambda a: {"mean": torch.zeros_like(a["mean"])}), "subtract it"),
@@ -84,18 +99,46 @@ WRONG = [
     ("running_statistics", lambda b, m: running_statistics(b, 1 - m), "not of the old value"),
     ("running_statistics", lambda b, m: running_statistics(b, m, correction=0), "divide by B"),
     ("running_statistics", lambda b, m: running_statistics(b, m, start=(0.0, 0.0)), "running variance 1"),
-    ("running_statistics", lambda b, m: (torch.cat(b).mean(dim=0), torch.cat(b).var(dim=0)), "0 and 1, not the first batch"),
+    (
+        "running_statistics",
+        lambda b, m: (torch.cat(b).mean(dim=0), torch.cat(b).var(dim=0)),
+        "0 and 1, not the first batch",
+    ),
     ("running_statistics", lambda b, m: running_statistics(b, m)[0], "expected a pair"),
     ("rms_norm_backward", lambda g, x, e: g / r_of(x, e), "each x_i is in r"),
-    ("rms_norm_backward", lambda g, x, e: rms_norm_backward(g, x, e) - g.mean() / r_of(x, e), "no term through it"),
-    ("rms_norm_backward", lambda g, x, e: rms_norm_backward(g, x, e) * r_of(x, e), "everything is divided by r"),
+    (
+        "rms_norm_backward",
+        lambda g, x, e: rms_norm_backward(g, x, e) - g.mean() / r_of(x, e),
+        "no term through it",
+    ),
+    (
+        "rms_norm_backward",
+        lambda g, x, e: rms_norm_backward(g, x, e) * r_of(x, e),
+        "everything is divided by r",
+    ),
     ("rms_norm_backward", lambda g, x, e: (g - x * (g * x).mean()) / r_of(x, e), "it has y, not x"),
-    ("rms_norm_backward", lambda g, x, e: (g - x / r_of(x, e) ** 2 * (g * x).sum()) / r_of(x, e), "not the sum"),
+    (
+        "rms_norm_backward",
+        lambda g, x, e: (g - x / r_of(x, e) ** 2 * (g * x).sum()) / r_of(x, e),
+        "not the sum",
+    ),
     ("rms_norm_backward", lambda g, x, e: 2 * g / r_of(x, e) - rms_norm_backward(g, x, e), "is subtracted"),
-    ("signal_sizes", lambda n, s: [s * math.sqrt(n[0])] + [s * math.sqrt(k / 2) for k in n[1:]], "factors multiply"),
+    (
+        "signal_sizes",
+        lambda n, s: [s * math.sqrt(n[0])] + [s * math.sqrt(k / 2) for k in n[1:]],
+        "factors multiply",
+    ),
     ("signal_sizes", lambda n, s: [size**2 for size in signal_sizes(n, s)], "not variances"),
-    ("signal_sizes", lambda n, s: signal_sizes([k / 2 if i == 0 else k for i, k in enumerate(n)], s), "no ReLU comes before"),
-    ("signal_sizes", lambda n, s: signal_sizes([k if i == 0 else 2 * k for i, k in enumerate(n)], s), "leaves half"),
+    (
+        "signal_sizes",
+        lambda n, s: signal_sizes([k / 2 if i == 0 else k for i, k in enumerate(n)], s),
+        "no ReLU comes before",
+    ),
+    (
+        "signal_sizes",
+        lambda n, s: signal_sizes([k if i == 0 else 2 * k for i, k in enumerate(n)], s),
+        "leaves half",
+    ),
     ("signal_sizes", lambda n, s: signal_sizes(n, s)[-1:], "one number for each layer"),
     ("signal_sizes", lambda n, s: 1.0, "got float"),
 ]
@@ -125,7 +168,9 @@ def test_the_expected_fold_is_the_two_layers_of_torch():
     bias, gamma, beta, mean = torch.randn(4, 4, generator=generator)
     variance = torch.rand(4, generator=generator) + 0.2
     expected = F.batch_norm(F.conv2d(x, weight, bias), mean, variance, gamma, beta, training=False, eps=0.1)
-    assert torch.allclose(F.conv2d(x, *fold(weight, bias, gamma, beta, mean, variance, 0.1)), expected, atol=1e-5)
+    assert torch.allclose(
+        F.conv2d(x, *fold(weight, bias, gamma, beta, mean, variance, 0.1)), expected, atol=1e-5
+    )
 
 
 def test_the_check_leaves_the_random_numbers_alone():

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from utils.analysis.landscape import filter_normalized_directions, loss_bands
 from tests.course.exercise_checks import proofs
+from utils.analysis.landscape import filter_normalized_directions, loss_bands
 from utils.course.checks import lab_08 as check
 
 NAMES = ["mean_width", "useless_rates", "filter_normalize", "effective_beta", "same_function"]
@@ -71,13 +71,29 @@ def altered(place, change):
 
 
 WRONG = [
-    ("mean_width", lambda losses: float(abs(cut(losses)[0] - cut(losses)[-1]).mean()), "highest and the lowest at each step"),
-    ("mean_width", lambda losses: float(np.ptp(cut(losses))), "the largest loss of all minus the smallest of all"),
+    (
+        "mean_width",
+        lambda losses: float(abs(cut(losses)[0] - cut(losses)[-1]).mean()),
+        "highest and the lowest at each step",
+    ),
+    (
+        "mean_width",
+        lambda losses: float(np.ptp(cut(losses))),
+        "the largest loss of all minus the smallest of all",
+    ),
     ("mean_width", lambda losses: float(np.ptp(cut(losses), axis=0).sum()), "sum of the widths"),
     ("mean_width", lambda losses: float(np.ptp(cut(losses), axis=0).max()), "largest width"),
     ("mean_width", lambda losses: float(cut(losses).std(axis=0).mean()), "standard deviation"),
-    ("mean_width", lambda losses: float((shortest(losses).max(0) - shortest(losses).min(0)).mean()), "the result is nan"),
-    ("mean_width", lambda losses: np.nanmean(np.nanmax(shortest(losses), 0) - np.nanmin(shortest(losses), 0)), "goes on without it"),
+    (
+        "mean_width",
+        lambda losses: float((shortest(losses).max(0) - shortest(losses).min(0)).mean()),
+        "the result is nan",
+    ),
+    (
+        "mean_width",
+        lambda losses: np.nanmean(np.nanmax(shortest(losses), 0) - np.nanmin(shortest(losses), 0)),
+        "goes on without it",
+    ),
     ("mean_width", lambda losses: np.ptp(np.array(losses), axis=0).mean(), "stopped with"),
     ("mean_width", lambda losses: np.ptp(cut(losses), axis=0), "expected one number"),
     ("mean_width", lambda losses: "wide", "got str"),
@@ -89,21 +105,41 @@ WRONG = [
     ("useless_rates", lambda h, steps: [(2 + k) / h for k in (1, 2, 3, 4)], "diverges"),
     ("useless_rates", lambda h, steps: 1e-9, "a list of four numbers"),
     ("filter_normalize", lambda d, w: d * w.norm() / d.norm(), "one for the whole parameter"),
-    ("filter_normalize", filters_only(lambda d, w: d / d.flatten(1).norm(dim=1).view(-1, *[1] * (w.ndim - 1))), "have length 1 now"),
+    (
+        "filter_normalize",
+        filters_only(lambda d, w: d / d.flatten(1).norm(dim=1).view(-1, *[1] * (w.ndim - 1))),
+        "have length 1 now",
+    ),
     ("filter_normalize", filters_only(lambda d, w: d * w.norm(dim=0) / d.norm(dim=0)), "column by column"),
     ("filter_normalize", lambda d, w: filter_normalize(d, w) if w.ndim > 1 else d, "they do not move"),
     ("filter_normalize", lambda d, w: d, "returned as it was"),
-    ("filter_normalize", filters_only(lambda d, w: d * w.flatten(1).norm(dim=1).view(-1, *[1] * (w.ndim - 1))), "divide by it"),
+    (
+        "filter_normalize",
+        filters_only(lambda d, w: d * w.flatten(1).norm(dim=1).view(-1, *[1] * (w.ndim - 1))),
+        "divide by it",
+    ),
     ("filter_normalize", filters_only(lambda d, w: w), "values differ"),
     ("filter_normalize", lambda d, w: 3.0, "got float"),
     ("effective_beta", lambda g, w, lengths: min(betas(g, w, lengths)), "this is the smallest"),
     ("effective_beta", lambda g, w, lengths: sum(betas(g, w, lengths)) / len(lengths), "this is the mean"),
-    ("effective_beta", lambda g, w, lengths: effective_beta(g, w, lengths) * g(w).norm(), "divides by η alone"),
-    ("effective_beta", lambda g, w, lengths: max(b * s for b, s in zip(betas(g, w, lengths), lengths, strict=True)), "divides by ‖g‖ alone"),
+    (
+        "effective_beta",
+        lambda g, w, lengths: effective_beta(g, w, lengths) * g(w).norm(),
+        "divides by η alone",
+    ),
+    (
+        "effective_beta",
+        lambda g, w, lengths: max(b * s for b, s in zip(betas(g, w, lengths), lengths, strict=True)),
+        "divides by ‖g‖ alone",
+    ),
     ("effective_beta", uphill_beta, "against the gradient"),
     ("effective_beta", lambda g, w, lengths: torch.ones(2), "expected one number"),
     ("same_function", altered(0, lambda w1, b1, w2, b2, f: w1), "it is returned as it was"),
-    ("same_function", altered(0, lambda w1, b1, w2, b2, f: w1 / f[:, None]), "times the factors, not divided"),
+    (
+        "same_function",
+        altered(0, lambda w1, b1, w2, b2, f: w1 / f[:, None]),
+        "times the factors, not divided",
+    ),
     ("same_function", altered(1, lambda w1, b1, w2, b2, f: b1), "a unit's bias is multiplied too"),
     ("same_function", altered(2, lambda w1, b1, w2, b2, f: w2), "the last must take away"),
     ("same_function", altered(2, lambda w1, b1, w2, b2, f: w2 * f), "divided by the factors, not times"),
@@ -132,6 +168,8 @@ def test_the_expected_width_is_that_of_the_library():
 def test_the_expected_direction_is_that_of_the_library():
     torch.manual_seed(0)
     model = torch.nn.Conv2d(2, 3, 3)
-    (raw,), (normalised,) = (filter_normalized_directions(model, 1, normalize=how) for how in (None, "filter"))
+    (raw,), (normalised,) = (
+        filter_normalized_directions(model, 1, normalize=how) for how in (None, "filter")
+    )
     for name, weight in model.named_parameters():
         assert torch.allclose(filter_normalize(raw[name], weight.detach()), normalised[name], atol=1e-6)

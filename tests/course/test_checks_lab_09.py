@@ -117,44 +117,100 @@ WRONG = [
     ("step_factors", lambda e, g, n, b, after: step_factors(e, g, n, b, "batch"), "stepped after each batch"),
     (
         "step_factors",
-        lambda e, g, n, b, after: [g ** ((t // (b if after == "epoch" else 1) + 1) // e) for t in range(n * b)],
+        lambda e, g, n, b, after: [
+            g ** ((t // (b if after == "epoch" else 1) + 1) // e) for t in range(n * b)
+        ],
         "the first one has the factor 1",
     ),
-    ("step_factors", lambda e, g, n, b, after: [g ** (t // (b if after == "epoch" else 1)) for t in range(n * b)], "not at each call"),
-    ("step_factors", lambda e, g, n, b, after: [g ** (t // (b if after == "epoch" else 1) / e) for t in range(n * b)], "rounded down"),
-    ("step_factors", lambda e, g, n, b, after: [1 - g * (t // (b if after == "epoch" else 1) // e) for t in range(n * b)], "it multiplies"),
+    (
+        "step_factors",
+        lambda e, g, n, b, after: [g ** (t // (b if after == "epoch" else 1)) for t in range(n * b)],
+        "not at each call",
+    ),
+    (
+        "step_factors",
+        lambda e, g, n, b, after: [g ** (t // (b if after == "epoch" else 1) / e) for t in range(n * b)],
+        "rounded down",
+    ),
+    (
+        "step_factors",
+        lambda e, g, n, b, after: [1 - g * (t // (b if after == "epoch" else 1) // e) for t in range(n * b)],
+        "it multiplies",
+    ),
     ("step_factors", lambda e, g, n, b, after: [g ** (t // e) for t in range(n)], "one for each batch"),
     ("step_factors", lambda *_: 0.1, "a list of numbers, got float"),
     ("nesterov", walk(lambda g, b, m: ((m * b + g), (m * b + g))), "ordinary momentum"),
     ("nesterov", walk(lambda g, b, m: (b, g)), "plain gradient descent"),
     ("nesterov", walk(lambda g, b, m: ((m * b + g), (g + m * b + g))), "leaves the momentum out"),
     ("nesterov", walk(lambda g, b, m: (m * b + g, g + b)), "renewed before it is used"),
-    ("nesterov", walk(lambda g, b, m: ((m * b + (1 - m) * g), g + m * (m * b + (1 - m) * g))), "not (1 − momentum)"),
+    (
+        "nesterov",
+        walk(lambda g, b, m: ((m * b + (1 - m) * g), g + m * (m * b + (1 - m) * g))),
+        "not (1 − momentum)",
+    ),
     ("nesterov", lambda w, g, lr, m, steps: nesterov(w, g, lr, m, 1), "take `steps` of them"),
-    ("nesterov", lambda w, g, lr, m, steps: walk(lambda g, b, m: (m * b + g, g + m * (m * b + g)))(w, g, -lr, m, steps), "against the gradient"),
+    (
+        "nesterov",
+        lambda w, g, lr, m, steps: walk(lambda g, b, m: (m * b + g, g + m * (m * b + g)))(
+            w, g, -lr, m, steps
+        ),
+        "against the gradient",
+    ),
     ("nesterov", lambda w, *_: w.tolist(), "got list"),
     ("nesterov", nesterov_in_place, "the w that was given has been changed"),
     ("clip_by_norm", lambda gradients, bound: gradients, "nothing was changed"),
     ("clip_by_norm", each(lambda g, bound, all_: g * bound / norm_of(all_)), "was made longer"),
-    ("clip_by_norm", each(lambda g, bound, all_: g * min(1, bound / float(g.norm()))), "this is one for each"),
+    (
+        "clip_by_norm",
+        each(lambda g, bound, all_: g * min(1, bound / float(g.norm()))),
+        "this is one for each",
+    ),
     ("clip_by_norm", each(lambda g, bound, all_: g.clamp(-bound, bound)), "each single entry"),
     (
         "clip_by_norm",
         each(lambda g, bound, all_: g * min(1, bound / sum(float(o.norm()) for o in all_ if o is not None))),
         "not the sum of the norms",
     ),
-    ("clip_by_norm", each(lambda g, bound, all_: g * min(1, bound / float(norm_of(all_)) ** 2)), "square root is missing"),
+    (
+        "clip_by_norm",
+        each(lambda g, bound, all_: g * min(1, bound / float(norm_of(all_)) ** 2)),
+        "square root is missing",
+    ),
     ("clip_by_norm", each(lambda g, bound, all_: g / norm_of(all_)), "becomes `bound`"),
-    ("clip_by_norm", lambda gradients, bound: clip_by_norm([g for g in gradients if g is not None], bound), "a list of 3 gradients"),
-    ("clip_by_norm", lambda gradients, bound: [torch.zeros(1) if g is None else g for g in clip_by_norm(gradients, bound)], "it stays None"),
+    (
+        "clip_by_norm",
+        lambda gradients, bound: clip_by_norm([g for g in gradients if g is not None], bound),
+        "a list of 3 gradients",
+    ),
+    (
+        "clip_by_norm",
+        lambda gradients, bound: [torch.zeros(1) if g is None else g for g in clip_by_norm(gradients, bound)],
+        "it stays None",
+    ),
     ("clip_by_norm", clip_dividing, "nothing is divided by it"),
     ("clip_by_norm", clip_after_stacking, "the root of an empty sum"),
     ("clip_by_norm", clip_by_tensors, "clip_by_norm for a gradient of zeros"),
     ("honest_report", patience_renewed, "does not renew the patience"),
-    ("honest_report", lambda v, t, p: (honest_report(v, t, p)[0], max(t[: honest_report(v, t, p)[0]])), "chosen on the test split"),
-    ("honest_report", lambda v, t, p: (honest_report(v, t, p)[0], t[honest_report(v, t, p)[0] - 1]), "the last one that was run"),
-    ("honest_report", lambda v, t, p: (honest_report(v, t, p)[0], v[best_epoch(v[: honest_report(v, t, p)[0]], True)]), "validation accuracy"),
-    ("honest_report", lambda v, t, p: (honest_report(v, t, p)[0], t[best_epoch(v, True)]), "only those that were run"),
+    (
+        "honest_report",
+        lambda v, t, p: (honest_report(v, t, p)[0], max(t[: honest_report(v, t, p)[0]])),
+        "chosen on the test split",
+    ),
+    (
+        "honest_report",
+        lambda v, t, p: (honest_report(v, t, p)[0], t[honest_report(v, t, p)[0] - 1]),
+        "the last one that was run",
+    ),
+    (
+        "honest_report",
+        lambda v, t, p: (honest_report(v, t, p)[0], v[best_epoch(v[: honest_report(v, t, p)[0]], True)]),
+        "validation accuracy",
+    ),
+    (
+        "honest_report",
+        lambda v, t, p: (honest_report(v, t, p)[0], t[best_epoch(v, True)]),
+        "only those that were run",
+    ),
     ("honest_report", lambda v, t, p: (honest_report(v, t, p)[0] - 1, 0.0), "counted from 1"),
     ("honest_report", lambda v, t, p: (len(v), t[best_epoch(v, True)]), "was not stopped"),
     ("honest_report", lambda v, t, p: 0.9, "expected a pair"),
@@ -182,9 +238,16 @@ def test_the_expected_factors_are_those_of_the_library():
 
 
 def test_the_expected_clipping_is_torchs():
-    parameters = [torch.nn.Parameter(torch.zeros(3, 2)), torch.nn.Parameter(torch.zeros(4)), torch.nn.Parameter(torch.zeros(1))]
+    parameters = [
+        torch.nn.Parameter(torch.zeros(3, 2)),
+        torch.nn.Parameter(torch.zeros(4)),
+        torch.nn.Parameter(torch.zeros(1)),
+    ]
     for seed, parameter in enumerate(parameters[:2]):
         parameter.grad = torch.randn(parameter.shape, generator=torch.Generator().manual_seed(seed))
     expected = clip_by_norm([p.grad for p in parameters], 0.5)
     torch.nn.utils.clip_grad_norm_(parameters, 0.5)
-    assert all(torch.allclose(p.grad, g, atol=1e-5) for p, g in zip(parameters[:2], expected[:2], strict=True)) and expected[2] is None
+    assert (
+        all(torch.allclose(p.grad, g, atol=1e-5) for p, g in zip(parameters[:2], expected[:2], strict=True))
+        and expected[2] is None
+    )

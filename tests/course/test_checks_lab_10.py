@@ -38,7 +38,10 @@ def reflect_index(place, size):
 
 def pasted(a, b, la, lb, top, left, size, area=None, fill=None):
     C, H, W = a.shape
-    rows, columns = slice(max(0, top), max(0, min(H, top + size))), slice(max(0, left), max(0, min(W, left + size)))
+    rows, columns = (
+        slice(max(0, top), max(0, min(H, top + size))),
+        slice(max(0, left), max(0, min(W, left + size))),
+    )
     picture = a.clone()
     picture[:, rows, columns] = b[:, rows, columns] if fill is None else fill
     share = (rows.stop - rows.start) * (columns.stop - columns.start) / (H * W) if area is None else area
@@ -126,7 +129,9 @@ def test_the_expected_floor_is_reached_by_torchs_loss_and_not_undercut():
     shared[:2] = target[:2].mean()
     label = torch.tensor([0])
     for probabilities, lowest in ((target, right), (shared, wrong)):
-        assert F.cross_entropy(probabilities.log()[None], label, label_smoothing=epsilon).item() == pytest.approx(lowest)
+        assert F.cross_entropy(
+            probabilities.log()[None], label, label_smoothing=epsilon
+        ).item() == pytest.approx(lowest)
     # any picture that is answered wrongly lies above
     logits = 3 * torch.randn(5000, classes, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     losses = F.cross_entropy(logits, label.expand(5000), label_smoothing=epsilon, reduction="none")

@@ -4,8 +4,8 @@ import pytest
 import torch
 from scipy.stats import spearmanr
 
-from utils.analysis import attribution
 from tests.course.exercise_checks import proofs
+from utils.analysis import attribution
 from utils.course.checks import lab_11 as check
 
 NAMES = ["grey_share", "send_back", "class_activation_map", "integrated_gradients", "spearman"]
@@ -61,43 +61,89 @@ WRONG = [
     ("grey_share", lambda w: 1 - grey_share(w), "not grey"),
     ("grey_share", lambda w: grey_share(w).sqrt(), "not of its root"),
     ("grey_share", lambda w: w.square().mean(1).sum((1, 2)) / w.square().sum((1, 2, 3)), "first the mean"),
-    ("grey_share", lambda w: w.mean((2, 3)).square().sum(1) * w[0, 0].numel() / w.square().sum((1, 2, 3)), "not over the places"),
-    ("grey_share", lambda w: w.shape[1] * w.mean(1).square().sum() / w.square().sum(), "one number for each filter"),
-    ("grey_share", lambda w: w.shape[1] * w.mean(1).square().sum((1, 2)) / w.square().sum(), "below the fraction"),
+    (
+        "grey_share",
+        lambda w: w.mean((2, 3)).square().sum(1) * w[0, 0].numel() / w.square().sum((1, 2, 3)),
+        "not over the places",
+    ),
+    (
+        "grey_share",
+        lambda w: w.shape[1] * w.mean(1).square().sum() / w.square().sum(),
+        "one number for each filter",
+    ),
+    (
+        "grey_share",
+        lambda w: w.shape[1] * w.mean(1).square().sum((1, 2)) / w.square().sum(),
+        "below the fraction",
+    ),
     ("grey_share", lambda w: 0.5, "got float"),
     ("send_back", lambda x, a, b, g, r: send_back(x, a, b, g, "gradient"), "what 'gradient' sends back"),
     ("send_back", lambda x, a, b, g, r: send_back(x, a, b, g, "guided"), "what 'guided' sends back"),
     ("send_back", lambda x, a, b, g, r: a.T @ b.T @ g, "let everything through"),
     ("send_back", lambda x, a, b, g, r: a.T @ b.T @ through(b @ torch.relu(a @ x), g, r), "ReLU after w1"),
     ("send_back", lambda x, a, b, g, r: a.T @ through(a @ x, b.T @ g, r), "ReLU at the end"),
-    ("send_back", lambda x, a, b, g, r: a.T @ through(a @ x, b.T @ through(b @ a @ x, g, r), r), "w2 gets relu"),
+    (
+        "send_back",
+        lambda x, a, b, g, r: a.T @ through(a @ x, b.T @ through(b @ a @ x, g, r), r),
+        "w2 gets relu",
+    ),
     ("send_back", lambda x, a, b, g, r: a @ g, "RuntimeError"),
     (
         "send_back",
-        lambda x, a, b, g, r: send_back(x, a, b, g, r) if r == "gradient" else send_back(x, a, b, g, r).clamp(min=0),
+        lambda x, a, b, g, r: (
+            send_back(x, a, b, g, r) if r == "gradient" else send_back(x, a, b, g, r).clamp(min=0)
+        ),
         "the result may have them",
     ),
-    ("class_activation_map", lambda m, w, t: weighted(m, w, t) / m[0, 0].numel(), "maximum with 0 at the end"),
+    (
+        "class_activation_map",
+        lambda m, w, t: weighted(m, w, t) / m[0, 0].numel(),
+        "maximum with 0 at the end",
+    ),
     ("class_activation_map", lambda m, w, t: torch.relu(weighted(m, w, t)), "not the sum"),
-    ("class_activation_map", lambda m, w, t: class_activation_map(m, w, t) / m[0, 0].numel(), "it is there once"),
+    (
+        "class_activation_map",
+        lambda m, w, t: class_activation_map(m, w, t) / m[0, 0].numel(),
+        "it is there once",
+    ),
     ("class_activation_map", lambda m, w, t: torch.relu(weighted(m, w, t)) / m.shape[2], "not h or w alone"),
-    ("class_activation_map", lambda m, w, t: class_activation_map(m, w.clamp(min=0), t), "not of each weight"),
+    (
+        "class_activation_map",
+        lambda m, w, t: class_activation_map(m, w.clamp(min=0), t),
+        "not of each weight",
+    ),
     ("class_activation_map", lambda m, w, t: class_activation_map(m, w, t) / m.shape[1], "not the mean"),
     ("class_activation_map", lambda m, w, t: class_activation_map(m, w, t)[:, None], "expected shape"),
-    ("class_activation_map", lambda m, w, t: class_activation_map(m, w, t.new_zeros(len(t))), "its own class"),
+    (
+        "class_activation_map",
+        lambda m, w, t: class_activation_map(m, w, t.new_zeros(len(t))),
+        "its own class",
+    ),
     ("integrated_gradients", lambda s, x, b, n: ig(s, x, b, n) * n, "number of steps"),
     ("integrated_gradients", lambda s, x, b, n: ig(s, x, b, n) / (x - b), "it is missing"),
     ("integrated_gradients", lambda s, x, b, n: ig(s, x, b, n) / (x - b) * x, "not x."),
     ("integrated_gradients", lambda s, x, b, n: -ig(s, x, b, n), "not baseline − x"),
-    ("integrated_gradients", lambda s, x, b, n: along(s, x, b, [(j + 1) / n for j in range(n)]), "right ends"),
+    (
+        "integrated_gradients",
+        lambda s, x, b, n: along(s, x, b, [(j + 1) / n for j in range(n)]),
+        "right ends",
+    ),
     ("integrated_gradients", lambda s, x, b, n: along(s, x, b, [j / n for j in range(n)]), "left ends"),
-    ("integrated_gradients", lambda s, x, b, n: along(s, x, b, [(j - 0.5) / n for j in range(n)]), "counts from 0"),
+    (
+        "integrated_gradients",
+        lambda s, x, b, n: along(s, x, b, [(j - 0.5) / n for j in range(n)]),
+        "counts from 0",
+    ),
     ("integrated_gradients", lambda s, x, b, n: (x - b) * s(x), "not only at x"),
     ("spearman", pearson, "values themselves"),
     ("spearman", lambda a, b: pearson(a.flatten().argsort(), b.flatten().argsort()), "argsort of that"),
     ("spearman", lambda a, b: pearson(ranks(a), b), "only a has been"),
     ("spearman", lambda a, b: -spearman(a, b), "same direction"),
-    ("spearman", lambda a, b: (ranks(a) * ranks(b)).sum() / (ranks(a).norm() * ranks(b).norm()), "subtract the mean rank"),
+    (
+        "spearman",
+        lambda a, b: (ranks(a) * ranks(b)).sum() / (ranks(a).norm() * ranks(b).norm()),
+        "subtract the mean rank",
+    ),
     ("spearman", lambda a, b: ranks(a), "expected shape"),
     ("spearman", lambda a, b: "much", "expected a number"),
 ]
@@ -115,11 +161,21 @@ def test_the_expected_signals_are_those_of_the_library():
     generator = torch.Generator().manual_seed(3)
     x, g = torch.randn(3, generator=generator), torch.randn(4, generator=generator)
     w1, w2 = torch.randn(5, 3, generator=generator), torch.randn(4, 5, generator=generator)
-    layers = [torch.nn.Conv2d(3, 5, 1, bias=False), torch.nn.Conv2d(5, 4, 1, bias=False), torch.nn.Conv2d(4, 1, 1, bias=False)]
+    layers = [
+        torch.nn.Conv2d(3, 5, 1, bias=False),
+        torch.nn.Conv2d(5, 4, 1, bias=False),
+        torch.nn.Conv2d(4, 1, 1, bias=False),
+    ]
     for layer, weight in zip(layers, (w1, w2, g[None]), strict=True):
         layer.weight.data = weight[:, :, None, None]
-    network = torch.nn.Sequential(layers[0], torch.nn.ReLU(), layers[1], torch.nn.ReLU(), layers[2], torch.nn.Flatten())
-    methods = {"gradient": attribution.gradient, "deconvnet": attribution.deconvnet, "guided": attribution.guided_backprop}
+    network = torch.nn.Sequential(
+        layers[0], torch.nn.ReLU(), layers[1], torch.nn.ReLU(), layers[2], torch.nn.Flatten()
+    )
+    methods = {
+        "gradient": attribution.gradient,
+        "deconvnet": attribution.deconvnet,
+        "guided": attribution.guided_backprop,
+    }
     for rule, method in methods.items():
         want = method(network, x.view(1, 3, 1, 1), 0).flatten()
         assert torch.allclose(check._sent_back(x, w1, w2, g, rule), want, atol=1e-6)

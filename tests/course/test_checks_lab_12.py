@@ -96,7 +96,10 @@ def never_freezes(model, frozen):
 
 
 def plain_groups(model, head, lr, factor):
-    return [{"params": list(head.parameters()), "lr": lr}, {"params": list(model.parameters()), "lr": factor * lr}]
+    return [
+        {"params": list(head.parameters()), "lr": lr},
+        {"params": list(model.parameters()), "lr": factor * lr},
+    ]
 
 
 def groups(model, head, above, below, keep=lambda p: p.requires_grad):
@@ -109,7 +112,10 @@ def groups(model, head, above, below, keep=lambda p: p.requires_grad):
 
 def last_two(model, head, lr, factor):
     *below, weight, bias = (p for p in model.parameters())
-    return [{"params": [p for p in part if p.requires_grad], "lr": rate} for part, rate in ((below, factor * lr), ((weight, bias), lr))]
+    return [
+        {"params": [p for p in part if p.requires_grad], "lr": rate}
+        for part, rate in ((below, factor * lr), ((weight, bias), lr))
+    ]
 
 
 def from_saved(state, saved):
@@ -128,10 +134,18 @@ WRONG = [
     ("training_mode", lambda model, frozen: training_mode(model, frozen) and None, "returned None"),
     ("two_speeds", plain_groups, "model.parameters() has those of the head too"),
     ("two_speeds", lambda m, h, lr, f: groups(m, h, f * lr, lr), "the new head learns at lr"),
-    ("two_speeds", lambda m, h, lr, f: groups(m, h, lr, f * lr, lambda p: True), "do not belong into an optimizer"),
+    (
+        "two_speeds",
+        lambda m, h, lr, f: groups(m, h, lr, f * lr, lambda p: True),
+        "do not belong into an optimizer",
+    ),
     ("two_speeds", lambda m, h, lr, f: groups(m, h, lr, f * lr)[:1], "never be trained"),
     ("two_speeds", lambda m, h, lr, f: groups(m, h, lr, f), "factor times lr"),
-    ("two_speeds", lambda m, h, lr, f: groups(m, h, lr, f * lr), "4.bias frozen: expected the rates [] for 4.bias"),
+    (
+        "two_speeds",
+        lambda m, h, lr, f: groups(m, h, lr, f * lr),
+        "4.bias frozen: expected the rates [] for 4.bias",
+    ),
     ("two_speeds", last_two, "need not be the last layer"),
     ("two_speeds", lambda m, h, lr, f: list(m.parameters()), "list of dicts"),
     ("speed_up", lambda e, h, n: 1 / speed_up(e, h, n), "above the fraction"),
@@ -145,18 +159,34 @@ WRONG = [
     ("renormalise", lambda x, m, s, nm, ns: pixels(x, m, s), "the second half"),
     ("renormalise", lambda x, m, s, nm, ns: renormalise(x, nm, ns, m, s), "changed places"),
     ("renormalise", lambda x, m, s, nm, ns: normal((x + column(m)) * column(s), nm, ns), "· std first"),
-    ("renormalise", lambda x, m, s, nm, ns: normal(x * column(s) - column(m), nm, ns), "it is x · std + mean"),
+    (
+        "renormalise",
+        lambda x, m, s, nm, ns: normal(x * column(s) - column(m), nm, ns),
+        "it is x · std + mean",
+    ),
     ("renormalise", lambda x, m, s, nm, ns: pixels(x, m, s) / column(ns) - column(nm), "before you divide"),
     ("renormalise", lambda x, m, s, nm, ns: normal(x * column(s), nm, ns), "add it back"),
     ("renormalise", lambda x, m, s, nm, ns: renormalise(x, m, s, nm, ns)[0], "expected shape"),
     ("fitting_weights", lambda a, b: fitting_weights(a, b)[0], "expected a pair"),
     ("fitting_weights", lambda a, b: fitting_weights(a, b, lambda p, q: True), "does not fit"),
-    ("fitting_weights", lambda a, b: fitting_weights(a, b, lambda p, q: p.numel() == q.numel()), "the number of values"),
+    (
+        "fitting_weights",
+        lambda a, b: fitting_weights(a, b, lambda p, q: p.numel() == q.numel()),
+        "the number of values",
+    ),
     ("fitting_weights", lambda a, b: (b, []), "the shape"),
-    ("fitting_weights", lambda a, b: (fitting_weights(b, a)[0], fitting_weights(a, b)[1]), "take saved[name]"),
+    (
+        "fitting_weights",
+        lambda a, b: (fitting_weights(b, a)[0], fitting_weights(a, b)[1]),
+        "take saved[name]",
+    ),
     ("fitting_weights", from_saved, "entries of the file"),
     ("fitting_weights", lambda a, b: (fitting_weights(a, b)[0], []), "keep their random start"),
-    ("fitting_weights", lambda a, b: (fitting_weights(a, b)[0], fitting_weights(a, b)[1][::-1]), "the order of the network"),
+    (
+        "fitting_weights",
+        lambda a, b: (fitting_weights(a, b)[0], fitting_weights(a, b)[1][::-1]),
+        "the order of the network",
+    ),
 ]
 
 

@@ -70,21 +70,49 @@ WRONG = [
     ("group_noise", redrawn, "may not be drawn again"),
     ("group_noise", lambda g, r: off_diagonal(g, r) + (1 - r) * torch.eye(len(g)), "keeps its label"),
     ("group_noise", off_diagonal, "the label stays"),
-    ("group_noise", lambda g, r: (off_diagonal(g, r) > 0) * r + (1 - r) * torch.eye(len(g)), "shared by the other classes"),
-    ("group_noise", lambda g, r: (1 - r) * torch.eye(len(g)) + r / (len(g) - 1) * (1 - torch.eye(len(g))), "may not leave the group"),
+    (
+        "group_noise",
+        lambda g, r: (off_diagonal(g, r) > 0) * r + (1 - r) * torch.eye(len(g)),
+        "shared by the other classes",
+    ),
+    (
+        "group_noise",
+        lambda g, r: (1 - r) * torch.eye(len(g)) + r / (len(g) - 1) * (1 - torch.eye(len(g))),
+        "may not leave the group",
+    ),
     ("group_noise", lambda g, r: torch.eye(len(g)), "divided by the number of other classes"),
     ("group_noise", lambda g, r: 0.3, "got float"),
     ("wrong_probability", lambda p, g, t: 1 - wrong_probability(p, g, t), "the label is right"),
-    ("wrong_probability", lambda p, g, t: 1 - p.gather(1, g[:, None]).squeeze(1), "as if the label told nothing"),
+    (
+        "wrong_probability",
+        lambda p, g, t: 1 - p.gather(1, g[:, None]).squeeze(1),
+        "as if the label told nothing",
+    ),
     ("wrong_probability", lambda p, g, t: 1 - t.diagonal()[g], "as if the probabilities told nothing"),
-    ("wrong_probability", lambda p, g, t: 1 - p.gather(1, g[:, None]).squeeze(1) * t.diagonal()[g], "the denominator"),
+    (
+        "wrong_probability",
+        lambda p, g, t: 1 - p.gather(1, g[:, None]).squeeze(1) * t.diagonal()[g],
+        "the denominator",
+    ),
     ("wrong_probability", lambda p, g, t: wrong_probability(p, g, t.T), "the given label is the column"),
     ("wrong_probability", lambda p, g, t: p, "expected shape"),
     ("forget_report", lambda x, w, r: forget_report(x, w, r, descending=True), "not the smallest"),
-    ("forget_report", lambda x, w, r: forget_report(x, w, r, kept=round((1 - r) * len(x)) + 1), "rounded down"),
+    (
+        "forget_report",
+        lambda x, w, r: forget_report(x, w, r, kept=round((1 - r) * len(x)) + 1),
+        "rounded down",
+    ),
     ("forget_report", lambda x, w, r: [forget_report(x, w, r)[i] for i in (1, 0, 2)], "order of the results"),
-    ("forget_report", changed(2, lambda report, x, w, r: 1 - report[0] if r > 0.05 else 0), "not of those left out"),
-    ("forget_report", changed(2, lambda report, x, w, r: report[2] * float((~w).double().mean())), "not of all"),
+    (
+        "forget_report",
+        changed(2, lambda report, x, w, r: 1 - report[0] if r > 0.05 else 0),
+        "not of those left out",
+    ),
+    (
+        "forget_report",
+        changed(2, lambda report, x, w, r: report[2] * float((~w).double().mean())),
+        "not of all",
+    ),
     ("forget_report", changed(0, lambda report, x, w, r: report[1] * float(w.double().mean())), "not of all"),
     ("forget_report", changed(1, lambda report, x, w, r: report[1] + 0.01), "two counts behind the recall"),
     ("forget_report", lambda x, w, r: 0.5, "three numbers"),
@@ -133,7 +161,10 @@ def test_bayes_rule_agrees_with_counting():
 def test_pruning_takes_as_many_as_the_librarys_joint_has_off_its_diagonal():
     generator = torch.Generator().manual_seed(2)
     labels = torch.arange(200) % 4
-    p = torch.rand(200, 4, generator=generator, dtype=torch.float64) + torch.eye(4, dtype=torch.float64)[labels]
+    p = (
+        torch.rand(200, 4, generator=generator, dtype=torch.float64)
+        + torch.eye(4, dtype=torch.float64)[labels]
+    )
     p /= p.sum(dim=1, keepdim=True)
     joint = torch.from_numpy(compute_confident_joint(labels.numpy(), p.numpy(), calibrate=True))
     assert int(prune_by_class(labels, p, joint).sum()) == int(joint.sum() - joint.trace())

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from utils.analysis.accounting import account
 from tests.course.exercise_checks import proofs
+from utils.analysis.accounting import account
 from utils.course.checks import lab_15 as check
 from utils.models.convnext import ConvNeXtBlock
 from utils.models.squeeze_excitation import SqueezeExcitation
@@ -83,9 +83,21 @@ WRONG = [
     ("excite", lambda x, *w: x + excite(x, *w), "adds no shortcut"),
     ("excite", lambda x, *w: scaled(x, gate(x.amax((2, 3)), *w)), "largest value"),
     ("excite", lambda x, *w: scaled(x, gate(x.sum((2, 3)), *w)), "this is its sum"),
-    ("excite", lambda x, w1, b1, w2, b2: scaled(x, torch.sigmoid((x.mean((2, 3)) @ w1.T + b1) @ w2.T + b2)), "a ReLU follows"),
-    ("excite", lambda x, w1, b1, w2, b2: scaled(x, torch.relu(x.mean((2, 3)) @ w1.T + b1) @ w2.T + b2), "a sigmoid puts"),
-    ("excite", lambda x, *w: scaled(x, torch.softmax(torch.logit(gate(x.mean((2, 3)), *w)), 1)), "lets them compete"),
+    (
+        "excite",
+        lambda x, w1, b1, w2, b2: scaled(x, torch.sigmoid((x.mean((2, 3)) @ w1.T + b1) @ w2.T + b2)),
+        "a ReLU follows",
+    ),
+    (
+        "excite",
+        lambda x, w1, b1, w2, b2: scaled(x, torch.relu(x.mean((2, 3)) @ w1.T + b1) @ w2.T + b2),
+        "a sigmoid puts",
+    ),
+    (
+        "excite",
+        lambda x, *w: scaled(x, torch.softmax(torch.logit(gate(x.mean((2, 3)), *w)), 1)),
+        "lets them compete",
+    ),
     ("excite", lambda x, *w: scaled(x, gate(x.mean((0, 2, 3))[None], *w)), "means of its own"),
     ("excite", lambda x, *w: x @ w[0], "stopped with"),
     ("excite", lambda x, *w: x, "values differ"),
@@ -96,11 +108,31 @@ WRONG = [
     ("convnext_cost", changed(lambda c, k, e, s: k * k * c * (c - 1)), "each channel is filtered alone"),
     ("convnext_cost", changed(lambda c, k, e, s: -e * c * c), "there and back"),
     ("convnext_cost", lambda *case: convnext_cost(*case)[1:] * 2, "parameters do not depend on them"),
-    ("convnext_cost", lambda c, k, e, s: (convnext_cost(c, k, e, s)[0], convnext_cost(c, k, e, s)[1] // s**2), "every weight of a convolution"),
-    ("convnext_cost", lambda c, k, e, s: (convnext_cost(c, k, e, s)[0], convnext_cost(c, k, e, s)[1] // s), "this is side"),
-    ("convnext_cost", lambda c, k, e, s: (convnext_cost(c, k, e, s)[0], convnext_cost(c, k, e, s)[0] * s**2), "convolutions only"),
-    ("convnext_cost", lambda *case: (convnext_cost(*case)[0], 2 * convnext_cost(*case)[1]), "not two operations"),
-    ("convnext_cost", changed(macs=lambda c, k, e, s: k * k * c * (c - 1) * s * s), "each channel is filtered alone"),
+    (
+        "convnext_cost",
+        lambda c, k, e, s: (convnext_cost(c, k, e, s)[0], convnext_cost(c, k, e, s)[1] // s**2),
+        "every weight of a convolution",
+    ),
+    (
+        "convnext_cost",
+        lambda c, k, e, s: (convnext_cost(c, k, e, s)[0], convnext_cost(c, k, e, s)[1] // s),
+        "this is side",
+    ),
+    (
+        "convnext_cost",
+        lambda c, k, e, s: (convnext_cost(c, k, e, s)[0], convnext_cost(c, k, e, s)[0] * s**2),
+        "convolutions only",
+    ),
+    (
+        "convnext_cost",
+        lambda *case: (convnext_cost(*case)[0], 2 * convnext_cost(*case)[1]),
+        "not two operations",
+    ),
+    (
+        "convnext_cost",
+        changed(macs=lambda c, k, e, s: k * k * c * (c - 1) * s * s),
+        "each channel is filtered alone",
+    ),
     ("convnext_cost", lambda *case: convnext_cost(*case)[0], "expected (parameters, multiply-adds)"),
     ("convnext_cost", lambda *case: ("many", 1), "got str"),
     ("attend", lambda q, k, v, h: attend(q, k, v, h, root=q.shape[-1] ** 0.5), "not of all, D"),
@@ -113,7 +145,11 @@ WRONG = [
     ("attend", lambda q, k, v, h: attend(k, q, v, h), "changed places"),
     ("attend", unsteady, "take the largest score out"),
     ("attend", lambda q, k, v, h: 1.0, "got float"),
-    ("patchify", lambda images, p: images.reshape(len(images), -1, images.shape[1] * p * p), "never moves a number"),
+    (
+        "patchify",
+        lambda images, p: images.reshape(len(images), -1, images.shape[1] * p * p),
+        "never moves a number",
+    ),
     ("patchify", lambda images, p: patchify(images, p, (0, 2, 4, 3, 5, 1)), "the channel comes last"),
     ("patchify", lambda images, p: patchify(images, p, (0, 4, 2, 1, 3, 5)), "column by column"),
     ("patchify", lambda images, p: patchify(images, p, (0, 2, 4, 1, 5, 3)), "rows before columns"),
@@ -122,10 +158,18 @@ WRONG = [
     ("in_standard_errors", lambda a, b, n: (a - b) / (spread(a, n) + spread(b, n)), "variances add"),
     ("in_standard_errors", lambda a, b, n: (a - b) / spread(a, n), "the first alone"),
     ("in_standard_errors", lambda a, b, n: (a - b) / spread(b, n), "the second alone"),
-    ("in_standard_errors", lambda a, b, n: (a - b) / (spread(a, n) ** 2 + spread(b, n) ** 2), "root is missing"),
+    (
+        "in_standard_errors",
+        lambda a, b, n: (a - b) / (spread(a, n) ** 2 + spread(b, n) ** 2),
+        "root is missing",
+    ),
     ("in_standard_errors", lambda a, b, n: in_standard_errors(a, b, 1), "belongs under the root"),
     ("in_standard_errors", lambda a, b, n: a - b, "divided by its standard error"),
-    ("in_standard_errors", lambda a, b, n: math.hypot(spread(a, n), spread(b, n)), "this is the standard error"),
+    (
+        "in_standard_errors",
+        lambda a, b, n: math.hypot(spread(a, n), spread(b, n)),
+        "this is the standard error",
+    ),
     ("in_standard_errors", lambda a, b, n: abs(in_standard_errors(a, b, n)), "negative where b is larger"),
     ("in_standard_errors", lambda a, b, n: -in_standard_errors(a, b, n), "not b − a"),
     ("in_standard_errors", lambda a, b, n: "little", "got str"),
@@ -142,7 +186,12 @@ WRONG = [
 def test_the_expected_factors_are_those_of_the_library():
     torch.manual_seed(0)
     layer, x = SqueezeExcitation(8, reduction=4), torch.randn(3, 8, 5, 4)
-    weights = (layer.reduce.weight.flatten(1), layer.reduce.bias, layer.expand.weight.flatten(1), layer.expand.bias)
+    weights = (
+        layer.reduce.weight.flatten(1),
+        layer.reduce.bias,
+        layer.expand.weight.flatten(1),
+        layer.expand.bias,
+    )
     assert torch.allclose(excite(x, *weights), layer(x), atol=1e-6)
 
 

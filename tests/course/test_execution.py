@@ -31,7 +31,10 @@ def write(folder, name, *sources):
 def cached_outputs(folder, path):
     """The text printed by the cells of a notebook, from the cache as Jupyter Book takes it."""
     _, notebook = get_cache(folder).merge_match_into_notebook(nbformat.read(path, as_version=4))
-    return ["".join(output.text for output in cell.outputs if output.output_type == "stream") for cell in notebook.cells]
+    return [
+        "".join(output.text for output in cell.outputs if output.output_type == "stream")
+        for cell in notebook.cells
+    ]
 
 
 def test_notebooks_run_side_by_side_once_and_failures_are_left_out(tmp_path, capsys):
@@ -45,7 +48,9 @@ def test_notebooks_run_side_by_side_once_and_failures_are_left_out(tmp_path, cap
     assert sorted(execute_into_cache([one, two, broken], cache, 2, 60, environment)) == [one, two]
     assert "broken.ipynb failed: CellExecutionError" in capsys.readouterr().out
     share = max(1, (os.cpu_count() or 1) // 2)
-    assert cached_outputs(cache, one) == ["True\n", f"{share} smoke\n"] and cached_outputs(cache, two) == ["True\n"]
+    assert cached_outputs(cache, one) == ["True\n", f"{share} smoke\n"] and cached_outputs(cache, two) == [
+        "True\n"
+    ]
 
     assert execute_into_cache([one, two], cache, 2, 60, environment) == []
     write(tmp_path, "two", "print('changed')")

@@ -27,7 +27,10 @@ PLAIN = {
 }
 EXAMPLES = {
     "noise": (GENERATOR.random((3, 16, 16)), PLAIN),
-    "ramp": (np.arange(64, dtype=np.uint8).reshape(1, 8, 8), {"only": (numbers(1, SIDE**2 + 1, 5), numbers(1, SIDE**2 + 1, 5))}),
+    "ramp": (
+        np.arange(64, dtype=np.uint8).reshape(1, 8, 8),
+        {"only": (numbers(1, SIDE**2 + 1, 5), numbers(1, SIDE**2 + 1, 5))},
+    ),
 }
 
 
@@ -39,7 +42,9 @@ def expected(data, example, layer, head, query):
     """The attention of one token, by torch, from the rounded numbers of the page. query: -1 for the class token."""
     chosen = data["examples"][example]["layers"][layer]
     q, k = (torch.tensor(chosen[name][head], dtype=torch.float64) for name in "qk")
-    return F.scaled_dot_product_attention(q, k, torch.eye(len(k), dtype=torch.float64))[query + chosen["classToken"]].tolist()
+    return F.scaled_dot_product_attention(q, k, torch.eye(len(k), dtype=torch.float64))[
+        query + chosen["classToken"]
+    ].tolist()
 
 
 def choose(host, group, option):
@@ -85,11 +90,20 @@ PICTURE = np.zeros((3, 4, 4))
         ({"examples": {"a": (np.zeros((3, 128, 128)), {"b": PAIR})}}, "at most 64 pixels"),
         ({"examples": {"a": (PICTURE + 2.0, {"b": PAIR})}}, "got 2 to 2"),
         ({"examples": {"a": (np.zeros((3, 5, 5)), {"b": PAIR})}}, "5×5 pixels, which 2×2 patches"),
-        ({"examples": {"a": (PICTURE, {"b": (np.ones((1, 4, 2)), np.ones((1, 4, 3)))})}}, r"\(1, 4, 2\) and \(1, 4, 3\)"),
+        (
+            {"examples": {"a": (PICTURE, {"b": (np.ones((1, 4, 2)), np.ones((1, 4, 3)))})}},
+            r"\(1, 4, 2\) and \(1, 4, 3\)",
+        ),
         ({"examples": {"a": (PICTURE, {"b": (np.ones((1, 7, 2)), np.ones((1, 7, 2)))})}}, "got 7"),
         ({"examples": {"a": (PICTURE, {"b": (np.full((1, 4, 2), np.nan), PAIR[1])})}}, "must be finite"),
-        ({"examples": {"a": (PICTURE, {"b": PAIR, "c": (np.ones((1, 16, 2)), np.ones((1, 16, 2)))})}}, "got 2×2, 4×4"),
-        ({"examples": {"a": (PICTURE, {"b": (np.ones((99, 4, 200)), np.ones((99, 4, 200)))})}}, "158,400 numbers"),
+        (
+            {"examples": {"a": (PICTURE, {"b": PAIR, "c": (np.ones((1, 16, 2)), np.ones((1, 16, 2)))})}},
+            "got 2×2, 4×4",
+        ),
+        (
+            {"examples": {"a": (PICTURE, {"b": (np.ones((99, 4, 200)), np.ones((99, 4, 200)))})}},
+            "158,400 numbers",
+        ),
     ],
 )
 def test_refuses(arguments, word):
@@ -125,7 +139,9 @@ def test_the_class_token_asks_where_there_is_one(show):
     shown = explorer()
     host = show(shown).locator(".cnnlab-explorer")
     choose(host, "Who asks", "class token")
-    assert read(host, "query") == -1 and read(host, "weights") == pytest.approx(expected(shown.data, 0, 0, 0, -1))
+    assert read(host, "query") == -1 and read(host, "weights") == pytest.approx(
+        expected(shown.data, 0, 0, 0, -1)
+    )
     assert host.get_by_text("The class token looks most at").is_visible()
     host.get_by_role("combobox", name="Layer").select_option("steep")
     assert read(host, "query") >= 0 and len(read(host, "weights")) == SIDE**2
@@ -166,7 +182,13 @@ def test_pointer_and_arrow_keys_move_the_patch_that_asks(show):
         host.page.mouse.click(box["x"] + 3.5 / SIDE * box["width"], box["y"] + 0.5 / SIDE * box["height"])
         assert read(host, "query") == 3
         host.get_by_role("slider", name="Patch that asks").focus()
-        for key, place in (("ArrowDown", 7), ("ArrowLeft", 6), ("ArrowUp", 2), ("ArrowRight", 3), ("Home", 0)):
+        for key, place in (
+            ("ArrowDown", 7),
+            ("ArrowLeft", 6),
+            ("ArrowUp", 2),
+            ("ArrowRight", 3),
+            ("Home", 0),
+        ):
             host.page.keyboard.press(key)
             assert read(host, "query") == place
     choose(host, "Who asks", "class token")
@@ -178,7 +200,9 @@ def test_pointer_and_arrow_keys_move_the_patch_that_asks(show):
 def test_words_say_what_the_map_shows(show):
     keys = np.zeros((1, 4, 1))
     keys[0, 2] = math.log(7)
-    host = show(attention_explorer({"p": (PICTURE, {"a": (np.ones((1, 4, 1)), keys)})})).locator(".cnnlab-explorer")
+    host = show(attention_explorer({"p": (PICTURE, {"a": (np.ones((1, 4, 1)), keys)})})).locator(
+        ".cnnlab-explorer"
+    )
     query(host, 0)
     # weights 1, 1, 7, 1 over 10 (the logarithm rounded to 1.946); distances 0, 1, 1, √2
     assert host.get_by_text("The patch in row 1, column 1 looks most at row 2, column 1: 70 %.").is_visible()
@@ -196,7 +220,9 @@ def test_two_on_one_page_do_not_touch_each_other(show):
 
 
 def large():
-    return attention_explorer({"large": (np.zeros((3, 32, 32)), {"a": (np.ones((9, 256, 2)), np.ones((9, 256, 2)))})})
+    return attention_explorer(
+        {"large": (np.zeros((3, 32, 32)), {"a": (np.ones((9, 256, 2)), np.ones((9, 256, 2)))})}
+    )
 
 
 (

@@ -9,10 +9,20 @@ import torch
 from tests.course.explorer_page import browser_test, manners, read
 from utils.course.explorers import augmentation_explorer
 from utils.course.explorers.augmentation import RECIPES, SHIFT
-from utils.data.augment import ColorJitter, Cutout, Mixup, RandomCrop, RandomFlip, RandomRotation, RandomTranslate
+from utils.data.augment import (
+    ColorJitter,
+    Cutout,
+    Mixup,
+    RandomCrop,
+    RandomFlip,
+    RandomRotation,
+    RandomTranslate,
+)
 
 SIDE = 16
-PICTURES = torch.randint(0, 256, (2, 3, SIDE, SIDE), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
+PICTURES = torch.randint(
+    0, 256, (2, 3, SIDE, SIDE), dtype=torch.uint8, generator=torch.Generator().manual_seed(1)
+)
 NAMES = ["noise", "other noise"]
 
 
@@ -179,7 +189,10 @@ def test_draws_stay_within_the_recipe(show, recipe):
         seen.append(read(host, "chosen"))
     assert read(host, "samples") == 8 and len({str(one) for one in seen}) > 3
     for one in seen:
-        assert max(abs(one["down"]), abs(one["right"])) <= min(limits["shift"], SHIFT) and one["border"] == limits["border"]
+        assert (
+            max(abs(one["down"]), abs(one["right"])) <= min(limits["shift"], SHIFT)
+            and one["border"] == limits["border"]
+        )
         assert abs(one["degrees"]) <= limits["degrees"] and abs(one["hue"]) <= limits["hue"] + 1e-9
         for name in ("brightness", "contrast", "saturation"):
             assert abs(one[name] - 1) <= limits[name] + 1e-9
@@ -212,7 +225,9 @@ def test_sliders_work_by_keyboard_and_say_their_value(show):
 
 @browser_test
 def test_two_on_one_page_do_not_touch_each_other(show):
-    hosts = show(augmentation_explorer(PICTURES, NAMES), augmentation_explorer(PICTURES, NAMES)).locator(".cnnlab-explorer")
+    hosts = show(augmentation_explorer(PICTURES, NAMES), augmentation_explorer(PICTURES, NAMES)).locator(
+        ".cnnlab-explorer"
+    )
     move(hosts.nth(0), "Rotation", 0)
     assert read(hosts.nth(0), "chosen")["degrees"] == -180 and read(hosts.nth(1), "chosen")["degrees"] == 0
 
@@ -227,4 +242,7 @@ def draw_everything(host, _):
     test_every_control_is_reached_by_tab_and_shows_it,
     test_nothing_overflows_on_a_phone,
     test_it_is_accessible,
-) = manners({"shapes": augmentation_explorer, "noise": lambda: augmentation_explorer(PICTURES, NAMES)}, steps=draw_everything)
+) = manners(
+    {"shapes": augmentation_explorer, "noise": lambda: augmentation_explorer(PICTURES, NAMES)},
+    steps=draw_everything,
+)

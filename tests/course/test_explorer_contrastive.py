@@ -31,7 +31,9 @@ def expected(host, views, labels):
     """(loss, gradient by the angles) of the points on the page, by torch."""
     theta = torch.deg2rad(torch.tensor(read(host, "angles"), dtype=torch.float64)).requires_grad_()
     z = torch.stack([theta.cos(), theta.sin()], dim=1)
-    classes = torch.tensor(labels) if host.get_attribute("data-by") == "same class" else torch.arange(len(labels))
+    classes = (
+        torch.tensor(labels) if host.get_attribute("data-by") == "same class" else torch.arange(len(labels))
+    )
     if host.get_attribute("data-form") == "outside":
         loss = supervised_contrastive_loss(z.view(-1, views, 2), classes, read(host, "temperature"))
     else:
@@ -60,7 +62,11 @@ def test_examples_are_fed_and_ones_own_come_first():
     assert [example["name"] for example in data["examples"]] == list(EXAMPLES)
     assert data["temperatures"][data["temperature"]] == 0.5
     data = contrastive_circle(ANGLES, LABELS, 0.07).data
-    assert data["examples"][0] == {"name": "as given", "angles": [list(row) for row in ANGLES], "labels": [0, 1, 0]}
+    assert data["examples"][0] == {
+        "name": "as given",
+        "angles": [list(row) for row in ANGLES],
+        "labels": [0, 1, 0],
+    }
     assert data["temperature"] == TEMPERATURES.index(0.07)
 
 
@@ -143,7 +149,9 @@ def test_steps_are_gradient_descent(show):
     host.get_by_role("spinbutton", name="step size").fill("0.25")
     before, gradient = read(host, "angles"), read(host, "gradient")
     host.get_by_role("button", name="One step").click()
-    moved = [(angle - math.degrees(0.25 * slope)) % 360 for angle, slope in zip(before, gradient, strict=True)]
+    moved = [
+        (angle - math.degrees(0.25 * slope)) % 360 for angle, slope in zip(before, gradient, strict=True)
+    ]
     assert read(host, "angles") == pytest.approx(moved) and read(host, "steps") == 1
     first = read(host, "loss")
     host.get_by_role("button", name="50 steps").click()

@@ -142,7 +142,12 @@ def test_stacks_of_random_layers_agree_with_autograd(show):
     for _ in range(12):
         level = draw.randint(1, 5)
         host.get_by_role("radio").nth(level).check(force=True)
-        for label, limits in (("Kernel", (1, 5)), ("Stride", (1, 3)), ("Padding", (0, 3)), ("Dilation", (1, 3))):
+        for label, limits in (
+            ("Kernel", (1, 5)),
+            ("Stride", (1, 3)),
+            ("Padding", (0, 3)),
+            ("Dilation", (1, 3)),
+        ):
             host.get_by_label(label, exact=True).fill(str(draw.randint(*limits)))
         layers = read(host, "layers")
         assert read(host, "rows") == rows_of(40, layers)
@@ -178,7 +183,9 @@ def test_layers_are_added_and_removed(show):
 def test_a_layer_without_output_says_so_and_what_to_do(show):
     host = show(builder()).locator(".cnnlab-explorer")
     host.get_by_label("Kernel", exact=True).fill("9")
-    assert host.get_by_text("Layer 5 has no output: its window spans 9 units, the padded map has only 5").is_visible()
+    assert host.get_by_text(
+        "Layer 5 has no output: its window spans 9 units, the padded map has only 5"
+    ).is_visible()
     assert host.get_by_role("slider").is_hidden() or host.get_by_role("slider").is_disabled()
     host.get_by_label("Padding", exact=True).fill("2")
     assert read(host, "rows")[-1] == {"map": 1, "size": 48, "jump": 4, "start": 15.5}
@@ -255,5 +262,7 @@ def test_two_on_one_page_do_not_touch_each_other(show):
     test_it_is_accessible,
 ) = manners(
     {name: lambda name=name: builder(preset=name) for name in ("LeNet-5", "Dilation 2, 2, 2 (gridding)")},
-    extreme={name: lambda name=name: builder(preset=name) for name in ("VGG-A", "ResNet-18", "Dilation 1, 2, 4, 8")},
+    extreme={
+        name: lambda name=name: builder(preset=name) for name in ("VGG-A", "ResNet-18", "Dilation 1, 2, 4, 8")
+    },
 )

@@ -35,7 +35,10 @@ def expected(weights, x, signal):
     head = nn.Linear(len(signal), 1, bias=False, dtype=torch.float64)
     head.weight.data = torch.tensor([signal], dtype=torch.float64)
     pixel = torch.tensor(x, dtype=torch.float64).view(1, -1, 1, 1)
-    return {name: method(nn.Sequential(body, head), pixel, 0).flatten().tolist() for name, method in METHODS.items()}
+    return {
+        name: method(nn.Sequential(body, head), pixel, 0).flatten().tolist()
+        for name, method in METHODS.items()
+    }
 
 
 def agree(host, weights):
@@ -60,7 +63,11 @@ def test_the_examples_open_with_three_different_answers():
     assert [example["name"] for example in data["examples"]] == list(EXAMPLES)
     x, signal = EXAMPLES["three different answers"]
     answers = expected(WEIGHTS, x, signal)
-    assert answers["gradient"] == [-1, -3, -5] and answers["deconvnet"] == [0, 1, 1] and answers["guided"] == [2, -1, -1]
+    assert (
+        answers["gradient"] == [-1, -3, -5]
+        and answers["deconvnet"] == [0, 1, 1]
+        and answers["guided"] == [2, -1, -1]
+    )
 
 
 def test_the_example_that_only_the_gradient_answers_is_what_its_name_says():
@@ -106,7 +113,10 @@ def test_every_example_agrees_with_the_library(show, example):
 @browser_test
 def test_random_numbers_and_a_network_of_ones_own_agree_with_the_library(show):
     draw = random.Random(11)
-    weights = [[[round(draw.uniform(-2, 2), 2) for _ in range(2)] for _ in range(4)], [[round(draw.uniform(-2, 2), 2) for _ in range(4)]]]
+    weights = [
+        [[round(draw.uniform(-2, 2), 2) for _ in range(2)] for _ in range(4)],
+        [[round(draw.uniform(-2, 2), 2) for _ in range(4)]],
+    ]
     for explorer, matrices in ((relu_rules(), WEIGHTS), (relu_rules(weights, [1, 1], [1]), weights)):
         host = show(explorer).locator(".cnnlab-explorer")
         for _ in range(6):
@@ -122,7 +132,11 @@ def test_masks_are_those_of_the_rules(show):
     assert masks["gradient"] == [[1, 1, 0, 1], [1, 1]]
     assert masks["deconvnet"] == [[1, 0, 1, 1], [1, 0]]
     assert masks["guided"] == [[1, 0, 0, 1], [1, 0]]
-    shown = host.get_by_role("table", name="Guided backpropagation").locator("td.open, td.closed").all_text_contents()
+    shown = (
+        host.get_by_role("table", name="Guided backpropagation")
+        .locator("td.open, td.closed")
+        .all_text_contents()
+    )
     assert shown == ["1", "0", "1", "0", "0", "1"]
 
 
@@ -140,7 +154,11 @@ def test_words_say_what_happens(show):
         host.get_by_label(f"Input {number}").fill("0")
     assert host.get_by_text("the score has a kink").is_visible() and read(host, "slopes") == []
     host.get_by_label("Input 1").fill("100")
-    assert host.get_by_label("Input 1").get_attribute("aria-invalid") == "true" and read(host, "x") == [0, 0, 0]
+    assert host.get_by_label("Input 1").get_attribute("aria-invalid") == "true" and read(host, "x") == [
+        0,
+        0,
+        0,
+    ]
 
 
 @browser_test
@@ -155,4 +173,7 @@ def test_two_on_one_page_do_not_touch_each_other(show):
     test_every_control_is_reached_by_tab_and_shows_it,
     test_nothing_overflows_on_a_phone,
     test_it_is_accessible,
-) = manners({"examples": relu_rules}, extreme={"long numbers": lambda: relu_rules(x=[-12.25, 33.5, -98.75], signal=[-77.25, 88.5])})
+) = manners(
+    {"examples": relu_rules},
+    extreme={"long numbers": lambda: relu_rules(x=[-12.25, 33.5, -98.75], signal=[-77.25, 88.5])},
+)

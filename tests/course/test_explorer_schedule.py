@@ -45,7 +45,9 @@ def rates(kind, counting, lr=0.02, batches=BATCHES, epochs=EPOCHS, **options):
 
 def agrees(host, expected):
     assert read(host, "steps") == len(expected)
-    assert read(host, "rates") == pytest.approx([expected[t] for t in read(host, "places")], rel=1e-9, abs=1e-15)
+    assert read(host, "rates") == pytest.approx(
+        [expected[t] for t in read(host, "places")], rel=1e-9, abs=1e-15
+    )
     assert read(host, "total") == pytest.approx(sum(expected), rel=1e-9)
 
 
@@ -55,8 +57,15 @@ def agrees(host, expected):
 def test_data_and_defaults():
     data = schedule_explorer().data
     start = data["start"]
-    assert data["kinds"][start["kind"]]["name"] == "step" and data["countings"][start["counting"]]["name"] == "slip"
-    assert data["rates"][start["rate"]] == 1e-3 and (start["epochs"], start["batches"], start["period"]) == (32, 500, 10)
+    assert (
+        data["kinds"][start["kind"]]["name"] == "step"
+        and data["countings"][start["counting"]]["name"] == "slip"
+    )
+    assert data["rates"][start["rate"]] == 1e-3 and (start["epochs"], start["batches"], start["period"]) == (
+        32,
+        500,
+        10,
+    )
     assert all(hasattr(schedules, name) for name in SCHEDULES)
     assert list(RATES) == sorted(RATES) and RATES[0] == 1e-4 and RATES[-1] == 1 and 3e-3 in RATES
 
@@ -101,21 +110,36 @@ def test_the_slip_of_the_report_adds_up_to_eleven_batches(show):
     host = open_host(show)
     agrees(host, rates("step", "slip", lr=1e-3, batches=500, epochs=32, period=10))
     assert read(host, "total") == pytest.approx(1e-3 * 100 / 9) and read(host, "spent") == 20
-    assert host.get_by_text("as much as 11.1 of the").is_visible() and host.get_by_text("Meant was a total of").is_visible()
+    assert (
+        host.get_by_text("as much as 11.1 of the").is_visible()
+        and host.get_by_text("Meant was a total of").is_visible()
+    )
     host.get_by_label("The scheduler steps").select_option(index=0)
-    assert read(host, "total") == pytest.approx(1e-3 * 500 * (10 * 1.11 + 2 * 1e-3)) and not host.get_by_text("Meant was").is_visible()
+    assert (
+        read(host, "total") == pytest.approx(1e-3 * 500 * (10 * 1.11 + 2 * 1e-3))
+        and not host.get_by_text("Meant was").is_visible()
+    )
 
 
 @browser_test
 def test_sliders_and_fields_set_the_lengths(show):
     host = open_host(show, **{**SMALL, "kind": "warmup_hold_cosine", "counting": "epoch"})
-    for name, place in (("Warm-up, epochs", 4), ("Hold, epochs", 1), ("Lowest rate, % of the base", 20), ("Base learning rate", 20)):
+    for name, place in (
+        ("Warm-up, epochs", 4),
+        ("Hold, epochs", 1),
+        ("Lowest rate, % of the base", 20),
+        ("Base learning rate", 20),
+    ):
         move(host, name, place)
     agrees(host, rates("warmup_hold_cosine", "epoch", lr=1.0, warmup=4, hold=1, floor=0.2))
     host.get_by_label("Epochs", exact=True).fill("20")
     host.get_by_label("Batches per epoch").fill("7")
-    agrees(host, rates("warmup_hold_cosine", "epoch", lr=1.0, batches=7, epochs=20, warmup=4, hold=1, floor=0.2))
-    host.get_by_role("combobox", name="Schedule", exact=True).select_option(index=list(SCHEDULES).index("triangular2"))
+    agrees(
+        host, rates("warmup_hold_cosine", "epoch", lr=1.0, batches=7, epochs=20, warmup=4, hold=1, floor=0.2)
+    )
+    host.get_by_role("combobox", name="Schedule", exact=True).select_option(
+        index=list(SCHEDULES).index("triangular2")
+    )
     move(host, "Period, epochs", 2)
     agrees(host, rates("triangular2", "epoch", lr=1.0, batches=7, epochs=20, period=3, floor=0.2))
     assert not host.get_by_label("Warm-up, epochs").is_visible()
@@ -123,7 +147,10 @@ def test_sliders_and_fields_set_the_lengths(show):
 
 @browser_test
 def test_a_training_too_short_for_its_warm_up_cuts_it(show):
-    host = open_host(show, **{**SMALL, "kind": "warmup_hold_cosine", "counting": "batch", "epochs": 3, "warmup": 9, "hold": 9})
+    host = open_host(
+        show,
+        **{**SMALL, "kind": "warmup_hold_cosine", "counting": "batch", "epochs": 3, "warmup": 9, "hold": 9},
+    )
     assert read(host, "lengths") == {"warmup": 2, "hold": 0, "period": 4, "total": 3}
     agrees(host, rates("warmup_hold_cosine", "batch", epochs=3, warmup=2, hold=0))
 
@@ -134,7 +161,9 @@ def test_the_axes_change_nothing_but_the_picture(show):
     before = read(host, "rates")
     host.get_by_label("Logarithmic axis").check()
     host.get_by_label("Only the first 100 batches").check()
-    assert read(host, "rates") == before and "over 100 batches" in host.get_by_role("img").get_attribute("aria-label")
+    assert read(host, "rates") == before and "over 100 batches" in host.get_by_role("img").get_attribute(
+        "aria-label"
+    )
 
 
 (
@@ -144,6 +173,9 @@ def test_the_axes_change_nothing_but_the_picture(show):
     test_it_is_accessible,
 ) = manners(
     {"step": schedule_explorer, "cyclic": lambda: schedule_explorer("triangular2", "batch")},
-    extreme={kind: lambda kind=kind: schedule_explorer(kind, lr=7e-4, epochs=100) for kind in ("warmup_cosine", "warmup_hold_cosine")},
+    extreme={
+        kind: lambda kind=kind: schedule_explorer(kind, lr=7e-4, epochs=100)
+        for kind in ("warmup_cosine", "warmup_hold_cosine")
+    },
     steps=lambda host, _: host.get_by_label("Logarithmic axis").check(),
 )

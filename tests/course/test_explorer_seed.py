@@ -86,7 +86,11 @@ def test_intervals_are_welchs_for_every_number_of_seeds(show):
 def test_one_run_of_each_gives_no_verdict(show):
     host = open_host(show, seeds=1)
     found = read(host, "found")
-    assert found["verdict"] == "none" and found["low"] is None and found["difference"] == pytest.approx(read(host, "b")[0] - read(host, "a")[0])
+    assert (
+        found["verdict"] == "none"
+        and found["low"] is None
+        and found["difference"] == pytest.approx(read(host, "b")[0] - read(host, "a")[0])
+    )
     host.get_by_role("button", name="Draw 1000 times").click()
     tally = read(host, "tally")
     # the sign of a normal number with mean 1 and standard deviation 1.8·√2

@@ -32,12 +32,20 @@ def explorer(**changes):
 
 def test_costs_by_hand():
     costs = {way["label"]: way["costs"] for way in explorer().data["ways"]}
-    assert costs["trained, frozen"] == costs["random, frozen"] == [
-        {"trained": 50, "macs": 1000 + 80},
-        {"trained": 70, "macs": 21000 + 120},
-        {"trained": 60, "macs": 21030 + 100},
-    ]
-    assert costs["fine-tuned"] == costs["from scratch"] == [{"trained": 370 + 60, "macs": 3 * 21030 - 1000 + 150}]
+    assert (
+        costs["trained, frozen"]
+        == costs["random, frozen"]
+        == [
+            {"trained": 50, "macs": 1000 + 80},
+            {"trained": 70, "macs": 21000 + 120},
+            {"trained": 60, "macs": 21030 + 100},
+        ]
+    )
+    assert (
+        costs["fine-tuned"]
+        == costs["from scratch"]
+        == [{"trained": 370 + 60, "macs": 3 * 21030 - 1000 + 150}]
+    )
 
 
 def test_a_whole_network_may_be_cut_as_well():
@@ -49,9 +57,12 @@ def test_a_whole_network_may_be_cut_as_well():
 def test_costs_are_what_torch_counts():
     body = nn.Sequential(nn.Linear(7, 5, bias=False), nn.ReLU(), nn.Linear(5, 4, bias=False))
     layers = [("a", 5, 35, 35), ("b", 4, 20, 20)]
-    whole, frozen = (way["costs"][-1]["macs"] for way in transfer_explorer(
-        {"t": {"whole": [[0.5]], "frozen": [[[0.5]], [[0.5]]]}}, [1], layers, 3
-    ).data["ways"])
+    whole, frozen = (
+        way["costs"][-1]["macs"]
+        for way in transfer_explorer(
+            {"t": {"whole": [[0.5]], "frozen": [[[0.5]], [[0.5]]]}}, [1], layers, 3
+        ).data["ways"]
+    )
     head = nn.Linear(4, 3)
     for expected, needs in ((whole, True), (frozen, False)):
         body.requires_grad_(needs)
@@ -72,7 +83,10 @@ def test_costs_are_what_torch_counts():
         ({"tasks": {"a": TASKS["digits"], "b": {}}}, "task 'b' has the ways"),
         ({"tasks": {"a": {"w": np.zeros((2, 3))}}}, r"'w' on 'a' must be \[3, 3, seeds\]"),
         ({"tasks": {"a": {"w": np.full((3, 1), 1.5)}}}, "fractions from 0 to 1"),
-        ({"tasks": {"a": {"w": np.zeros((3, 1))}, "b": {"w": np.zeros((3, 3, 1))}}}, "task 'b' freezes other ways"),
+        (
+            {"tasks": {"a": {"w": np.zeros((3, 1))}, "b": {"w": np.zeros((3, 3, 1))}}},
+            "task 'b' freezes other ways",
+        ),
     ],
 )
 def test_refuses(changes, message):
@@ -89,7 +103,9 @@ def test_every_setting_shows_mean_and_spread_of_its_runs(show):
     host = page.locator(".cnnlab-explorer")
     assert (host.get_attribute("data-way"), read(host, "size")) == ("trained, frozen", 100)
     assert host.get_attribute("data-layer") == "fc"
-    sizes, layers = (host.get_by_role("slider", name=name) for name in ("Labelled pictures", "Cut behind layer"))
+    sizes, layers = (
+        host.get_by_role("slider", name=name) for name in ("Labelled pictures", "Cut behind layer")
+    )
     for task, ways in TASKS.items():
         host.get_by_role("combobox", name="Target task").select_option(task)
         for way, frozen in WAYS.items():
@@ -98,7 +114,9 @@ def test_every_setting_shows_mean_and_spread_of_its_runs(show):
                 sizes.fill(str(i))
                 layers.fill(str(j))
                 values = ways[way][j, i] if frozen else ways[way][i]
-                assert read(host, "mean") == pytest.approx(values.mean()) and read(host, "sd") == pytest.approx(values.std(ddof=1))
+                assert read(host, "mean") == pytest.approx(values.mean()) and read(
+                    host, "sd"
+                ) == pytest.approx(values.std(ddof=1))
                 assert read(host, "seeds") == 3 and read(host, "size") == SIZES[i]
                 assert read(host, "trained") == ((LAYERS[j][1] + 1) * 10 if frozen else 430)
                 number = f"{100 * values.mean():.1f} ± {100 * values.std(ddof=1):.1f} % (n = 3)"
@@ -112,13 +130,19 @@ def test_the_strip_says_what_is_trained(show):
     host = page.locator(".cnnlab-explorer")
     host.get_by_role("slider", name="Cut behind layer").focus()
     page.keyboard.press("ArrowLeft")
-    assert host.get_by_role("img", name="conv1: frozen, conv2: frozen, fc: cut away, head: trained").is_visible()
+    assert host.get_by_role(
+        "img", name="conv1: frozen, conv2: frozen, fc: cut away, head: trained"
+    ).is_visible()
     assert host.get_by_text("conv1 to conv2: frozen · fc: cut away · head: trained").is_visible()
     host.get_by_label("fine-tuned", exact=True).check(force=True)
-    assert host.get_by_role("img", name="conv1: trained, conv2: trained, fc: trained, head: trained").is_visible()
+    assert host.get_by_role(
+        "img", name="conv1: trained, conv2: trained, fc: trained, head: trained"
+    ).is_visible()
     shorter = show(explorer(whole=2)).locator(".cnnlab-explorer")
     shorter.get_by_label("fine-tuned", exact=True).check(force=True)
-    assert shorter.get_by_role("img", name="conv1: trained, conv2: trained, fc: cut away, head: trained").is_visible()
+    assert shorter.get_by_role(
+        "img", name="conv1: trained, conv2: trained, fc: cut away, head: trained"
+    ).is_visible()
 
 
 @browser_test

@@ -17,7 +17,9 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def make_lab(profile="smoke"):
-    return Lab("02_lenet", profile, types.SimpleNamespace(), torch.device("cpu"), Badge(profile, "CPU", "torch"))
+    return Lab(
+        "02_lenet", profile, types.SimpleNamespace(), torch.device("cpu"), Badge(profile, "CPU", "torch")
+    )
 
 
 def test_profile_comes_from_the_environment(monkeypatch):
@@ -38,7 +40,11 @@ def test_sizes_of_an_unknown_lab_are_refused():
 def test_badge_tells_what_was_run_and_escapes_it():
     badge = Badge("quick", "CPU, 2 cores", "torch <2>")
     badge.data("CIFAR-10 (JPEG copy)")
-    assert "still running" in badge.html() and "CIFAR-10 (JPEG copy)" in badge.html() and "&lt;2&gt;" in badge.html()
+    assert (
+        "still running" in badge.html()
+        and "CIFAR-10 (JPEG copy)" in badge.html()
+        and "&lt;2&gt;" in badge.html()
+    )
     badge.finish(12.3)
     assert "12 s after imports" in badge.html() and "Recorded" not in badge.html()
     badge.recorded("lenet-cifar10: 3 seeds")
@@ -75,9 +81,13 @@ def test_the_frame_imports_without_torch():
 
 
 def test_only_what_the_host_lacks_is_installed():
-    assert environment.missing(["torch>=2.6", "no-such-distribution-here>=1"]) == ["no-such-distribution-here>=1"]
+    assert environment.missing(["torch>=2.6", "no-such-distribution-here>=1"]) == [
+        "no-such-distribution-here>=1"
+    ]
     lines = environment.requirements(ROOT)
-    assert any(line.startswith("torch>=") for line in lines) and not any(line.startswith("jupyter") for line in lines)
+    assert any(line.startswith("torch>=") for line in lines) and not any(
+        line.startswith("jupyter") for line in lines
+    )
     assert any(line.lower().startswith("numpy==") for line in environment.installed())
 
 
@@ -123,7 +133,9 @@ def test_check_hands_over_copies():
     assert x.tolist() == [0.0, 0.0]
 
 
-def test_results_that_are_not_recorded_give_a_sentence_and_damaged_ones_an_error(monkeypatch, tmp_path, capsys):
+def test_results_that_are_not_recorded_give_a_sentence_and_damaged_ones_an_error(
+    monkeypatch, tmp_path, capsys
+):
     monkeypatch.setattr("utils.experiments.record.RESULTS", tmp_path)
     lab = make_lab()
     assert lab.recorded_if_any("lenet-cifar10") is None

@@ -6,13 +6,22 @@ import pytest
 from utils.course.notebooks import problems, read, strip
 from utils.course.refresh import refresh
 from utils.course.stamp import Repository, stamp, stamp_all
-from utils.course.student import student_edition, stub
+from utils.course.student import stub, student_edition
 
 v4 = nbformat.v4
 SETUP = 'REPOSITORY = "https://github.com/a/b"\nprepare()'
 SOLUTION = 'def double(x):\n    """Twice x."""\n    ### BEGIN SOLUTION\n    y = x\n    return x + y\n    ### END SOLUTION\n'
-HEADINGS = ["What you will do", "The question", "Built by hand", "Checked against torch", "Measure it", "Exercises",
-            "What we found", "Pitfalls", "Further reading"]
+HEADINGS = [
+    "What you will do",
+    "The question",
+    "Built by hand",
+    "Checked against torch",
+    "Measure it",
+    "Exercises",
+    "What we found",
+    "Pitfalls",
+    "Further reading",
+]
 
 
 def tagged(source, *names, **metadata):
@@ -20,13 +29,22 @@ def tagged(source, *names, **metadata):
 
 
 def good_notebook():
-    cells = [v4.new_markdown_cell("# Lab 1 · Test\n\n<!-- badges -->"), tagged(SETUP, "setup"),
-             tagged('lab = start_lab("01_test")', "needed")]
+    cells = [
+        v4.new_markdown_cell("# Lab 1 · Test\n\n<!-- badges -->"),
+        tagged(SETUP, "setup"),
+        tagged('lab = start_lab("01_test")', "needed"),
+    ]
     cells += [v4.new_markdown_cell(f"## {heading}") for heading in HEADINGS]
-    cells += [tagged("plot()", mystnb={"image": {"alt": "a line"}}), v4.new_markdown_cell("**Figure 1.1.** A line.")]
+    cells += [
+        tagged("plot()", mystnb={"image": {"alt": "a line"}}),
+        v4.new_markdown_cell("**Figure 1.1.** A line."),
+    ]
     for number in range(3):
-        cells += [v4.new_markdown_cell("<details><summary>Hint</summary>add</details>"),
-                  tagged(SOLUTION, "solution", "hide-input"), tagged("check.double(double)", "check")]
+        cells += [
+            v4.new_markdown_cell("<details><summary>Hint</summary>add</details>"),
+            tagged(SOLUTION, "solution", "hide-input"),
+            tagged("check.double(double)", "check"),
+        ]
     cells.append(v4.new_code_cell("lab.finish()"))
     return v4.new_notebook(cells=cells)
 
@@ -71,12 +89,18 @@ def test_strip_keeps_outputs_only_where_they_are_checked():
 
 
 def test_refresh_keeps_the_checked_outputs_and_no_others(tmp_path):
-    cells = [tagged("print(6 * 7)", "nbval-check-output"), v4.new_code_cell("import os; print(os.environ['CNNLAB_PROFILE'])")]
+    cells = [
+        tagged("print(6 * 7)", "nbval-check-output"),
+        v4.new_code_cell("import os; print(os.environ['CNNLAB_PROFILE'])"),
+    ]
     path = tmp_path / "01_test.ipynb"
     nbformat.write(v4.new_notebook(cells=cells), path)
     assert refresh(path) == 1
     renewed = read(path)
-    assert [cell.outputs for cell in renewed.cells] == [[{"output_type": "stream", "name": "stdout", "text": "42\n"}], []]
+    assert [cell.outputs for cell in renewed.cells] == [
+        [{"output_type": "stream", "name": "stdout", "text": "42\n"}],
+        [],
+    ]
 
 
 def test_stub_keeps_signature_and_docstring_and_raises():
@@ -98,7 +122,9 @@ def test_student_edition_has_neither_solutions_nor_outputs():
     notebook.cells[-1].outputs = [v4.new_output("stream", text="done")]
     edition = student_edition(notebook)
     text = nbformat.writes(edition)
-    assert "BEGIN SOLUTION" not in text and "return x + y" not in text and text.count("NotImplementedError") == 3
+    assert (
+        "BEGIN SOLUTION" not in text and "return x + y" not in text and text.count("NotImplementedError") == 3
+    )
     assert all(not cell.get("outputs") for cell in edition.cells)
     assert "return x + y" in nbformat.writes(notebook), "the original must not change"
 

@@ -34,7 +34,9 @@ def published(tmp_path_factory):
 
 def run_cell(cwd, repository, before=""):
     source = REPOSITORY_LINE.sub(f'REPOSITORY = "{repository.as_posix()}"', CELL)
-    return subprocess.run([sys.executable, "-c", before + source + AFTER], cwd=cwd, capture_output=True, text=True)
+    return subprocess.run(
+        [sys.executable, "-c", before + source + AFTER], cwd=cwd, capture_output=True, text=True
+    )
 
 
 def test_in_an_empty_folder_the_project_is_fetched_and_ready(tmp_path, published):

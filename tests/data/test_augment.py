@@ -153,7 +153,10 @@ def test_cutout_with_the_mean_colour_is_zero_after_normalisation_but_for_roundin
     images = noise(n=2)
     mean, std = (0.49, 0.48, 0.45), (0.25, 0.24, 0.26)
     fill = tuple(round(255 * m) for m in mean)
-    for chosen, largest in ((fill, 0.5 / 255 / 0.24), (0, 0.48 / 0.24 + 1e-6)):  # half a grey level; black is two sd off
+    for chosen, largest in (
+        (fill, 0.5 / 255 / 0.24),
+        (0, 0.48 / 0.24 + 1e-6),
+    ):  # half a grey level; black is two sd off
         split = Split(images, torch.zeros(2, dtype=torch.int64), mean, std)
         (x, _) = next(iter(Batches(split, 2, augment=Cutout(64, chosen), shuffle=False)))
         # a square of 64 pixels covers every image, wherever its centre is

@@ -10,7 +10,9 @@ from utils.data.views import RandomGrayscale, RandomResizedCrop, Sometimes, View
 
 
 def images(n=12, side=32, seed=0):
-    return torch.randint(0, 256, (n, 3, side, side), dtype=torch.uint8, generator=Generator().manual_seed(seed))
+    return torch.randint(
+        0, 256, (n, 3, side, side), dtype=torch.uint8, generator=Generator().manual_seed(seed)
+    )
 
 
 @pytest.mark.parametrize("side", [32, 28])
@@ -26,7 +28,9 @@ def test_each_crop_is_that_of_torchvision(side):
 
 def test_parts_have_the_areas_and_ratios_asked_for():
     x = images(1, 64).expand(4000, -1, -1, -1)
-    top, left, height, width = RandomResizedCrop((0.25, 0.5), (0.5, 2.0)).draw(x, Generator().manual_seed(0)).double()
+    top, left, height, width = (
+        RandomResizedCrop((0.25, 0.5), (0.5, 2.0)).draw(x, Generator().manual_seed(0)).double()
+    )
     area, ratio = height * width / 64**2, width / height
     assert area.min() > 0.23 and area.max() < 0.52 and ratio.min() > 0.47 and ratio.max() < 2.1
     assert area.mean() == pytest.approx(0.375, abs=0.01)

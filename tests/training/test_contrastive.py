@@ -16,9 +16,12 @@ def test_rows_of_views_are_sorted_by_view():
     outputs = torch.randn(6, 4, generator=torch.Generator().manual_seed(0))  # two views of three images
     labels = torch.tensor([0, 1, 0])
     by_hand = torch.stack([torch.stack([outputs[i], outputs[3 + i]]) for i in range(3)])
-    assert torch.allclose(ContrastiveLoss(0.1)(outputs, labels), supervised_contrastive_loss(by_hand, labels, 0.1))
     assert torch.allclose(
-        ContrastiveLoss(0.1, supervised=False)(outputs, labels), supervised_contrastive_loss(by_hand, None, 0.1)
+        ContrastiveLoss(0.1)(outputs, labels), supervised_contrastive_loss(by_hand, labels, 0.1)
+    )
+    assert torch.allclose(
+        ContrastiveLoss(0.1, supervised=False)(outputs, labels),
+        supervised_contrastive_loss(by_hand, None, 0.1),
     )
 
 

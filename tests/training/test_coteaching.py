@@ -17,8 +17,12 @@ from utils.training.coteaching import CoTeaching, coteaching_loss, forget_rate_s
 
 def plainly(own, other, labels, rate):
     """Sort by the other network's loss, keep the first, average one's own: with Python lists."""
+
     def losses(logits):
-        return [math.log(sum(math.exp(v) for v in row)) - row[label] for row, label in zip(logits.tolist(), labels.tolist(), strict=True)]
+        return [
+            math.log(sum(math.exp(v) for v in row)) - row[label]
+            for row, label in zip(logits.tolist(), labels.tolist(), strict=True)
+        ]
 
     order = sorted(range(len(labels)), key=lambda i: losses(other)[i])[: int((1 - rate) * len(labels))]
     mine = losses(own)
@@ -40,7 +44,9 @@ def test_nothing_left_out_is_the_cross_entropy():
     a, b = torch.randn(2, 6, 3)
     labels = torch.tensor([0, 1, 2, 0, 1, 2])
     loss_a, loss_b = coteaching_loss(a, b, labels, 0.0)
-    assert torch.allclose(loss_a, F.cross_entropy(a, labels)) and torch.allclose(loss_b, F.cross_entropy(b, labels))
+    assert torch.allclose(loss_a, F.cross_entropy(a, labels)) and torch.allclose(
+        loss_b, F.cross_entropy(b, labels)
+    )
 
 
 def test_what_was_left_out_gets_no_gradient():
@@ -61,9 +67,18 @@ def test_the_rate_rises_and_stays():
 @pytest.mark.parametrize(
     "call, complaint",
     [
-        (lambda: coteaching_loss(torch.zeros(2, 3), torch.zeros(2, 3), torch.zeros(2), 1.0), r"in \[0, 1\), got 1.0"),
-        (lambda: coteaching_loss(torch.zeros(2, 3), torch.zeros(2, 4), torch.zeros(2), 0.1), "logits must be two"),
-        (lambda: coteaching_loss(torch.zeros(1, 3), torch.zeros(1, 3), torch.zeros(1).long(), 0.3), "leaves nothing of 1"),
+        (
+            lambda: coteaching_loss(torch.zeros(2, 3), torch.zeros(2, 3), torch.zeros(2), 1.0),
+            r"in \[0, 1\), got 1.0",
+        ),
+        (
+            lambda: coteaching_loss(torch.zeros(2, 3), torch.zeros(2, 4), torch.zeros(2), 0.1),
+            "logits must be two",
+        ),
+        (
+            lambda: coteaching_loss(torch.zeros(1, 3), torch.zeros(1, 3), torch.zeros(1).long(), 0.3),
+            "leaves nothing of 1",
+        ),
         (lambda: forget_rate_schedule(0, 0.3), "epochs must be at least 1"),
         (lambda: forget_rate_schedule(5, 1.5), "rate is a fraction"),
         (lambda: CoTeaching(nn.Identity(), nn.Identity(), [], 10), "one for each epoch"),
@@ -101,7 +116,9 @@ def test_fit_trains_the_pair_and_a_resumed_training_is_the_same(tmp_path, monkey
     options = {"batch_size": 64, "lr": 1e-2, "progress": False, "drop_last": True}
 
     def train(model, epochs, **more):
-        return fit(model, noisy, digits.valid, epochs=epochs, loss=model.loss, hits=model.hits, **options, **more)
+        return fit(
+            model, noisy, digits.valid, epochs=epochs, loss=model.loss, hits=model.hits, **options, **more
+        )
 
     whole = pair(4, 5)
     history = train(whole, 4)

@@ -78,7 +78,9 @@ def test_copies_traces_hooks_and_states_see_the_same_modules():
         model(x)
         twin, traced = copy.deepcopy(model), fx.symbolic_trace(model)
     assert calls == [nn.Conv2d] and [type(m) for m in twin] == [type(m) for m in model]
-    assert [node.target for node in traced.graph.nodes if node.op == "call_module"] == [str(i) for i in range(7)]
+    assert [node.target for node in traced.graph.nodes if node.op == "call_module"] == [
+        str(i) for i in range(7)
+    ]
     assert state.keys() == model.state_dict().keys()
     assert all(torch.equal(tensor, model.state_dict()[name]) for name, tensor in state.items())
 

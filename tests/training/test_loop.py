@@ -93,7 +93,9 @@ def test_auxiliary_heads_add_their_share_of_the_gradient():
                 parameter -= 0.1 * weight * parameter.grad
         if weight == 1.0:
             assert epoch.loss == loss.item()
-    for ours, theirs in zip(model.parameters(), [p for part in apart for p in part.parameters()], strict=True):
+    for ours, theirs in zip(
+        model.parameters(), [p for part in apart for p in part.parameters()], strict=True
+    ):
         torch.testing.assert_close(ours, theirs)
     assert evaluate(model, data).n == 50
 

@@ -19,7 +19,11 @@ def by_the_formula(features, labels, temperature):
     for i in range(N * V):
         others = [a for a in range(N * V) if a != i]
         total = sum(math.exp(float(z[i] @ z[a]) / temperature) for a in others)
-        shares = [math.log(math.exp(float(z[i] @ z[p]) / temperature) / total) for p in others if owner[p] == owner[i]]
+        shares = [
+            math.log(math.exp(float(z[i] @ z[p]) / temperature) / total)
+            for p in others
+            if owner[p] == owner[i]
+        ]
         if shares:
             means.append(-sum(shares) / len(shares))
     return sum(means) / len(means)
@@ -33,22 +37,30 @@ def test_equals_the_formula(n, views, classes, temperature, seed):
     labels = torch.randint(0, classes, (n,), generator=generator)
     labels[1] = labels[0]  # at least one positive
     expected = by_the_formula(features, labels.tolist(), temperature)
-    assert supervised_contrastive_loss(features, labels, temperature).item() == pytest.approx(expected, rel=1e-4, abs=1e-5)
+    assert supervised_contrastive_loss(features, labels, temperature).item() == pytest.approx(
+        expected, rel=1e-4, abs=1e-5
+    )
 
 
 def test_without_labels_each_image_is_its_own_class():
     features = torch.randn(6, 2, 8, generator=torch.Generator().manual_seed(0))
-    assert supervised_contrastive_loss(features).item() == pytest.approx(by_the_formula(features, range(6), 0.07), rel=1e-4)
+    assert supervised_contrastive_loss(features).item() == pytest.approx(
+        by_the_formula(features, range(6), 0.07), rel=1e-4
+    )
 
 
 def test_two_images_by_hand():
     # two images of one class at a right angle, one view each: one positive and no other, so the share is 1
     features = torch.tensor([[[1.0, 0.0]], [[0.0, 3.0]]])
-    assert supervised_contrastive_loss(features, torch.tensor([4, 4]), 0.5).item() == pytest.approx(0.0, abs=1e-6)
+    assert supervised_contrastive_loss(features, torch.tensor([4, 4]), 0.5).item() == pytest.approx(
+        0.0, abs=1e-6
+    )
     # a third one of another class, opposite to the first: anchor 1 sees e^0 and e^-2, anchor 2 sees e^0 and e^0
     features = torch.cat([features, torch.tensor([[[-1.0, 0.0]]])])
     expected = (math.log(1 + math.exp(-2)) + math.log(2)) / 2
-    assert supervised_contrastive_loss(features, torch.tensor([4, 4, 1]), 0.5).item() == pytest.approx(expected, rel=1e-5)
+    assert supervised_contrastive_loss(features, torch.tensor([4, 4, 1]), 0.5).item() == pytest.approx(
+        expected, rel=1e-5
+    )
 
 
 def test_a_small_temperature_does_not_overflow_and_the_gradient_is_finite():

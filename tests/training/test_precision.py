@@ -105,14 +105,19 @@ def test_wrong_settings_are_named():
 def data():
     from utils.data import Split
 
-    images = torch.randint(0, 256, (48, 3, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    images = torch.randint(
+        0, 256, (48, 3, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
+    )
     return Split(images, torch.arange(48) % 2, (0.5,) * 3, (0.25,) * 3)
 
 
 def small():
     torch.manual_seed(0)
     return torch.nn.Sequential(
-        torch.nn.Conv2d(3, 8, 3, stride=4, padding=1), torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.Linear(32, 2)
+        torch.nn.Conv2d(3, 8, 3, stride=4, padding=1),
+        torch.nn.ReLU(),
+        torch.nn.Flatten(),
+        torch.nn.Linear(32, 2),
     )
 
 

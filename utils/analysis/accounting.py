@@ -287,7 +287,11 @@ def _evaluation(model: nn.Module, device: torch.device) -> Iterator[None]:
     fused = torch.backends.mha.get_fastpath_enabled()
     try:
         torch.backends.mha.set_fastpath_enabled(False)
-        with evaluation_mode(model), torch.no_grad(), torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        with (
+            evaluation_mode(model),
+            torch.no_grad(),
+            torch.random.fork_rng(devices=[device] if device.type == "cuda" else []),
+        ):
             yield
     finally:
         torch.backends.mha.set_fastpath_enabled(fused)

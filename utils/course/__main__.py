@@ -19,8 +19,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m utils.course", description="Build and tend the book.")
     commands = parser.add_subparsers(dest="command", required=True)
     book = commands.add_parser("book", help="execute the labs and write the HTML book to _build/html")
-    book.add_argument("--profile", choices=PROFILES, default="smoke", help="how long the labs may run (default: smoke)")
-    book.add_argument("--no-strict", dest="strict", action="store_false", help="do not treat warnings as errors")
+    book.add_argument(
+        "--profile", choices=PROFILES, default="smoke", help="how long the labs may run (default: smoke)"
+    )
+    book.add_argument(
+        "--no-strict", dest="strict", action="store_false", help="do not treat warnings as errors"
+    )
     commands.add_parser("test", help="run every test: units, labs, exercises, book, built pages")
     commands.add_parser("student", help="write the student edition to _build/student")
     commands.add_parser("strip", help="remove the outputs that do not belong in git from every lab")

@@ -100,9 +100,7 @@ def plot_attributions(
     for row, picture in enumerate(pictures):
         shown = picture.transpose(1, 2, 0)
         white = 255 if picture.dtype == np.uint8 else 1
-        axes[row, 0].imshow(
-            shown[..., 0] if shown.shape[-1] == 1 else shown, cmap="gray", vmin=0, vmax=white
-        )
+        axes[row, 0].imshow(shown[..., 0] if shown.shape[-1] == 1 else shown, cmap="gray", vmin=0, vmax=white)
         if labels is not None:
             axes[row, 0].text(
                 -0.06,

@@ -69,7 +69,13 @@ class Badge:
         if self.fallbacks:
             data += f" ({'; '.join(self.fallbacks)})"
         took = "still running" if self.seconds is None else f"{self.seconds:.0f} s after imports"
-        rows = {"Data": data, "Profile": self.profile, "Device": self.device, "Versions": self.versions, "Executed live in": took}
+        rows = {
+            "Data": data,
+            "Profile": self.profile,
+            "Device": self.device,
+            "Versions": self.versions,
+            "Executed live in": took,
+        }
         if self.recordings:
             rows["Recorded runs"] = "; ".join(self.recordings)
         cells = " · ".join(f"<strong>{key}:</strong> {html.escape(value)}" for key, value in rows.items())

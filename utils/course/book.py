@@ -22,7 +22,13 @@ from utils.course.execution import execute_into_cache
 from utils.course.notebooks import ROOT, labs
 from utils.course.profiles import PROFILES
 
-SOURCES = ("utils/**/*.py", "utils/**/*.js", "utils/**/*.css", "book/results/**/*.json", "book/results/**/*.safetensors")
+SOURCES = (
+    "utils/**/*.py",
+    "utils/**/*.js",
+    "utils/**/*.css",
+    "book/results/**/*.json",
+    "book/results/**/*.safetensors",
+)
 JUPYTER_BOOK = "from jupyter_book.cli.main import main; main()"  # it has no `python -m` form
 MOST_AT_ONCE = 4  # labs; each may hold two gigabytes
 PACKAGES = ("torch", "torchvision", "numpy", "matplotlib", "scikit-learn")
@@ -65,7 +71,9 @@ def build_book(profile: str, strict: bool = True, root: Path = ROOT) -> Path:
     key = fingerprint(profile, root)
     config = yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8"))
     config["execute"]["cache"] = str(build / "executed" / key)
-    extensions = config["sphinx"]["local_extensions"]  # counted from the configuration file, which here lies in _build
+    extensions = config["sphinx"][
+        "local_extensions"
+    ]  # counted from the configuration file, which here lies in _build
     config["sphinx"]["local_extensions"] = {name: str(root / folder) for name, folder in extensions.items()}
     written = build / "book_config.yml"
     written.write_text(yaml.safe_dump(config, allow_unicode=True, sort_keys=False), encoding="utf-8")
@@ -73,7 +81,9 @@ def build_book(profile: str, strict: bool = True, root: Path = ROOT) -> Path:
     # the times that the longer profiles measure are worth reading only if a lab has the machine to itself
     at_once = min(os.cpu_count() or 1, MOST_AT_ONCE) if profile == "smoke" else 1
     environment = {**os.environ, "CNNLAB_PROFILE": profile}
-    execute_into_cache(labs(root), Path(config["execute"]["cache"]), at_once, config["execute"]["timeout"], environment)
+    execute_into_cache(
+        labs(root), Path(config["execute"]["cache"]), at_once, config["execute"]["timeout"], environment
+    )
 
     # Sphinx looks only at a page's own text to decide whether to read it again; tell it when the ground has moved
     stamp = build / "built_with"
@@ -85,7 +95,9 @@ def build_book(profile: str, strict: bool = True, root: Path = ROOT) -> Path:
     done = subprocess.run(command, cwd=root, env=environment)
     page = build / "html" / "index.html"
     if done.returncode or not page.exists():
-        raise RuntimeError("the book was not built: see the messages above; reports of failed pages are in _build/html/reports")
+        raise RuntimeError(
+            "the book was not built: see the messages above; reports of failed pages are in _build/html/reports"
+        )
     stamp.write_text(key, encoding="utf-8")
     print(f"The book ({profile} profile) took {time.perf_counter() - began:.0f} s: open {page}")
     return page

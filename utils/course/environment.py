@@ -73,7 +73,9 @@ def install(lines: list[str]) -> None:
 
 def installed() -> list[str]:
     """Every installed distribution as a constraint ``name==version``."""
-    found = {(d.metadata["Name"], d.version) for d in importlib.metadata.distributions() if d.metadata["Name"]}
+    found = {
+        (d.metadata["Name"], d.version) for d in importlib.metadata.distributions() if d.metadata["Name"]
+    }
     # a local version such as 2.15.0+cpu can be held only as it is written
     return sorted(f"{name}=={version}" for name, version in found)
 

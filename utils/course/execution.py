@@ -18,7 +18,11 @@ from utils.course.notebooks import read
 
 
 def execute_into_cache(
-    notebooks: Sequence[Path], folder: Path, at_once: int, timeout: int, environment: Mapping[str, str] = os.environ
+    notebooks: Sequence[Path],
+    folder: Path,
+    at_once: int,
+    timeout: int,
+    environment: Mapping[str, str] = os.environ,
 ) -> list[Path]:
     """Execute those notebooks whose code is not yet in the cache ``folder``, ``at_once`` of them at a time; returns what was added.
 
@@ -42,14 +46,21 @@ def execute_into_cache(
     return asyncio.run(_all(waiting, cache, at_once, timeout, {"OMP_NUM_THREADS": threads, **environment}))
 
 
-async def _all(waiting: list[tuple[Path, NotebookNode]], cache, at_once: int, timeout: int, environment: dict[str, str]) -> list[Path]:
+async def _all(
+    waiting: list[tuple[Path, NotebookNode]], cache, at_once: int, timeout: int, environment: dict[str, str]
+) -> list[Path]:
     room, added = asyncio.Semaphore(at_once), []
 
     async def one(path: Path, notebook: NotebookNode) -> None:
         async with room:
             began = time.perf_counter()
             # times in the metadata of the cells would make it another notebook than the one that is looked up
-            client = NotebookClient(notebook, timeout=timeout, record_timing=False, resources={"metadata": {"path": str(path.parent)}})
+            client = NotebookClient(
+                notebook,
+                timeout=timeout,
+                record_timing=False,
+                resources={"metadata": {"path": str(path.parent)}},
+            )
             try:
                 await client.async_execute(env=environment)
             except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:

@@ -104,7 +104,11 @@ def start_lab(name: str) -> Lab:
     lab_sizes = sizes(name, profile)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     use_style()
-    badge = Badge(profile=profile, device=_describe(device), versions=f"Python {sys.version.split()[0]}, torch {torch.__version__}")
+    badge = Badge(
+        profile=profile,
+        device=_describe(device),
+        versions=f"Python {sys.version.split()[0]}, torch {torch.__version__}",
+    )
     badge.show()
     return Lab(name=name, profile=profile, sizes=lab_sizes, device=device, badge=badge)
 

@@ -13,7 +13,15 @@ KEEP_OUTPUT = "nbval-check-output"  # the one tag whose cells keep their outputs
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
 LAB_NAME = re.compile(r"\d\d_[a-z0-9_]+\.ipynb")
 SECTIONS = (
-    "what you will do", "the question", "by hand", "against torch", "measure", "exercises", "what we found", "pitfalls", "further reading",
+    "what you will do",
+    "the question",
+    "by hand",
+    "against torch",
+    "measure",
+    "exercises",
+    "what we found",
+    "pitfalls",
+    "further reading",
 )
 EXERCISES = range(3, 6)
 
@@ -54,7 +62,9 @@ def strip(notebook: NotebookNode) -> NotebookNode:
         if cell.cell_type != "code":
             continue
         kept = cell.outputs if KEEP_OUTPUT in tags(cell) else []
-        cell.execution_count = 1 if kept else None  # nbval takes a cell with outputs and no count for one that was never run
+        cell.execution_count = (
+            1 if kept else None
+        )  # nbval takes a cell with outputs and no count for one that was never run
         for output in kept:
             if "execution_count" in output:
                 output["execution_count"] = 1
@@ -64,7 +74,12 @@ def strip(notebook: NotebookNode) -> NotebookNode:
 
 def problems(notebook: NotebookNode, setup: str) -> list[str]:
     """What in this lab breaks the rules of the book, one sentence each; ``setup`` is the set-up cell all labs share."""
-    return [*_frame_problems(notebook, setup), *_anatomy_problems(notebook), *_figure_problems(notebook), *_exercise_problems(notebook)]
+    return [
+        *_frame_problems(notebook, setup),
+        *_anatomy_problems(notebook),
+        *_figure_problems(notebook),
+        *_exercise_problems(notebook),
+    ]
 
 
 def _frame_problems(notebook: NotebookNode, setup: str) -> list[str]:
@@ -81,15 +96,19 @@ def _frame_problems(notebook: NotebookNode, setup: str) -> list[str]:
         if cell.cell_type == "code" and cell.outputs and KEEP_OUTPUT not in tags(cell):
             found.append(f"cell {number} has outputs: run `python -m utils.course strip`")
         if KEEP_OUTPUT in tags(cell) and not cell.get("outputs"):
-            found.append(f"cell {number} is tagged {KEEP_OUTPUT!r} but has none: run `python -m utils.course refresh`")
+            found.append(
+                f"cell {number} is tagged {KEEP_OUTPUT!r} but has none: run `python -m utils.course refresh`"
+            )
     return found
 
 
 def _anatomy_problems(notebook: NotebookNode) -> list[str]:
     headings = [
         line.lstrip("# ").lower()
-        for cell in notebook.cells if cell.cell_type == "markdown"
-        for line in cell.source.splitlines() if line.startswith("## ")
+        for cell in notebook.cells
+        if cell.cell_type == "markdown"
+        for line in cell.source.splitlines()
+        if line.startswith("## ")
     ]
     found, place = [], 0
     for section in SECTIONS:
@@ -109,7 +128,9 @@ def _figure_problems(notebook: NotebookNode) -> list[str]:
         if alt is not None and not caption:
             found.append(f"cell {number} draws a figure, but the next cell does not begin '**Figure N.k.**'")
         if caption and not alt:
-            found.append(f"cell {number + 1} is a caption, but the cell before has no alt text (mystnb.image.alt)")
+            found.append(
+                f"cell {number + 1} is a caption, but the cell before has no alt text (mystnb.image.alt)"
+            )
     return found
 
 

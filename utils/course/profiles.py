@@ -14,14 +14,22 @@ DEFAULT_PROFILE = "quick"
 # lab -> name of the size -> its value in (smoke, quick, full)
 SIZES: dict[str, dict[str, tuple]] = {
     "01_convolution_toeplitz": {
-        "sides": ((8, 16, 32), (8, 16, 32, 64, 128), (8, 16, 32, 64, 128, 256)),  # pictures whose layer is timed
+        "sides": (
+            (8, 16, 32),
+            (8, 16, 32, 64, 128),
+            (8, 16, 32, 64, 128, 256),
+        ),  # pictures whose layer is timed
         "dense_up_to": (32, 32, 64),  # largest side for the dense matrix: at 64 it takes 1 GB
         "kernel_side": (64, 128, 128),  # picture for the timing over the kernel size
         "kernels": ((3, 7, 15), (3, 5, 7, 11, 15, 21, 31), (3, 5, 7, 11, 15, 21, 31, 41)),
         "repeats": (5, 15, 51),  # timings behind each median
     },
     "02_lenet": {
-        "digits_images": (1200, 1200, 1200),  # training pictures; the embedded digits have 1,437 with validation
+        "digits_images": (
+            1200,
+            1200,
+            1200,
+        ),  # training pictures; the embedded digits have 1,437 with validation
         "digits_epochs": (4, 20, 60),
         "garments_images": (1000, 8000, 55000),
         "garments_epochs": (4, 5, 20),
@@ -118,7 +126,11 @@ SIZES: dict[str, dict[str, tuple]] = {
         "images": (24, 64, 1000),  # training pictures behind each point of a surface
         "grid": (7, 11, 51),  # points on a side of a surface; odd, so that the network itself is one of them
         "directions": (3, 6, 20),  # random directions behind a sharpness
-        "stand_in_images": (128, 1000, 8000),  # without CIFAR-10: shapes that the eight networks are trained on
+        "stand_in_images": (
+            128,
+            1000,
+            8000,
+        ),  # without CIFAR-10: shapes that the eight networks are trained on
         "stand_in_epochs": (1, 3, 6),
         "pairs": (2, 4, 10),  # of solutions, of each kind
         "keep_every": (4, 4, 4),  # steps between two states of the path
@@ -200,6 +212,8 @@ def current_profile() -> str:
 def sizes(lab: str, profile: str) -> SimpleNamespace:
     """The sizes of one lab in one profile; ``ValueError`` on a lab that has no entry."""
     if lab not in SIZES:
-        raise ValueError(f"no sizes for lab {lab!r} in utils/course/profiles.py; there are {', '.join(SIZES)}")
+        raise ValueError(
+            f"no sizes for lab {lab!r} in utils/course/profiles.py; there are {', '.join(SIZES)}"
+        )
     column = PROFILES.index(profile)
     return SimpleNamespace(**{name: values[column] for name, values in SIZES[lab].items()})

@@ -22,7 +22,9 @@ def refresh(path: Path) -> int:
     notebook = strip(read(path))
     executed = copy.deepcopy(notebook)
     environment = {**os.environ, "CNNLAB_PROFILE": "smoke"}
-    client = NotebookClient(executed, timeout=CELL_TIMEOUT, resources={"metadata": {"path": str(path.parent)}})
+    client = NotebookClient(
+        executed, timeout=CELL_TIMEOUT, resources={"metadata": {"path": str(path.parent)}}
+    )
     client.execute(env=environment)
     kept = 0
     for cell, ran in zip(notebook.cells, executed.cells, strict=True):

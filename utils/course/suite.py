@@ -16,8 +16,15 @@ CELL_TIMEOUT = 600  # seconds for one cell of a notebook
 STEPS: dict[str, list[str]] = {
     "unit tests": PYTEST,
     "labs, every cell": [
-        *PYTEST, "--nbval-lax", "--nbval-current-env", f"--nbval-cell-timeout={CELL_TIMEOUT}", "-m", "",
-        "--dist", "loadscope", "labs",  # a notebook's cells belong into one kernel
+        *PYTEST,
+        "--nbval-lax",
+        "--nbval-current-env",
+        f"--nbval-cell-timeout={CELL_TIMEOUT}",
+        "-m",
+        "",
+        "--dist",
+        "loadscope",
+        "labs",  # a notebook's cells belong into one kernel
     ],
     "exercises: solutions pass, stubs fail": [*PYTEST, "-m", "notebooks", "tests/labs"],
     "experiments behind the claims": [*PYTEST, "-m", "experiments", "tests/experiments"],
@@ -28,7 +35,10 @@ STEPS: dict[str, list[str]] = {
 
 def chromium() -> str | None:
     """Path of the browser that the page tests drive, or None."""
-    return next((path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None)
+    return next(
+        (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))),
+        None,
+    )
 
 
 def run_suite(root: Path = ROOT) -> int:

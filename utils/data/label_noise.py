@@ -18,7 +18,13 @@ KINDS = ("symmetric", "pair")
 
 
 def noisy_labels(
-    labels: Tensor, rate: float, num_classes: int, *, kind: str = "symmetric", may_redraw: bool = False, seed: int = 0
+    labels: Tensor,
+    rate: float,
+    num_classes: int,
+    *,
+    kind: str = "symmetric",
+    may_redraw: bool = False,
+    seed: int = 0,
 ) -> Tensor:
     """A copy of ``labels`` (int64 ``[N]``, in 0…K − 1) in which ``round(rate · N)`` were drawn anew.
 
@@ -37,7 +43,9 @@ def noisy_labels(
     if labels.ndim != 1 or labels.dtype != torch.int64:
         raise ValueError(f"labels must be int64 [N], got {labels.dtype} {list(labels.shape)}")
     if len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < num_classes:
-        raise ValueError(f"labels go from {int(labels.min())} to {int(labels.max())}, not from 0 to {num_classes - 1}")
+        raise ValueError(
+            f"labels go from {int(labels.min())} to {int(labels.max())}, not from 0 to {num_classes - 1}"
+        )
     if kind == "pair" and may_redraw:
         raise ValueError("may_redraw belongs to symmetric noise: a pair has one wrong class")
     generator = Generator().manual_seed(seed)

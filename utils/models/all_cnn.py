@@ -77,9 +77,7 @@ class AllCNN(StackedNetwork):
                 channels, stride = step if isinstance(step, tuple) else (step, 1)
                 number += 1
                 wide = scaled(channels, width)
-                layers += conv_relu(
-                    number, source, wide, 3, stride=stride, padding=1, batch_norm=batch_norm
-                )
+                layers += conv_relu(number, source, wide, 3, stride=stride, padding=1, batch_norm=batch_norm)
                 source = wide
             if stride == 2:
                 shrunk += 1

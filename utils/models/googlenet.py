@@ -157,9 +157,7 @@ def auxiliary_loss(
     return loss
 
 
-def _stem(
-    in_channels: int, input_size: int, batch_norm: bool, width: float
-) -> tuple[list[NamedLayer], int]:
+def _stem(in_channels: int, input_size: int, batch_norm: bool, width: float) -> tuple[list[NamedLayer], int]:
     """What comes before the modules, and the number of channels it gives."""
     wide, wider = scaled(64, width), scaled(192, width)
     original = input_size == 224

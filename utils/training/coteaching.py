@@ -74,10 +74,14 @@ class CoTeaching(nn.Module):
     goes on with the right rate.
     """
 
-    def __init__(self, a: nn.Module, b: nn.Module, forget_rates: Sequence[float], steps_per_epoch: int) -> None:
+    def __init__(
+        self, a: nn.Module, b: nn.Module, forget_rates: Sequence[float], steps_per_epoch: int
+    ) -> None:
         super().__init__()
         if not forget_rates or not all(0.0 <= rate < 1.0 for rate in forget_rates):
-            raise ValueError(f"forget_rates are fractions in [0, 1), one for each epoch, got {list(forget_rates)}")
+            raise ValueError(
+                f"forget_rates are fractions in [0, 1), one for each epoch, got {list(forget_rates)}"
+            )
         if steps_per_epoch < 1:
             raise ValueError(f"steps_per_epoch must be at least 1, got {steps_per_epoch}")
         self.a, self.b = a, b

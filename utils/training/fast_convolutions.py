@@ -87,7 +87,9 @@ def convolve(
     Raises ``ValueError`` for a matrix product with several groups.
     """
     if groups != 1 and (passes.output or passes.input or passes.weight):
-        raise ValueError(f"a convolution with groups={groups} is not one matrix product; ask for spread alone")
+        raise ValueError(
+            f"a convolution with groups={groups} is not one matrix product; ask for spread alone"
+        )
     y = _Convolution.apply(x, weight, stride, padding, dilation, groups, passes)
     return y if bias is None else y + bias.view(1, -1, 1, 1)
 
@@ -117,7 +119,9 @@ class _Convolution(torch.autograd.Function):
         of_input = of_weight = None
         if for_weight and passes.weight:
             seen = kept[0] if kept else columns(x, weight.shape[2:], stride, padding, dilation)
-            of_weight = _kernels(gradient.permute(0, 2, 3, 1).reshape(-1, len(weight)).t() @ seen, weight.shape)
+            of_weight = _kernels(
+                gradient.permute(0, 2, 3, 1).reshape(-1, len(weight)).t() @ seen, weight.shape
+            )
         if for_input and (passes.input or passes.spread):
             of_input = _gradient_of_input(gradient, weight, x.shape[2:], ctx.arguments, passes.input)
         by_torch = for_input and of_input is None, for_weight and of_weight is None, False
@@ -145,13 +149,17 @@ def _gradient_of_input(
     if stride != (1, 1):
         B, O, _, _ = gradient.shape
         # so large that the convolution comes out at the input's size, the last pixels that the kernel missed included
-        height, width = (n + d * (k - 1) - 2 * b for n, d, k, b in zip(size, dilation, weight.shape[2:], borders))
+        height, width = (
+            n + d * (k - 1) - 2 * b for n, d, k, b in zip(size, dilation, weight.shape[2:], borders)
+        )
         spread = gradient.new_zeros(B, height, width, O).permute(0, 3, 1, 2)
         h, w = gradient.shape[2:]
         spread[:, :, : h * stride[0] : stride[0], : w * stride[1] : stride[1]] = gradient
         gradient = spread
     O, C, kh, kw = weight.shape
-    turned = weight.view(groups, O // groups, C, kh, kw).transpose(1, 2).reshape(groups * C, O // groups, kh, kw)
+    turned = (
+        weight.view(groups, O // groups, C, kh, kw).transpose(1, 2).reshape(groups * C, O // groups, kh, kw)
+    )
     turned = turned.flip(2, 3)
     if as_product:
         seen = columns(gradient, (kh, kw), (1, 1), borders, dilation)

@@ -28,9 +28,7 @@ class FastLayers(TorchFunctionMode):
         y = ours(*args, **kwargs) if ours and _applies(args, kwargs) else None
         return function(*args, **kwargs) if y is None else y
 
-    def _convolve(
-        self, input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1
-    ) -> Tensor | None:
+    def _convolve(self, input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1) -> Tensor | None:
         """The output, or None where torch is to compute it."""
         if isinstance(padding, str):
             return None

@@ -286,8 +286,14 @@ def _settings_begun_with(
 ) -> Settings:
     """What the rule chose when the run began, where the choice is left to it; on another machine it may be another."""
     before = saved.get("configuration", {})
-    left_to_the_rule = {"unit": True, "precision": precision == "auto", "channels_last": channels_last == "auto"}
-    return replace(settings, **{name: before[name] for name, left in left_to_the_rule.items() if left and name in before})
+    left_to_the_rule = {
+        "unit": True,
+        "precision": precision == "auto",
+        "channels_last": channels_last == "auto",
+    }
+    return replace(
+        settings, **{name: before[name] for name, left in left_to_the_rule.items() if left and name in before}
+    )
 
 
 def _check_numbers(

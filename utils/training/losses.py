@@ -33,7 +33,9 @@ def count_correct(logits: Tensor, y: Tensor) -> Tensor:
     return (logits.argmax(1) == target).sum()
 
 
-def supervised_contrastive_loss(features: Tensor, labels: Tensor | None = None, temperature: float = 0.07) -> Tensor:
+def supervised_contrastive_loss(
+    features: Tensor, labels: Tensor | None = None, temperature: float = 0.07
+) -> Tensor:
     """Khosla et al. 2020 (arXiv:2004.11362), equation 2, the form with the sum outside of the logarithm.
 
     ``features``: ``[N, V, D]``, V views of N images, scaled to length 1 here. ``labels``: int64 ``[N]``;
@@ -61,7 +63,9 @@ def supervised_contrastive_loss(features: Tensor, labels: Tensor | None = None, 
     number = positive.sum(dim=1)
     anchors = number > 0
     if not bool(anchors.any()):
-        raise ValueError(f"no anchor has a positive: {N} images of {N} classes with {V} view; give two views or labels")
+        raise ValueError(
+            f"no anchor has a positive: {N} images of {N} classes with {V} view; give two views or labels"
+        )
     similarity = (z @ z.T / temperature).masked_fill(myself, -torch.inf)
     log_share = similarity - torch.logsumexp(similarity, dim=1, keepdim=True)
     mean = log_share.masked_fill(~positive, 0.0).sum(dim=1)[anchors] / number[anchors]

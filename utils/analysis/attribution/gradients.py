@@ -61,9 +61,7 @@ def _guided(outgoing: Tensor, arriving: Tensor) -> Tensor:
     return outgoing.clamp(min=0)
 
 
-def _by_rule(
-    name: str, rule: Rule, model: nn.Module, x: Tensor, target: Target, layer: str | None
-) -> Tensor:
+def _by_rule(name: str, rule: Rule, model: nn.Module, x: Tensor, target: Target, layer: str | None) -> Tensor:
     model, x = plain(model), checked_images(x)
     with frozen(model), torch.enable_grad():
         leaf = x.detach().clone().requires_grad_()

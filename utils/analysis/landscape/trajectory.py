@@ -84,7 +84,7 @@ def trajectory_directions(
     if ignore not in IGNORE:
         raise ValueError(f"ignore is one of {IGNORE}, got {ignore!r}")
     S = len(states)
-    if S < n + 1:
+    if n + 1 > S:
         raise ValueError(f"{n} components need at least {n + 1} states, got {S}")
     last = states[-1]
     moving = [name for name, t in last.items() if t.is_floating_point() and (t.ndim > 1 or ignore is None)]

@@ -9,7 +9,6 @@ from itertools import accumulate
 
 import numpy as np
 
-from utils.analysis.receptive_field.shapes import expand_dim, insert, joined
 from utils.analysis.receptive_field.fields import (
     CONSTANT,
     WHOLE,
@@ -25,6 +24,7 @@ from utils.analysis.receptive_field.fields import (
     same_fields,
     with_factor,
 )
+from utils.analysis.receptive_field.shapes import expand_dim, insert, joined
 
 # output places [n] -> the input places that each of them takes [n, taps], and which of those count (None:
 # all)

@@ -26,6 +26,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from utils.analysis.receptive_field.fields import Field
 from utils.analysis.receptive_field.operations import (
     all_of,
     concatenate,
@@ -39,7 +40,6 @@ from utils.analysis.receptive_field.operations import (
     window,
 )
 from utils.analysis.receptive_field.shapes import expand, expand_dim, insert, permute, reshape
-from utils.analysis.receptive_field.fields import Field
 
 Rule = Callable[..., "Field | list[Field] | None"]
 RULES: dict[str | type[nn.Module], Rule] = {}
@@ -103,18 +103,9 @@ def fields_in(*values: Any) -> list[Field]:
 
 # --- element by element
 
-OPERATORS = "add sub truediv floordiv mod pow and or xor".split()
-COMPARISONS = "lt le gt ge eq ne".split()
-ELEMENTWISE = """
-    abs add addcdiv addcmul alpha_dropout bernoulli bfloat16 bool ceil celu clamp clamp_max clamp_min clip
-    clone contiguous cos cpu cuda data detach div divide double dropout dropout1d dropout2d dropout3d elu eq
-    erf exp expm1 feature_alpha_dropout feature_dropout float floor floor_divide fmod ge gelu greater gt half
-    hardshrink hardsigmoid hardswish hardtanh int isfinite isinf isnan le leaky_relu lerp less log log1p log2
-    logical_and logical_not logical_or logit logsigmoid long lt masked_fill maximum minimum mish nan_to_num
-    ne neg negative positive pow prelu reciprocal relu relu6 remainder requires_grad round rrelu rsqrt rsub
-    selu sigmoid sign silu sin softplus softshrink softsign sqrt square sub subtract tan tanh tanhshrink
-    threshold to true_divide trunc type type_as where
-""".split()
+OPERATORS = ["add", "sub", "truediv", "floordiv", "mod", "pow", "and", "or", "xor"]
+COMPARISONS = ["lt", "le", "gt", "ge", "eq", "ne"]
+ELEMENTWISE = ["abs", "add", "addcdiv", "addcmul", "alpha_dropout", "bernoulli", "bfloat16", "bool", "ceil", "celu", "clamp", "clamp_max", "clamp_min", "clip", "clone", "contiguous", "cos", "cpu", "cuda", "data", "detach", "div", "divide", "double", "dropout", "dropout1d", "dropout2d", "dropout3d", "elu", "eq", "erf", "exp", "expm1", "feature_alpha_dropout", "feature_dropout", "float", "floor", "floor_divide", "fmod", "ge", "gelu", "greater", "gt", "half", "hardshrink", "hardsigmoid", "hardswish", "hardtanh", "int", "isfinite", "isinf", "isnan", "le", "leaky_relu", "lerp", "less", "log", "log1p", "log2", "logical_and", "logical_not", "logical_or", "logit", "logsigmoid", "long", "lt", "masked_fill", "maximum", "minimum", "mish", "nan_to_num", "ne", "neg", "negative", "positive", "pow", "prelu", "reciprocal", "relu", "relu6", "remainder", "requires_grad", "round", "rrelu", "rsqrt", "rsub", "selu", "sigmoid", "sign", "silu", "sin", "softplus", "softshrink", "softsign", "sqrt", "square", "sub", "subtract", "tan", "tanh", "tanhshrink", "threshold", "to", "true_divide", "trunc", "type", "type_as", "where"]
 
 
 @field_rule(

@@ -11,8 +11,8 @@ from torch import nn
 
 from utils.analysis.modules import suggestion
 from utils.analysis.receptive_field.extent import Extent, measure, region
-from utils.analysis.receptive_field.tracing import Output, trace_fields
 from utils.analysis.receptive_field.fields import Field
+from utils.analysis.receptive_field.tracing import Output, trace_fields
 from utils.analysis.text_table import TextTable
 
 if TYPE_CHECKING:

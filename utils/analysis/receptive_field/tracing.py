@@ -13,8 +13,8 @@ from torch.nn.parameter import UninitializedParameter
 from torch.overrides import TorchFunctionMode
 
 from utils.analysis.receptive_field.extent import measure
-from utils.analysis.receptive_field.rules import RULES, Call, NoRule, fields_in, found_in, rule_for_module
 from utils.analysis.receptive_field.fields import Field, MisalignedPaths, input_field, same_fields
+from utils.analysis.receptive_field.rules import RULES, Call, NoRule, fields_in, found_in, rule_for_module
 
 # what asks a tensor for its values
 ASKS_FOR_VALUES = {

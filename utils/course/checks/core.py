@@ -31,7 +31,9 @@ def call(function: Callable, *arguments: Any, **keywords: Any) -> Any:
     try:
         result = function(*copies, **keywords)
     except NotImplementedError as error:
-        raise CheckFailed(f"{name} is not written yet: replace the line that raises NotImplementedError.") from error
+        raise CheckFailed(
+            f"{name} is not written yet: replace the line that raises NotImplementedError."
+        ) from error
     except CheckFailed:
         raise
     except Exception as error:
@@ -39,7 +41,9 @@ def call(function: Callable, *arguments: Any, **keywords: Any) -> Any:
             f"{name}({_arguments(arguments, keywords)}) stopped with {type(error).__name__}: {error}"
         ) from error
     if result is None:
-        raise CheckFailed(f"{name}({_arguments(arguments, keywords)}) returned None: is there a return statement?")
+        raise CheckFailed(
+            f"{name}({_arguments(arguments, keywords)}) returned None: is there a return statement?"
+        )
     return result
 
 
@@ -49,12 +53,18 @@ def expect_equal(got: Any, want: Any, *, what: str, look_at: str) -> None:
         raise CheckFailed(f"{what}: expected {want!r}, got {got!r}.\nLook at: {look_at}")
 
 
-def expect_close(got: Any, want: Tensor, *, what: str, look_at: str, atol: float = 1e-5, rtol: float = 1e-4) -> None:
+def expect_close(
+    got: Any, want: Tensor, *, what: str, look_at: str, atol: float = 1e-5, rtol: float = 1e-4
+) -> None:
     """Raise ``CheckFailed`` unless ``got`` is a tensor of ``want``'s shape whose values agree within the tolerances."""
     if not isinstance(got, Tensor):
-        raise CheckFailed(f"{what}: expected a tensor of shape {tuple(want.shape)}, got {type(got).__name__}.\nLook at: {look_at}")
+        raise CheckFailed(
+            f"{what}: expected a tensor of shape {tuple(want.shape)}, got {type(got).__name__}.\nLook at: {look_at}"
+        )
     if got.shape != want.shape:
-        raise CheckFailed(f"{what}: expected shape {tuple(want.shape)}, got {tuple(got.shape)}.\nLook at: {look_at}")
+        raise CheckFailed(
+            f"{what}: expected shape {tuple(want.shape)}, got {tuple(got.shape)}.\nLook at: {look_at}"
+        )
     got = got.detach().to(want.dtype)
     wrong = ~torch.isclose(got, want, atol=atol, rtol=rtol)
     if not wrong.any():

@@ -29,13 +29,20 @@ def count_resnet_parameters(function: Callable) -> None:
         if isinstance(got, (int, float)):
             hint = next((text for text, slip in _count_slips(depth) if got == slip), hint)
         expect_equal(got, want, what=f"count_resnet_parameters({depth})", look_at=hint)
-    passed("count_resnet_parameters", f"{len(DEPTHS)} depths agree, ResNet-20 with 269,722 and ResNet-32 with 464,154")
+    passed(
+        "count_resnet_parameters",
+        f"{len(DEPTHS)} depths agree, ResNet-20 with 269,722 and ResNet-32 with 464,154",
+    )
 
 
 def _parts(depth: int) -> dict[str, int]:
     """Parameters of the network of ``depth`` layers by part."""
     convolutions = (depth - 2) // 3  # in a stage
-    parts = {"stem": COLOURS * CHANNELS[0] * KERNEL, "norm": 2 * CHANNELS[0], "head": (CHANNELS[-1] + 1) * CLASSES}
+    parts = {
+        "stem": COLOURS * CHANNELS[0] * KERNEL,
+        "norm": 2 * CHANNELS[0],
+        "head": (CHANNELS[-1] + 1) * CLASSES,
+    }
     parts["convolutions"], source = 0, CHANNELS[0]
     for wide in CHANNELS:
         parts["convolutions"] += KERNEL * (source * wide + (convolutions - 1) * wide**2)
@@ -57,10 +64,16 @@ def _count_slips(depth: int) -> Slips:
     yield "the first convolution: 3×3 from 3 to 16 channels.", total - parts["stem"]
     yield "the first batch norm, after the first convolution.", total - 2 * CHANNELS[0]
     wider = sum(KERNEL * a * (b - a) for a, b in itertools.pairwise(CHANNELS))
-    yield "the first convolution of stages 2 and 3: it reads half as many channels as it makes.", total + wider
+    yield (
+        "the first convolution of stages 2 and 3: it reads half as many channels as it makes.",
+        total + wider,
+    )
     projections = sum(a * b + 2 * b for a, b in itertools.pairwise(CHANNELS))
     yield "the shortcuts: option A has no parameters, this is option B.", total + projections
-    yield "the shortcuts: option A has no parameters.", total + sum(a * b for a, b in itertools.pairwise(CHANNELS))
+    yield (
+        "the shortcuts: option A has no parameters.",
+        total + sum(a * b for a, b in itertools.pairwise(CHANNELS)),
+    )
     halved = total - sum(per_stage // 2 * (KERNEL * wide**2 + 2 * wide) for wide in CHANNELS)
     yield "the number of convolutions: a block has two.", halved
 
@@ -68,7 +81,13 @@ def _count_slips(depth: int) -> Slips:
 def shortcut_a(function: Callable) -> None:
     """``function(x, out_channels, stride)`` is the parameter-free shortcut: subsample, append zero channels."""
     generator = torch.Generator().manual_seed(4)
-    for channels, wide, stride, side in ((16, 32, 2, 8), (2, 5, 2, 7), (4, 4, 1, 6), (3, 6, 1, 5), (2, 3, 3, 9)):
+    for channels, wide, stride, side in (
+        (16, 32, 2, 8),
+        (2, 5, 2, 7),
+        (4, 4, 1, 6),
+        (3, 6, 1, 5),
+        (2, 3, 3, 9),
+    ):
         x = torch.randn(2, channels, side, side + 1, generator=generator)
         want = _zero_padded(x, wide, stride)
         got = call(function, x, wide, stride)
@@ -97,13 +116,22 @@ def _shortcut_slips(x: Tensor, want: Tensor, wide: int, stride: int) -> Slips:
         yield "the channels: zeros are missing, there should be out_channels in all.", want[:, :channels]
         yield "the channels: append the zeros, do not put them first.", want.roll(wide - channels, dims=1)
         more = x.new_zeros(len(x), wide, *want.shape[2:])
-        yield "the number of new channels: out_channels − in_channels.", torch.cat([want[:, :channels], more], dim=1)
+        yield (
+            "the number of new channels: out_channels − in_channels.",
+            torch.cat([want[:, :channels], more], dim=1),
+        )
     if stride > 1:
         yield "the stride: rows and columns are not thinned out.", _zero_padded(x, wide, 1)
         pooled = F.avg_pool2d(x, stride, ceil_mode=True)
         if pooled.shape[2:] == want.shape[2:]:
-            yield "the subsampling: take every stride-th pixel, without averaging.", _zero_padded(pooled, wide, 1)
-        yield "where the stride begins: at row 0 and column 0.", _zero_padded(x[:, :, stride - 1 :, stride - 1 :], wide, stride)
+            yield (
+                "the subsampling: take every stride-th pixel, without averaging.",
+                _zero_padded(pooled, wide, 1),
+            )
+        yield (
+            "where the stride begins: at row 0 and column 0.",
+            _zero_padded(x[:, :, stride - 1 :, stride - 1 :], wide, stride),
+        )
         yield "the columns: they are thinned out as the rows are.", _zero_padded(x[:, :, ::stride], wide, 1)
 
 
@@ -112,7 +140,10 @@ def residual_gradient(function: Callable) -> None:
     generator = torch.Generator().manual_seed(4)
     for size, hidden in ((3, 5), (4, 4), (1, 1), (6, 2), (16, 32)):
         x, g = (torch.randn(size, generator=generator) for _ in range(2))
-        w1, w2 = torch.randn(hidden, size, generator=generator), torch.randn(size, hidden, generator=generator)
+        w1, w2 = (
+            torch.randn(hidden, size, generator=generator),
+            torch.randn(size, hidden, generator=generator),
+        )
         leaf = x.clone().requires_grad_()
         (want,) = torch.autograd.grad(leaf + w2 @ torch.relu(w1 @ leaf), leaf, g)
         got = call(function, x, w1, w2, g)
@@ -134,7 +165,10 @@ def _gradient_slips(x: Tensor, w1: Tensor, w2: Tensor, g: Tensor) -> Slips:
     yield "the identity: the gradient of x + F(x) gets g once from it, not x.", x + branch
     yield "the branch: only the identity's part is here.", g
     yield "the ReLU: where w1 · x is negative, nothing comes back.", g + w1.T @ (w2.T @ g)
-    yield "the ReLU: its derivative is 0 or 1, this multiplies by its value.", g + w1.T @ (torch.relu(hidden) * (w2.T @ g))
+    yield (
+        "the ReLU: its derivative is 0 or 1, this multiplies by its value.",
+        g + w1.T @ (torch.relu(hidden) * (w2.T @ g)),
+    )
     yield "where the ReLU looks: at w1 · x, not at what comes back.", g + w1.T @ torch.relu(w2.T @ g)
     if w1.shape[0] == w1.shape[1]:
         yield "the transposes: on the way back the matrices are w2ᵀ and w1ᵀ.", g + w1 @ (open_ * (w2 @ g))
@@ -166,7 +200,10 @@ def full_preactivation(function: Callable) -> None:
 # what a common slip computes: n batch norm, r ReLU, c convolution, + the addition of the block's input
 ORDERS = (
     ("the order: this is the original block, convolution first.", "c1 n1 r c2 n2 + r"),
-    ("the order: this is the original branch. Batch norm and ReLU come before their convolution.", "c1 n1 r c2 n2 +"),
+    (
+        "the order: this is the original branch. Batch norm and ReLU come before their convolution.",
+        "c1 n1 r c2 n2 +",
+    ),
     ("after the addition: nothing comes there, no ReLU either.", "n1 r c1 n2 r c2 + r"),
     ("the shortcut: x has to be added.", "n1 r c1 n2 r c2"),
     ("the ReLUs: one before each convolution, both are missing.", "n1 c1 n2 c2 +"),
@@ -216,13 +253,18 @@ def path_lengths(function: Callable) -> None:
         elif isinstance(got, Iterable) and not isinstance(got, (str, dict)):
             got = list(got)
         slips = _path_slips(blocks, deleted, want)
-        hint = next((text for text, slip in slips if got == slip), "of n branches, choose the k that the path goes through.")
+        hint = next(
+            (text for text, slip in slips if got == slip),
+            "of n branches, choose the k that the path goes through.",
+        )
         if isinstance(got, list) and len(got) > 12:  # the message would fill the page
             wrong = next((k for k in range(min(len(got), len(want))) if got[k] != want[k]), None)
             if len(got) != len(want) or wrong is not None:
                 what = f"{len(got)} entries" if wrong is None else f"{got[wrong]!r} at length {wrong}"
                 expected = f"{len(want)} entries" if wrong is None else f"{want[wrong]}"
-                raise CheckFailed(f"path_lengths({blocks}, {deleted}): expected {expected}, got {what}.\nLook at: {hint}")
+                raise CheckFailed(
+                    f"path_lengths({blocks}, {deleted}): expected {expected}, got {what}.\nLook at: {hint}"
+                )
         expect_equal(got, want, what=f"path_lengths({blocks}, {deleted})", look_at=hint)
     passed("path_lengths", "eight networks agree, ResNet-110 with its 2⁵⁴ paths among them")
 
@@ -230,10 +272,19 @@ def path_lengths(function: Callable) -> None:
 def _path_slips(blocks: int, deleted: int, want: list[int]) -> Slips:
     left = blocks - deleted
     if deleted:
-        yield "the deleted blocks: a path that goes through one of them is gone.", [comb(blocks, k) for k in range(blocks + 1)]
-        yield "the length of the list: no path is longer than the branches that are left.", [comb(blocks, k) for k in range(left + 1)]
+        yield (
+            "the deleted blocks: a path that goes through one of them is gone.",
+            [comb(blocks, k) for k in range(blocks + 1)],
+        )
+        yield (
+            "the length of the list: no path is longer than the branches that are left.",
+            [comb(blocks, k) for k in range(left + 1)],
+        )
     yield "length 0: the path that takes every shortcut counts too.", want[1:]
     yield "the longest path: it goes through all branches.", want[:-1]
     yield "the return value: one count for each length, not the sum of all.", 2**left
     yield "counts, not shares: do not divide by the number of all paths.", [c / 2**left for c in want]
-    yield "the count: 2ᵏ is the number of all paths of a net of k blocks, not of those of length k.", [2**k for k in range(left + 1)]
+    yield (
+        "the count: 2ᵏ is the number of all paths of a net of k blocks, not of those of length k.",
+        [2**k for k in range(left + 1)],
+    )

@@ -46,8 +46,14 @@ def field_interval(function: Callable) -> None:
             got = tuple(got)
             slips = [
                 (_interval(layers[::-1], unit), "the order: the last layer comes first when one goes down."),
-                (_interval(layers, unit, padding=False), "the padding: it moves the window by p to the left."),
-                (_interval(layers, unit, dilation=False), "the dilation: neighbouring taps lie d units apart."),
+                (
+                    _interval(layers, unit, padding=False),
+                    "the padding: it moves the window by p to the left.",
+                ),
+                (
+                    _interval(layers, unit, dilation=False),
+                    "the dilation: neighbouring taps lie d units apart.",
+                ),
                 (
                     tuple(max(0, place) for place in want),
                     "padding: a field may begin before pixel 0. Do not cut it off.",
@@ -167,13 +173,17 @@ def influence(function: Callable) -> None:
             if got.shape == want.shape and torch.allclose(got.flip(0), want, atol=1e-5):
                 hint = "the direction: this is the answer from right to left. F.conv1d does not reverse its kernel."
             elif len(got) < len(want):
-                hint = "the padding: the result has 1 + Σ(k − 1) places; pad so that the kernels overlap at all."
+                hint = (
+                    "the padding: the result has 1 + Σ(k − 1) places; pad so that the kernels overlap at all."
+                )
         what = f"influence of kernels of size {', '.join(str(len(kernel)) for kernel in kernels)}"
         expect_close(got, want, what=what, look_at=hint)
     passed("influence", f"{len(chains)} chains agree with autograd")
 
 
-def _interval(layers: Sequence[Layer], unit: int, padding: bool = True, dilation: bool = True) -> tuple[int, int]:
+def _interval(
+    layers: Sequence[Layer], unit: int, padding: bool = True, dilation: bool = True
+) -> tuple[int, int]:
     first = last = unit
     for k, s, p, d in reversed(layers):
         first, last = (place * s - (p if padding else 0) for place in (first, last))

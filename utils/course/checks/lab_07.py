@@ -25,7 +25,11 @@ def _hint(got: Any, want: Tensor, slips: Slips, otherwise: str) -> str:
     if not isinstance(got, Tensor) or got.shape != want.shape:
         return otherwise
     got = got.detach().to(want.dtype)
-    fits = (text for text, slip in slips if slip.shape == got.shape and torch.allclose(got, slip, atol=1e-6, rtol=1e-5))
+    fits = (
+        text
+        for text, slip in slips
+        if slip.shape == got.shape and torch.allclose(got, slip, atol=1e-6, rtol=1e-5)
+    )
     return next(fits, otherwise)
 
 
@@ -38,8 +42,12 @@ def group_norm(function: Callable) -> None:
         got = call(function, x, groups, eps)
         otherwise = "which values share a mean: one picture, C / groups neighbouring channels, all places."
         hint = _hint(got, want, _group_slips(x, groups, eps), otherwise)
-        expect_close(got, want, what=f"group_norm for x [{b}, {c}, {h}, {w}], {groups} groups", look_at=hint, atol=1e-7)
-    passed("group_norm", f"{len(cases)} shapes agree with torch, one group and as many as channels among them")
+        expect_close(
+            got, want, what=f"group_norm for x [{b}, {c}, {h}, {w}], {groups} groups", look_at=hint, atol=1e-7
+        )
+    passed(
+        "group_norm", f"{len(cases)} shapes agree with torch, one group and as many as channels among them"
+    )
 
 
 def _group_slips(x: Tensor, groups: int, eps: float) -> Slips:
@@ -50,7 +58,10 @@ def _group_slips(x: Tensor, groups: int, eps: float) -> Slips:
     def scaled(deviation: Tensor) -> Tensor:
         return ((rows - mean) / deviation).reshape(x.shape)
 
-    yield "the variance: divide by the number of values, not by one less.", scaled(torch.sqrt(rows.var(dim=2, keepdim=True) + eps))
+    yield (
+        "the variance: divide by the number of values, not by one less.",
+        scaled(torch.sqrt(rows.var(dim=2, keepdim=True) + eps)),
+    )
     yield "eps: it is added to the variance, under the root.", scaled(variance.sqrt() + eps)
     yield "the root: divide by the standard deviation, not by the variance.", scaled(variance + eps)
     yield "the mean: it has to be subtracted.", (rows / torch.sqrt(variance + eps)).reshape(x.shape)
@@ -65,8 +76,15 @@ def _group_slips(x: Tensor, groups: int, eps: float) -> Slips:
     ):
         if other != groups:
             yield text, F.group_norm(x, other, eps=eps)
-    every = x.reshape(b, c // groups, groups, h, w).transpose(1, 2)  # channels 0, groups, 2 groups, … together
-    mixed = F.group_norm(every.reshape(x.shape), groups, eps=eps).reshape(b, groups, c // groups, h, w).transpose(1, 2).reshape(x.shape)
+    every = x.reshape(b, c // groups, groups, h, w).transpose(
+        1, 2
+    )  # channels 0, groups, 2 groups, … together
+    mixed = (
+        F.group_norm(every.reshape(x.shape), groups, eps=eps)
+        .reshape(b, groups, c // groups, h, w)
+        .transpose(1, 2)
+        .reshape(x.shape)
+    )
     yield "the groups: neighbouring channels belong together, 0 to C / groups − 1 first.", mixed
 
 
@@ -86,15 +104,29 @@ def fold(function: Callable) -> None:
         what = f"fold for a weight [{out}, {into}, {k}, {k}]"
         got = call(function, weight, bias, gamma, beta, mean, variance, eps)
         if not isinstance(got, (tuple, list)) or len(got) != 2:
-            raise CheckFailed(f"{what}: expected a pair (weight, bias), got {type(got).__name__}.\nLook at: the return statement.")
+            raise CheckFailed(
+                f"{what}: expected a pair (weight, bias), got {type(got).__name__}.\nLook at: the return statement."
+            )
         scale = gamma / torch.sqrt(variance + eps)
         want = weight * scale[:, None, None, None], beta + scale * (bias - mean)
         slips = _fold_weight_slips(weight, gamma, variance, eps)
         otherwise = "the factor of each output channel: gamma divided by the standard deviation."
-        expect_close(got[0], want[0], what=f"{what}, its weight", look_at=_hint(got[0], want[0], slips, otherwise), atol=1e-8)
+        expect_close(
+            got[0],
+            want[0],
+            what=f"{what}, its weight",
+            look_at=_hint(got[0], want[0], slips, otherwise),
+            atol=1e-8,
+        )
         slips = _fold_bias_slips(bias, beta, mean, scale)
         otherwise = "what does not multiply x: the convolution's bias and the mean, both scaled, and beta."
-        expect_close(got[1], want[1], what=f"{what}, its bias", look_at=_hint(got[1], want[1], slips, otherwise), atol=1e-8)
+        expect_close(
+            got[1],
+            want[1],
+            what=f"{what}, its bias",
+            look_at=_hint(got[1], want[1], slips, otherwise),
+            atol=1e-8,
+        )
     passed("fold", f"{len(cases)} convolutions have taken their batch norm in")
 
 
@@ -116,7 +148,10 @@ def _fold_weight_slips(weight: Tensor, gamma: Tensor, variance: Tensor, eps: flo
 
 
 def _fold_bias_slips(bias: Tensor, beta: Tensor, mean: Tensor, scale: Tensor) -> Slips:
-    yield "the convolution's bias: it is normalised like all that comes out of the convolution.", beta - scale * mean
+    yield (
+        "the convolution's bias: it is normalised like all that comes out of the convolution.",
+        beta - scale * mean,
+    )
     yield "the convolution's bias: it is scaled too.", beta + bias - scale * mean
     yield "the mean: subtract it.", beta + scale * bias
     yield "the mean: subtract it, before the scaling.", beta + scale * (bias + mean)
@@ -136,8 +171,12 @@ def running_statistics(function: Callable) -> None:
         got = call(function, [batch.clone() for batch in batches], momentum)
         what = f"running_statistics of {count} batches [{b}, {c}], momentum {momentum}"
         if not isinstance(got, (tuple, list)) or len(got) != 2:
-            raise CheckFailed(f"{what}: expected a pair (mean, variance), got {type(got).__name__}.\nLook at: the return statement.")
-        for number, (name, want) in enumerate((("mean", layer.running_mean), ("variance", layer.running_var))):
+            raise CheckFailed(
+                f"{what}: expected a pair (mean, variance), got {type(got).__name__}.\nLook at: the return statement."
+            )
+        for number, (name, want) in enumerate(
+            (("mean", layer.running_mean), ("variance", layer.running_var))
+        ):
             slips = ((text, slip[number]) for text, slip in _running_slips(batches, momentum))
             hint = _hint(got[number], want, slips, "the update after each batch, from 0 and 1 on.")
             expect_close(got[number], want, what=f"{what}, the {name}", look_at=hint, atol=1e-8)
@@ -146,10 +185,17 @@ def running_statistics(function: Callable) -> None:
 
 def _running_slips(batches: list[Tensor], momentum: float) -> Slips:
     def follow(
-        m: float = momentum, correction: int = 1, mean: float = 0.0, variance: float = 1.0, spread: bool = False
+        m: float = momentum,
+        correction: int = 1,
+        mean: float = 0.0,
+        variance: float = 1.0,
+        spread: bool = False,
     ) -> tuple[Tensor, Tensor]:
         c = batches[0].shape[1]
-        one, two = torch.full((c,), mean, dtype=torch.float64), torch.full((c,), variance, dtype=torch.float64)
+        one, two = (
+            torch.full((c,), mean, dtype=torch.float64),
+            torch.full((c,), variance, dtype=torch.float64),
+        )
         for batch in batches:
             one = (1 - m) * one + m * batch.mean(dim=0)
             new = batch.var(dim=0, correction=correction)
@@ -164,10 +210,16 @@ def _running_slips(batches: list[Tensor], momentum: float) -> Slips:
     first, rest = batches[0], batches[1:]
     one, two = first.mean(dim=0), first.var(dim=0)
     for batch in rest:
-        one, two = (1 - momentum) * one + momentum * batch.mean(dim=0), (1 - momentum) * two + momentum * batch.var(dim=0)
+        one, two = (
+            (1 - momentum) * one + momentum * batch.mean(dim=0),
+            (1 - momentum) * two + momentum * batch.var(dim=0),
+        )
     yield "the start: 0 and 1, not the first batch.", (one, two)
     together = torch.cat(batches)
-    yield "the running average: old batches fade, this gives all the same share.", (together.mean(dim=0), together.var(dim=0))
+    yield (
+        "the running average: old batches fade, this gives all the same share.",
+        (together.mean(dim=0), together.var(dim=0)),
+    )
 
 
 def rms_norm_backward(function: Callable) -> None:
@@ -178,7 +230,9 @@ def rms_norm_backward(function: Callable) -> None:
         leaf = x.clone().requires_grad_()
         (want,) = torch.autograd.grad(leaf / torch.sqrt((leaf**2).mean() + eps), leaf, g)
         got = call(function, g, x, eps)
-        otherwise = "the sum over j of g_j times the derivative of y_j by x_i: a direct term and one through r."
+        otherwise = (
+            "the sum over j of g_j times the derivative of y_j by x_i: a direct term and one through r."
+        )
         hint = _hint(got, want, _rms_slips(g, x, eps), otherwise)
         expect_close(got, want, what=f"rms_norm_backward for {n} numbers", look_at=hint, atol=1e-8)
     passed("rms_norm_backward", f"{len(cases)} vectors agree with autograd")
@@ -188,7 +242,10 @@ def _rms_slips(g: Tensor, x: Tensor, eps: float) -> Slips:
     r = torch.sqrt((x**2).mean() + eps)
     y = x / r
     yield "the way through r: each x_i is in r, and so in every y_j.", g / r
-    yield "the mean: the mean is not subtracted here, so there is no term through it.", (g - g.mean() - y * (g * y).mean()) / r
+    yield (
+        "the mean: the mean is not subtracted here, so there is no term through it.",
+        (g - g.mean() - y * (g * y).mean()) / r,
+    )
     yield "the factor in front: everything is divided by r.", g - y * (g * y).mean()
     yield "the term through r: it is the mean of g·y, not the sum.", (g - y * (g * y).sum()) / r
     yield "the term through r: it has y, not x.", (g - x * (g * x).mean()) / r
@@ -196,26 +253,38 @@ def _rms_slips(g: Tensor, x: Tensor, eps: float) -> Slips:
     yield "the term through r: it is multiplied by y_i.", (g - (g * y).mean()) / r
     mean, deviation = x.mean(), torch.sqrt(x.var(correction=0) + eps)
     hat = (x - mean) / deviation
-    yield "the mean: this is the backward pass of batch normalisation.", (g - g.mean() - hat * (g * hat).mean()) / deviation
+    yield (
+        "the mean: this is the backward pass of batch normalisation.",
+        (g - g.mean() - hat * (g * hat).mean()) / deviation,
+    )
 
 
 def signal_sizes(function: Callable) -> None:
     """``function(fan_ins, deviation)`` predicts the size of the signal in a stack with ReLUs."""
-    cases = [([12, 64, 64], 0.1), ([27, 576, 576, 1152, 1152, 2304], 0.01), ([100], 0.2), ([9, 18, 36, 72], math.sqrt(2 / 18))]
+    cases = [
+        ([12, 64, 64], 0.1),
+        ([27, 576, 576, 1152, 1152, 2304], 0.01),
+        ([100], 0.2),
+        ([9, 18, 36, 72], math.sqrt(2 / 18)),
+    ]
     for fan_ins, deviation in cases:
         want = torch.tensor(_sizes(fan_ins, deviation))
         got = call(function, list(fan_ins), deviation)
         what = f"signal_sizes({fan_ins}, {deviation:.3g})"
         if isinstance(got, (list, tuple)):
             if len(got) != len(fan_ins):
-                raise CheckFailed(f"{what}: expected {len(fan_ins)} numbers, got {len(got)}.\nLook at: one number for each layer.")
+                raise CheckFailed(
+                    f"{what}: expected {len(fan_ins)} numbers, got {len(got)}.\nLook at: one number for each layer."
+                )
             got = torch.tensor([float(value) for value in got])
         slips = ((text, torch.tensor(slip)) for text, slip in _size_slips(fan_ins, deviation))
         hint = next(
             (
                 text
                 for text, slip in slips
-                if isinstance(got, Tensor) and got.shape == slip.shape and torch.allclose(got, slip, rtol=1e-4, atol=0)
+                if isinstance(got, Tensor)
+                and got.shape == slip.shape
+                and torch.allclose(got, slip, rtol=1e-4, atol=0)
             ),
             "the variance of a sum of n independent products: n times the variance of a weight times the mean square of an input.",
         )
@@ -231,13 +300,27 @@ def _sizes(fan_ins: list[int], deviation: float, first: float = 1.0, other: floa
 
 
 def _size_slips(fan_ins: list[int], deviation: float) -> Slips:
-    yield "the ReLU: it leaves half of the mean square to the next layer.", _sizes(fan_ins, deviation, other=1.0)
+    yield (
+        "the ReLU: it leaves half of the mean square to the next layer.",
+        _sizes(fan_ins, deviation, other=1.0),
+    )
     yield "the first layer: no ReLU comes before it.", _sizes(fan_ins, deviation, first=0.5)
-    yield "the return value: standard deviations, not variances.", [size**2 for size in _sizes(fan_ins, deviation)]
+    yield (
+        "the return value: standard deviations, not variances.",
+        [size**2 for size in _sizes(fan_ins, deviation)],
+    )
     factors = [deviation * math.sqrt(n * (1.0 if place == 0 else 0.5)) for place, n in enumerate(fan_ins)]
     yield "the stack: each layer gets what the one before it puts out, so the factors multiply.", factors
-    yield "the size wanted: before the ReLU, not after it.", [size * math.sqrt(0.5) for size in _sizes(fan_ins, deviation)]
+    yield (
+        "the size wanted: before the ReLU, not after it.",
+        [size * math.sqrt(0.5) for size in _sizes(fan_ins, deviation)],
+    )
     yield (
         "the fan-in: its square root goes into the standard deviation.",
-        list(itertools.accumulate((deviation * n * (1.0 if place == 0 else 0.5) for place, n in enumerate(fan_ins)), lambda a, b: a * b)),
+        list(
+            itertools.accumulate(
+                (deviation * n * (1.0 if place == 0 else 0.5) for place, n in enumerate(fan_ins)),
+                lambda a, b: a * b,
+            )
+        ),
     )

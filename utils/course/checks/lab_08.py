@@ -52,7 +52,10 @@ def _cut(losses: Sequence[Sequence[float]]) -> np.ndarray:
 def _width_slips(losses: Sequence[Sequence[float]]) -> Slips:
     values = _cut(losses)
     width = values.max(axis=0) - values.min(axis=0)
-    yield "the edges: not the first and the last run, but the highest and the lowest at each step.", np.abs(values[-1] - values[0]).mean()
+    yield (
+        "the edges: not the first and the last run, but the highest and the lowest at each step.",
+        np.abs(values[-1] - values[0]).mean(),
+    )
     yield "the edges: this is first run minus last run.", (values[0] - values[-1]).mean()
     yield "the order: this is the largest loss of all minus the smallest of all.", values.max() - values.min()
     yield "the mean: this is the sum of the widths.", width.sum()
@@ -65,7 +68,10 @@ def _width_slips(losses: Sequence[Sequence[float]]) -> Slips:
     yield "nan: the result is nan where a run has diverged; cut before you compute.", nan
     yield "inf: cut the band before the first loss that is not finite.", inf
     columns = same_length[:, finite.all(axis=0)]
-    yield "a run that came back: the band ends at the first loss that is not finite.", (columns.max(axis=0) - columns.min(axis=0)).mean()
+    yield (
+        "a run that came back: the band ends at the first loss that is not finite.",
+        (columns.max(axis=0) - columns.min(axis=0)).mean(),
+    )
     if not finite.all():
         masked = np.where(finite, same_length, nan)
         kept = np.nanmax(masked, axis=0) - np.nanmin(masked, axis=0)
@@ -78,10 +84,18 @@ def useless_rates(function: Callable) -> None:
         rates = call(function, h, steps)
         what = f"useless_rates({h:g}, {steps})"
         rates = rates.tolist() if isinstance(rates, (Tensor, np.ndarray)) else rates
-        if not isinstance(rates, Sequence) or isinstance(rates, str) or not all(isinstance(rate, (int, float)) for rate in rates):
-            raise CheckFailed(f"{what}: expected a list of four numbers, got {rates!r}.\nLook at: the return value.")
+        if (
+            not isinstance(rates, Sequence)
+            or isinstance(rates, str)
+            or not all(isinstance(rate, (int, float)) for rate in rates)
+        ):
+            raise CheckFailed(
+                f"{what}: expected a list of four numbers, got {rates!r}.\nLook at: the return value."
+            )
         if len(set(rates)) != 4 or len(rates) != 4 or not all(0 < rate < inf for rate in rates):
-            raise CheckFailed(f"{what}: expected four different positive rates, got {list(rates)}.\nLook at: the rates themselves.")
+            raise CheckFailed(
+                f"{what}: expected four different positive rates, got {list(rates)}.\nLook at: the rates themselves."
+            )
         losses = np.array([_descent(h, rate, steps) for rate in rates])
         start = h / 2
         shares = losses[:, -1] / start
@@ -124,13 +138,16 @@ def filter_normalize(function: Callable) -> None:
     for shape in shapes:
         direction, weight = (torch.randn(shape, generator=generator) for _ in range(2))
         if shape == (5, 5):
-            weight = weight * torch.tensor([0.1, 1.0, 0.0, 10.0, 3.0])[:, None]  # of different size, one of zeros
+            weight = (
+                weight * torch.tensor([0.1, 1.0, 0.0, 10.0, 3.0])[:, None]
+            )  # of different size, one of zeros
         want = _filter_normalized(direction, weight)
         got = call(function, direction, weight)
         hint = "norm of each filter: over everything but the first dimension."
         if isinstance(got, Tensor):
             slips = (
-                (text, slip) for text, slip in _filter_slips(direction, weight)
+                (text, slip)
+                for text, slip in _filter_slips(direction, weight)
                 if slip.shape == got.shape and torch.allclose(got.detach(), slip, atol=1e-5, equal_nan=True)
             )
             hint = next((text for text, _ in slips), hint)
@@ -157,18 +174,42 @@ def _filter_slips(direction: Tensor, weight: Tensor) -> Slips:
         yield look, direction * weight.abs() / direction.abs()
         return
     rows = _row_norms(direction)
-    yield "the norm: one for each filter, this is one for the whole parameter.", direction * weight.norm() / direction.norm()
-    yield "the norm of the weight: the filters have length 1 now, they should be as long as the network's.", direction / rows
-    yield "the norm of the direction: divide by it, so that its own length drops out.", direction * _row_norms(weight)
+    yield (
+        "the norm: one for each filter, this is one for the whole parameter.",
+        direction * weight.norm() / direction.norm(),
+    )
+    yield (
+        "the norm of the weight: the filters have length 1 now, they should be as long as the network's.",
+        direction / rows,
+    )
+    yield (
+        "the norm of the direction: divide by it, so that its own length drops out.",
+        direction * _row_norms(weight),
+    )
     yield "the square root: these are squared norms.", direction * _row_norms(weight) ** 2 / rows**2
-    yield "the two tensors: the direction is to be scaled, this is the weight.", weight * rows / _row_norms(weight)
-    yield "the fraction: norm of the weight over norm of the direction.", direction * rows / _row_norms(weight)
+    yield (
+        "the two tensors: the direction is to be scaled, this is the weight.",
+        weight * rows / _row_norms(weight),
+    )
+    yield (
+        "the fraction: norm of the weight over norm of the direction.",
+        direction * rows / _row_norms(weight),
+    )
     columns = [i for i in range(weight.ndim) if i != 1]
     by_column = [tensor.square().sum(dim=columns, keepdim=True).sqrt() for tensor in (weight, direction)]
-    yield "the axis: a filter is direction[i], this is column by column.", direction * by_column[0] / by_column[1]
+    yield (
+        "the axis: a filter is direction[i], this is column by column.",
+        direction * by_column[0] / by_column[1],
+    )
     if weight.ndim > 2:
-        kernels = [tensor.square().sum(dim=tuple(range(2, tensor.ndim)), keepdim=True).sqrt() for tensor in (weight, direction)]
-        yield "the filter: all input channels together, this is channel by channel.", direction * kernels[0] / kernels[1]
+        kernels = [
+            tensor.square().sum(dim=tuple(range(2, tensor.ndim)), keepdim=True).sqrt()
+            for tensor in (weight, direction)
+        ]
+        yield (
+            "the filter: all input channels together, this is channel by channel.",
+            direction * kernels[0] / kernels[1],
+        )
     yield "the direction: it is returned as it was.", direction
 
 
@@ -179,7 +220,14 @@ def effective_beta(function: Callable) -> None:
     for size in (1, 2, 5):
         root = torch.randn(size, size, generator=generator, dtype=torch.float64)
         hessian = root @ root.T + 0.1 * torch.eye(size, dtype=torch.float64)
-        cases.append((f"a bowl of {size} dimension{'s' * (size > 1)}", lambda w, hessian=hessian: hessian @ w, size, (0.01, 0.1)))
+        cases.append(
+            (
+                f"a bowl of {size} dimension{'s' * (size > 1)}",
+                lambda w, hessian=hessian: hessian @ w,
+                size,
+                (0.01, 0.1),
+            )
+        )
     cases.append(("a sum of fourth powers", lambda w: 4 * w**3, 3, (0.001, 0.01, 0.02)))
     cases.append(("a sum of sines", torch.cos, 4, (0.1, 1.0, 3.0)))
     for text, gradient, size, lengths in cases:
@@ -188,14 +236,20 @@ def effective_beta(function: Callable) -> None:
         got = _number(call(function, gradient, w, lengths), f"effective_beta for {text}")
         if not isclose(got, want, rel_tol=1e-4):
             hint = "the largest of ‖g(w − ηg) − g(w)‖ / ‖ηg‖, with g = g(w)."
-            hint = next((look for look, slip in _beta_slips(gradient, w, lengths) if _same(got, float(slip))), hint)
-            raise CheckFailed(f"effective_beta for {text}: expected {want:.5g}, got {got:.5g}.\nLook at: {hint}")
+            hint = next(
+                (look for look, slip in _beta_slips(gradient, w, lengths) if _same(got, float(slip))), hint
+            )
+            raise CheckFailed(
+                f"effective_beta for {text}: expected {want:.5g}, got {got:.5g}.\nLook at: {hint}"
+            )
     passed("effective_beta", f"{len(cases)} landscapes agree, three of them bowls")
 
 
 def _betas(gradient: Callable, w: Tensor, lengths: Sequence[float], sign: float = -1.0) -> Tensor:
     g = gradient(w)
-    return torch.stack([(gradient(w + sign * length * g) - g).norm() / (length * g.norm()) for length in lengths])
+    return torch.stack(
+        [(gradient(w + sign * length * g) - g).norm() / (length * g.norm()) for length in lengths]
+    )
 
 
 def _beta_slips(gradient: Callable, w: Tensor, lengths: Sequence[float]) -> Slips:
@@ -227,13 +281,23 @@ def same_function(function: Callable) -> None:
         what = f"same_function for {inputs} inputs, {hidden} hidden units, {outputs} outputs"
         got = call(function, w1, b1, w2, b2, factors)
         if not isinstance(got, (tuple, list)) or len(got) != 4:
-            raise CheckFailed(f"{what}: expected four tensors, got {type(got).__name__}.\nLook at: the return value, (w1, b1, w2, b2).")
+            raise CheckFailed(
+                f"{what}: expected four tensors, got {type(got).__name__}.\nLook at: the return value, (w1, b1, w2, b2)."
+            )
         want = (w1 * factors[:, None], b1 * factors, w2 / factors, b2)
         for name, ours, theirs in zip(("w1", "b1", "w2", "b2"), want, got, strict=True):
-            slips = (text for text, slip in _scale_slips(name, (w1, b1, w2, b2), factors) if _equal(theirs, slip))
+            slips = (
+                text for text, slip in _scale_slips(name, (w1, b1, w2, b2), factors) if _equal(theirs, slip)
+            )
             expect_close(theirs, ours, what=f"{what}: new {name}", look_at=next(slips, HINTS[name]))
         x = torch.randn(8, inputs, generator=generator)
-        expect_close(_network(x, *got), _network(x, w1, b1, w2, b2), what=f"{what}: its outputs", look_at="the four parts together.", atol=1e-4)
+        expect_close(
+            _network(x, *got),
+            _network(x, w1, b1, w2, b2),
+            what=f"{what}: its outputs",
+            look_at="the four parts together.",
+            atol=1e-4,
+        )
     passed("same_function", "four networks: other weights, the same outputs")
 
 
@@ -268,17 +332,25 @@ def _network(x: Tensor, w1: Tensor, b1: Tensor, w2: Tensor, b2: Tensor) -> Tenso
 
 
 def _equal(got: Any, slip: Tensor) -> bool:
-    return isinstance(got, Tensor) and got.shape == slip.shape and torch.allclose(got.detach().to(slip.dtype), slip, atol=1e-6)
+    return (
+        isinstance(got, Tensor)
+        and got.shape == slip.shape
+        and torch.allclose(got.detach().to(slip.dtype), slip, atol=1e-6)
+    )
 
 
 def _number(value: Any, what: str) -> float:
     """``value`` as a float; ``CheckFailed`` for what is not one number."""
     if isinstance(value, (Tensor, np.ndarray)) and np.prod(value.shape) != 1:
-        raise CheckFailed(f"{what}: expected one number, got shape {tuple(value.shape)}.\nLook at: the return value.")
+        raise CheckFailed(
+            f"{what}: expected one number, got shape {tuple(value.shape)}.\nLook at: the return value."
+        )
     try:
         return float(value)
     except (TypeError, ValueError) as error:
-        raise CheckFailed(f"{what}: expected one number, got {type(value).__name__}.\nLook at: the return value.") from error
+        raise CheckFailed(
+            f"{what}: expected one number, got {type(value).__name__}.\nLook at: the return value."
+        ) from error
 
 
 def _same(got: float, slip: float) -> bool:

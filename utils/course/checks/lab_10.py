@@ -17,12 +17,26 @@ Slips = Iterator[tuple[str, float]]  # where to look, and what somebody gets who
 
 def smoothed_floor(function: Callable) -> None:
     """``function(classes, epsilon, accuracy)`` is the lowest mean cross entropy with smoothed labels at that accuracy."""
-    cases = [(100, 0.1, 1.0), (100, 0.1, 0.0), (100, 0.1, 0.689), (10, 0.1, 0.5), (2, 0.3, 0.25), (1000, 0.05, 0.9), (10, 1.0, 0.4)]
+    cases = [
+        (100, 0.1, 1.0),
+        (100, 0.1, 0.0),
+        (100, 0.1, 0.689),
+        (10, 0.1, 0.5),
+        (2, 0.3, 0.25),
+        (1000, 0.05, 0.9),
+        (10, 1.0, 0.4),
+    ]
     for classes, epsilon, accuracy in cases:
         want = accuracy * _best(classes, epsilon) + (1 - accuracy) * _best_wrong(classes, epsilon)
         what = f"smoothed_floor({classes}, {epsilon:g}, {accuracy:g})"
         got = _number(call(function, classes, epsilon, accuracy), what)
-        _compare(got, want, what, _floor_slips(classes, epsilon, accuracy), "the mean over right and wrong pictures, each at its best.")
+        _compare(
+            got,
+            want,
+            what,
+            _floor_slips(classes, epsilon, accuracy),
+            "the mean over right and wrong pictures, each at its best.",
+        )
     passed("smoothed_floor", f"{len(cases)} settings agree, from two classes to a thousand")
 
 
@@ -42,21 +56,34 @@ def _best_wrong(classes: int, epsilon: float) -> float:
 
 def _floor_slips(classes: int, epsilon: float, accuracy: float) -> Slips:
     best, wrong = _best(classes, epsilon), _best_wrong(classes, epsilon)
-    yield "the wrong pictures: their floor is higher, because another class is at least as probable as the right one.", best
-    yield "the two shares: the accuracy is the share of the right pictures.", (1 - accuracy) * best + accuracy * wrong
+    yield (
+        "the wrong pictures: their floor is higher, because another class is at least as probable as the right one.",
+        best,
+    )
+    yield (
+        "the two shares: the accuracy is the share of the right pictures.",
+        (1 - accuracy) * best + accuracy * wrong,
+    )
     yield "the logarithm: the natural one, as in torch.", (accuracy * best + (1 - accuracy) * wrong) / log(2)
     yield "the sign: the loss is minus the sum of q ln p.", -accuracy * best - (1 - accuracy) * wrong
     if epsilon < 1:
         right, other = 1 - epsilon, epsilon / (classes - 1)
         entropy = -right * log(right) - (classes - 1) * other * log(other)
         halves = -(right + other) * log((right + other) / 2) - (classes - 2) * other * log(other)
-        yield "the target: ε is spread over all K classes, the right one included.", accuracy * entropy + (1 - accuracy) * halves
+        yield (
+            "the target: ε is spread over all K classes, the right one included.",
+            accuracy * entropy + (1 - accuracy) * halves,
+        )
     right, other = _target(classes, epsilon)
     swapped = -right * log(other) - other * log(right) - (classes - 2) * other * log(other)
-    yield "a wrong picture at its best: the right class and one other with the same probability; they are not exchanged.", (
-        accuracy * best + (1 - accuracy) * swapped
+    yield (
+        "a wrong picture at its best: the right class and one other with the same probability; they are not exchanged.",
+        (accuracy * best + (1 - accuracy) * swapped),
     )
-    yield "a wrong picture: its floor is that of the smoothed target as well, only with two classes that share.", accuracy * best
+    yield (
+        "a wrong picture: its floor is that of the smoothed target as well, only with two classes that share.",
+        accuracy * best,
+    )
 
 
 def dropout_2d(function: Callable) -> None:
@@ -65,17 +92,26 @@ def dropout_2d(function: Callable) -> None:
     x = torch.rand(40, 30, 4, 5, generator=generator) + 0.5
     for p in (0.3, 0.0):
         kept = call(function, x, p, False)
-        expect_close(kept, x, what="dropout_2d in evaluation", look_at="training: without it nothing happens, no scaling either.")
+        expect_close(
+            kept,
+            x,
+            what="dropout_2d in evaluation",
+            look_at="training: without it nothing happens, no scaling either.",
+        )
     for p in (0.2, 0.5):
         what = f"dropout_2d with p = {p:g} in training"
         got = call(function, x, p, True)
         if not isinstance(got, Tensor) or got.shape != x.shape:
             shape = tuple(got.shape) if isinstance(got, Tensor) else type(got).__name__
-            raise CheckFailed(f"{what}: expected a tensor of shape {tuple(x.shape)}, got {shape}.\nLook at: the return value.")
+            raise CheckFailed(
+                f"{what}: expected a tensor of shape {tuple(x.shape)}, got {shape}.\nLook at: the return value."
+            )
         zero = got == 0
         whole = zero.flatten(2).all(dim=2)
         if not zero.flatten(2).any(dim=2).equal(whole):
-            raise CheckFailed(f"{what}: some channels are zero in part only.\nLook at: the mask, one draw for each channel: [B, C, 1, 1].")
+            raise CheckFailed(
+                f"{what}: some channels are zero in part only.\nLook at: the mask, one draw for each channel: [B, C, 1, 1]."
+            )
         if whole.any() and ((whole == whole[:1]).all() or (whole == whole[:, :1]).all()):
             raise CheckFailed(
                 f"{what}: the same channels are zero in every picture, or whole pictures are.\n"
@@ -84,8 +120,14 @@ def dropout_2d(function: Callable) -> None:
         share, tolerance = whole.float().mean().item(), 5 * sqrt(p * (1 - p) / whole.numel())
         if abs(share - p) > tolerance:
             swapped = abs(share - (1 - p)) <= tolerance
-            hint = "the comparison: p is the probability of being dropped, not of being kept." if swapped else "the probability."
-            raise CheckFailed(f"{what}: {share:.1%} of the channels are zero, expected about {p:.0%}.\nLook at: {hint}")
+            hint = (
+                "the comparison: p is the probability of being dropped, not of being kept."
+                if swapped
+                else "the probability."
+            )
+            raise CheckFailed(
+                f"{what}: {share:.1%} of the channels are zero, expected about {p:.0%}.\nLook at: {hint}"
+            )
         factor = (got / x)[~zero]
         if not torch.allclose(factor, torch.full_like(factor, 1 / (1 - p)), atol=1e-4):
             raise CheckFailed(
@@ -93,8 +135,12 @@ def dropout_2d(function: Callable) -> None:
                 "Look at: the factor 1 / (1 − p), which keeps the expectation."
             )
         if call(function, x, p, True).equal(got):
-            raise CheckFailed(f"{what}: two calls drop the same channels.\nLook at: the random numbers, drawn anew in each call.")
-    passed("dropout_2d", "whole channels are dropped, the expectation is kept, and evaluation changes nothing")
+            raise CheckFailed(
+                f"{what}: two calls drop the same channels.\nLook at: the random numbers, drawn anew in each call."
+            )
+    passed(
+        "dropout_2d", "whole channels are dropped, the expectation is kept, and evaluation changes nothing"
+    )
 
 
 def reflect_index(function: Callable) -> None:
@@ -107,17 +153,25 @@ def reflect_index(function: Callable) -> None:
             got = call(function, place, size)
             if got == want:
                 continue
-            expect_equal(got, want, what=f"reflect_index({place}, {size})", look_at=_reflect_hint(got, place, size))
+            expect_equal(
+                got, want, what=f"reflect_index({place}, {size})", look_at=_reflect_hint(got, place, size)
+            )
     passed("reflect_index", "five sizes agree, up to five pictures away")
 
 
 def _reflect_hint(got: Any, place: int, size: int) -> str:
     repeated = [*range(size), *range(size - 1, -1, -1)]
     slips = (
-        ("the edge: the edge pixel is not repeated, beyond row 0 comes row 1.", repeated[place % len(repeated)]),
+        (
+            "the edge: the edge pixel is not repeated, beyond row 0 comes row 1.",
+            repeated[place % len(repeated)],
+        ),
         ("the other side: this goes on periodically, not mirrored.", place % size),
         ("the border: this repeats the edge pixel.", min(max(place, 0), size - 1)),
-        ("places far outside: the mirror image is mirrored again.", (size - 1) - abs((size - 1) - abs(place))),
+        (
+            "places far outside: the mirror image is mirrored again.",
+            (size - 1) - abs((size - 1) - abs(place)),
+        ),
     )
     return next((text for text, slip in slips if got == slip), "the period, 2·(size − 1) places.")
 
@@ -133,15 +187,29 @@ def cutmix(function: Callable) -> None:
         before = [tensor.clone() for tensor in (a, b, label_a, label_b)]
         got = _call_in_place(function, a, b, label_a, label_b, size, row, column)
         if not all(old.equal(new) for old, new in zip(before, (a, b, label_a, label_b), strict=True)):
-            raise CheckFailed(f"{what}: an argument has been changed.\nLook at: clone the first picture before you write into it.")
+            raise CheckFailed(
+                f"{what}: an argument has been changed.\nLook at: clone the first picture before you write into it."
+            )
         if not isinstance(got, tuple | list) or len(got) != 2:
-            raise CheckFailed(f"{what}: expected a picture and a label, got {type(got).__name__}.\nLook at: the return value.")
+            raise CheckFailed(
+                f"{what}: expected a picture and a label, got {type(got).__name__}.\nLook at: the return value."
+            )
         covered = _square(size, row, column)
         picture = torch.where(covered, b, a)
-        expect_close(got[0], picture, what=f"{what}: the picture", look_at=_cutmix_hint(got[0], a, b, size, row, column))
+        expect_close(
+            got[0],
+            picture,
+            what=f"{what}: the picture",
+            look_at=_cutmix_hint(got[0], a, b, size, row, column),
+        )
         share = covered.float().mean()
         label = (1 - share) * label_a + share * label_b
-        expect_close(got[1], label, what=f"{what}: the label", look_at=_label_hint(got[1], label_a, label_b, share, size))
+        expect_close(
+            got[1],
+            label,
+            what=f"{what}: the label",
+            look_at=_label_hint(got[1], label_a, label_b, share, size),
+        )
     passed("cutmix", f"{len(cases)} squares, four of them clipped at the border")
 
 
@@ -164,34 +232,61 @@ def _square(size: int, row: int, column: int) -> Tensor:
 def _cutmix_hint(got: Any, a: Tensor, b: Tensor, size: int, row: int, column: int) -> str:
     corner = _square(size, row + size // 2, column + size // 2)
     slips = (
-        ("the two pictures: the square comes from the second one.", torch.where(_square(size, row, column), a, b)),
+        (
+            "the two pictures: the square comes from the second one.",
+            torch.where(_square(size, row, column), a, b),
+        ),
         ("the place: (row, column) is the centre of the square, not its corner.", torch.where(corner, b, a)),
-        ("the square: it is filled with the second picture, not with black.", torch.where(_square(size, row, column), 0.0, a)),
+        (
+            "the square: it is filled with the second picture, not with black.",
+            torch.where(_square(size, row, column), 0.0, a),
+        ),
         ("negative indices: Python counts them from the end; clip them to 0.", a),
     )
     if isinstance(got, Tensor) and got.shape == a.shape:
-        return next((text for text, slip in slips if torch.allclose(got.float(), slip)), "the edges of the square, clipped at 0 and at H and W.")
+        return next(
+            (text for text, slip in slips if torch.allclose(got.float(), slip)),
+            "the edges of the square, clipped at 0 and at H and W.",
+        )
     return "the shape [C, H, W]."
 
 
 def _label_hint(got: Any, label_a: Tensor, label_b: Tensor, share: Tensor, size: int) -> str:
     whole = min(1.0, size * size / 80)
     slips = (
-        ("the two shares: the covered area belongs to the second label.", share * label_a + (1 - share) * label_b),
-        ("the area: only what is really covered counts, after clipping.", (1 - whole) * label_a + whole * label_b),
-        ("the area: only what is really covered counts, after clipping.", (1 - size * size / 80) * label_a + size * size / 80 * label_b),
+        (
+            "the two shares: the covered area belongs to the second label.",
+            share * label_a + (1 - share) * label_b,
+        ),
+        (
+            "the area: only what is really covered counts, after clipping.",
+            (1 - whole) * label_a + whole * label_b,
+        ),
+        (
+            "the area: only what is really covered counts, after clipping.",
+            (1 - size * size / 80) * label_a + size * size / 80 * label_b,
+        ),
         ("the label: it must be mixed too.", label_a),
         ("the label: by area, not half and half.", (label_a + label_b) / 2),
     )
     if isinstance(got, Tensor) and got.shape == label_a.shape:
-        return next((text for text, slip in slips if torch.allclose(got.float(), slip, atol=1e-5)), "the covered area divided by H·W.")
+        return next(
+            (text for text, slip in slips if torch.allclose(got.float(), slip, atol=1e-5)),
+            "the covered area divided by H·W.",
+        )
     return "the shape [K]."
 
 
 def effective_parameters(function: Callable) -> None:
     """``function(X, penalty)`` is the trace of X (XᵀX + penalty)⁻¹ Xᵀ, without a matrix of n × n."""
     generator = torch.Generator().manual_seed(10)
-    for rows, columns, penalty in ((20, 5, 0.5), (6, 6, 0.01), (3, 8, 2.0), (50, 1, 100.0), (100_000, 4, 10.0)):
+    for rows, columns, penalty in (
+        (20, 5, 0.5),
+        (6, 6, 0.01),
+        (3, 8, 2.0),
+        (50, 1, 100.0),
+        (100_000, 4, 10.0),
+    ):
         X = torch.randn(rows, columns, generator=generator, dtype=torch.float64)
         want = float(_shares(X, penalty).sum())
         what = f"effective_parameters for X of {rows} × {columns}, penalty {penalty:g}"
@@ -208,12 +303,24 @@ def _shares(X: Tensor, penalty: float) -> Tensor:
 def _trace_slips(X: Tensor, penalty: float) -> Slips:
     values = torch.linalg.eigvalsh(X.T @ X).clamp(min=0)
     yield "the penalty: this is the number of weights, as without one.", float(X.shape[1])
-    yield "the squares: s² / (s² + λ), not s / (s + λ).", float((values.sqrt() / (values.sqrt() + penalty)).sum())
-    yield "the penalty: it is added to XᵀX as it is, not squared.", float((values / (values + penalty**2)).sum())
+    yield (
+        "the squares: s² / (s² + λ), not s / (s + λ).",
+        float((values.sqrt() / (values.sqrt() + penalty)).sum()),
+    )
+    yield (
+        "the penalty: it is added to XᵀX as it is, not squared.",
+        float((values / (values + penalty**2)).sum()),
+    )
     yield "the penalty: λI, λ on the diagonal only.", _trace_of_all_ones(X, penalty)
     yield "the trace: the sum of the diagonal, not its mean.", float((values / (values + penalty)).mean())
-    yield "the factors: the trace of the inverse alone is something else.", float((1 / (values + penalty)).sum())
-    yield "what is asked: this is what the penalty has taken away.", float((penalty / (values + penalty)).sum())
+    yield (
+        "the factors: the trace of the inverse alone is something else.",
+        float((1 / (values + penalty)).sum()),
+    )
+    yield (
+        "what is asked: this is what the penalty has taken away.",
+        float((penalty / (values + penalty)).sum()),
+    )
 
 
 def _trace_of_all_ones(X: Tensor, penalty: float) -> float:
@@ -233,8 +340,12 @@ def _compare(got: float, want: float, what: str, slips: Slips, hint: str) -> Non
 def _number(value: Any, what: str) -> float:
     """``value`` as a float; ``CheckFailed`` for what is not one number."""
     if isinstance(value, Tensor | np.ndarray) and np.prod(value.shape) != 1:
-        raise CheckFailed(f"{what}: expected one number, got shape {tuple(value.shape)}.\nLook at: the return value.")
+        raise CheckFailed(
+            f"{what}: expected one number, got shape {tuple(value.shape)}.\nLook at: the return value."
+        )
     try:
         return float(value)
     except (TypeError, ValueError) as error:
-        raise CheckFailed(f"{what}: expected one number, got {type(value).__name__}.\nLook at: the return value.") from error
+        raise CheckFailed(
+            f"{what}: expected one number, got {type(value).__name__}.\nLook at: the return value."
+        ) from error

@@ -21,10 +21,17 @@ def grey_share(function: Callable) -> None:
         weight = torch.randn(filters, channels, side, side, generator=generator)
         want = _grey_share(weight)
         got = call(function, weight)
-        hint = hint_for(got, _grey_slips(weight, want), "the mean over the channels at each place, its squares, times C.")
+        hint = hint_for(
+            got, _grey_slips(weight, want), "the mean over the channels at each place, its squares, times C."
+        )
         expect_close(got, want, what=f"grey_share of weights {list(weight.shape)}", look_at=hint)
     grey = torch.randn(2, 1, 5, 5, generator=generator).expand(2, 3, 5, 5)
-    expect_close(call(function, grey), torch.ones(2), what="grey_share of two grey filters", look_at="a grey filter is all grey: 1.")
+    expect_close(
+        call(function, grey),
+        torch.ones(2),
+        what="grey_share of two grey filters",
+        look_at="a grey filter is all grey: 1.",
+    )
     passed("grey_share", "five layers agree, and grey filters have share 1")
 
 
@@ -40,13 +47,19 @@ def _grey_slips(weight: Tensor, want: Tensor) -> Slips:
     yield "the mean over the channels: this is their sum.", want * channels**2
     yield "the other part: this is the share that is not grey.", 1 - want
     yield "the squares: the share is of the sum of squares, not of its root.", want.sqrt()
-    yield "the order: first the mean over the channels, then the squares.", weight.square().mean(dim=1).sum(dim=(1, 2)) / energy
+    yield (
+        "the order: first the mean over the channels, then the squares.",
+        weight.square().mean(dim=1).sum(dim=(1, 2)) / energy,
+    )
     by_place = weight.mean(dim=(2, 3)).square().sum(dim=1) * weight.shape[2] * weight.shape[3] / energy
     yield "the mean: over the channels (dimension 1), not over the places.", by_place
     total = channels * mean.square().sum() / weight.square().sum()
     yield "the sums: one number for each filter, not one for the whole layer.", total
     yield "the sums: one number for each filter, not one for the whole layer.", total.expand_as(want)
-    yield "the sum over all channels and places below the fraction.", channels * mean.square().sum(dim=(1, 2)) / weight.square().sum()
+    yield (
+        "the sum over all channels and places below the fraction.",
+        channels * mean.square().sum(dim=(1, 2)) / weight.square().sum(),
+    )
 
 
 def send_back(function: Callable) -> None:
@@ -60,7 +73,9 @@ def send_back(function: Callable) -> None:
             want = _sent_back(x, w1, w2, g, rule)
             got = call(function, x, w1, w2, g, rule)
             hint = hint_for(
-                got, _rule_slips(x, w1, w2, g, rule), "the table of the three rules, at both ReLUs, and the transposes in between."
+                got,
+                _rule_slips(x, w1, w2, g, rule),
+                "the table of the three rules, at both ReLUs, and the transposes in between.",
             )
             what = f"send_back for x [{size}], w1 [{hidden}, {size}], w2 [{out}, {hidden}], rule {rule!r}"
             expect_close(got, want, what=what, look_at=hint)
@@ -68,11 +83,18 @@ def send_back(function: Callable) -> None:
 
 
 def _rule(came_in: Tensor, arrives: Tensor, rule: str) -> Tensor:
-    passes = {"gradient": came_in > 0, "deconvnet": arrives > 0, "guided": (came_in > 0) & (arrives > 0), "none": came_in == came_in}
+    passes = {
+        "gradient": came_in > 0,
+        "deconvnet": arrives > 0,
+        "guided": (came_in > 0) & (arrives > 0),
+        "none": came_in == came_in,
+    }
     return torch.where(passes[rule], arrives, 0.0)
 
 
-def _sent_back(x: Tensor, w1: Tensor, w2: Tensor, g: Tensor, rule: str, first_rule: str | None = None) -> Tensor:
+def _sent_back(
+    x: Tensor, w1: Tensor, w2: Tensor, g: Tensor, rule: str, first_rule: str | None = None
+) -> Tensor:
     """``first_rule``: that of the first layer, which the signal reaches last."""
     first = w1 @ x
     second = w2 @ torch.relu(first)
@@ -83,11 +105,20 @@ def _rule_slips(x: Tensor, w1: Tensor, w2: Tensor, g: Tensor, rule: str) -> Slip
     for other in RULES:
         if other != rule:
             yield f"the rule: this is what {other!r} sends back.", _sent_back(x, w1, w2, g, other)
-            yield f"the first layer: it follows the rule {other!r} here.", _sent_back(x, w1, w2, g, rule, other)
-            yield f"the second layer: it follows the rule {other!r} here.", _sent_back(x, w1, w2, g, other, rule)
+            yield (
+                f"the first layer: it follows the rule {other!r} here.",
+                _sent_back(x, w1, w2, g, rule, other),
+            )
+            yield (
+                f"the second layer: it follows the rule {other!r} here.",
+                _sent_back(x, w1, w2, g, other, rule),
+            )
     yield "the ReLUs: both let everything through.", _sent_back(x, w1, w2, g, "none")
     yield "the first layer: there is a ReLU after w1 · x as well.", _sent_back(x, w1, w2, g, rule, "none")
-    yield "the second layer: there is a ReLU at the end, which g meets first.", _sent_back(x, w1, w2, g, "none", rule)
+    yield (
+        "the second layer: there is a ReLU at the end, which g meets first.",
+        _sent_back(x, w1, w2, g, "none", rule),
+    )
     first = w1 @ x
     linear = w2 @ first
     yield (
@@ -96,7 +127,10 @@ def _rule_slips(x: Tensor, w1: Tensor, w2: Tensor, g: Tensor, rule: str) -> Slip
     )
     second = w2 @ torch.relu(first)
     if len(x) == len(first) == len(second):
-        yield "the transposes: on the way back the matrices are w2ᵀ and w1ᵀ.", w1 @ _rule(first, w2 @ _rule(second, g, rule), rule)
+        yield (
+            "the transposes: on the way back the matrices are w2ᵀ and w1ᵀ.",
+            w1 @ _rule(first, w2 @ _rule(second, g, rule), rule),
+        )
     if rule != "gradient":
         at_g = _rule(second, g, rule)
         came = (first > 0) if rule == "guided" else torch.ones_like(first, dtype=torch.bool)
@@ -112,7 +146,12 @@ def _rule_slips(x: Tensor, w1: Tensor, w2: Tensor, g: Tensor, rule: str) -> Slip
 def class_activation_map(function: Callable) -> None:
     """``function(maps [B, K, h, w], weight [classes, K], target [B])`` is Grad-CAM before pooling and one linear layer."""
     generator = Generator().manual_seed(11)
-    for pictures, channels, height, width, classes in ((2, 6, 4, 4, 3), (5, 3, 2, 7, 10), (1, 8, 8, 8, 2), (3, 3, 1, 1, 3)):
+    for pictures, channels, height, width, classes in (
+        (2, 6, 4, 4, 3),
+        (5, 3, 2, 7, 10),
+        (1, 8, 8, 8, 2),
+        (3, 3, 1, 1, 3),
+    ):
         maps = torch.rand(pictures, channels, height, width, generator=generator)
         weight = torch.randn(classes, channels, generator=generator)
         target = torch.randint(classes, (pictures,), generator=generator)
@@ -122,7 +161,9 @@ def class_activation_map(function: Callable) -> None:
         want = torch.relu((slopes.mean(dim=(2, 3), keepdim=True) * maps).sum(dim=1))
         got = call(function, maps, weight, target)
         hint = hint_for(
-            got, _cam_slips(maps, weight, target, want), "α_k = w_ck / (h·w); the sum over k of α_k times map k; the maximum with 0."
+            got,
+            _cam_slips(maps, weight, target, want),
+            "α_k = w_ck / (h·w); the sum over k of α_k times map k; the maximum with 0.",
         )
         what = f"class_activation_map for maps {list(maps.shape)}, {classes} classes"
         expect_close(got, want, what=what, look_at=hint, atol=1e-6)
@@ -134,12 +175,18 @@ def _cam_slips(maps: Tensor, weight: Tensor, target: Tensor, want: Tensor) -> Sl
     total = torch.einsum("bk,bkhw->bhw", weight[target], maps)
     yield "the maximum with 0 at the end.", total / places
     yield "the factor 1/(h·w): the linear layer sees the mean of each map, not the sum.", torch.relu(total)
-    yield "the factor 1/(h·w): the mean of equal slopes is that slope, so it is there once.", torch.relu(total) / places**2
+    yield (
+        "the factor 1/(h·w): the mean of equal slopes is that slope, so it is there once.",
+        torch.relu(total) / places**2,
+    )
     yield "the factor: h·w places, not h or w alone.", torch.relu(total) / maps.shape[2]
     yield "the factor: h·w places, not h or w alone.", torch.relu(total) / maps.shape[3]
     positive = torch.einsum("bk,bkhw->bhw", torch.relu(weight[target]), maps) / places
     yield "the maximum with 0: of the sum over k, not of each weight.", positive
-    yield "the channels: they are added up, the result is [B, h, w].", torch.relu(weight[target][:, :, None, None] * maps) / places
+    yield (
+        "the channels: they are added up, the result is [B, h, w].",
+        torch.relu(weight[target][:, :, None, None] * maps) / places,
+    )
     yield "the channels: the sum over k, not the mean.", want / maps.shape[1]
     yield "the shape: [B, h, w], without a channel.", want[:, None]
     for k in range(len(weight)):
@@ -159,17 +206,29 @@ def integrated_gradients(function: Callable) -> None:
         want = _integrated(gradient, x, baseline, [(j + 0.5) / steps for j in range(steps)])
         got = call(function, gradient, x, baseline, steps)
         hint = hint_for(
-            got, _path_slips(gradient, x, baseline, steps, want), "the points baseline + (j − ½)/n · (x − baseline), j from 1 to n."
+            got,
+            _path_slips(gradient, x, baseline, steps, want),
+            "the points baseline + (j − ½)/n · (x − baseline), j from 1 to n.",
         )
         expect_close(got, want, what=f"integrated_gradients for x {list(shape)}, {steps} steps", look_at=hint)
     x, baseline = torch.randn(5, generator=generator), torch.randn(5, generator=generator)
     total = call(function, lambda point: 2 * point, x, baseline, 7).sum()
     change = x.square().sum() - baseline.square().sum()
-    expect_close(total, change, what="the sum of the values for s(x) = Σ x²", look_at="the values must add up to s(x) − s(baseline).")
-    passed("integrated_gradients", "four functions agree, and for a sum of squares the values add up to the difference")
+    expect_close(
+        total,
+        change,
+        what="the sum of the values for s(x) = Σ x²",
+        look_at="the values must add up to s(x) − s(baseline).",
+    )
+    passed(
+        "integrated_gradients",
+        "four functions agree, and for a sum of squares the values add up to the difference",
+    )
 
 
-def _integrated(gradient: Callable[[Tensor], Tensor], x: Tensor, baseline: Tensor, places: list[float]) -> Tensor:
+def _integrated(
+    gradient: Callable[[Tensor], Tensor], x: Tensor, baseline: Tensor, places: list[float]
+) -> Tensor:
     slopes = torch.stack([gradient(baseline + place * (x - baseline)) for place in places])
     return (x - baseline) * slopes.mean(dim=0)
 
@@ -188,8 +247,14 @@ def _path_slips(gradient: Callable, x: Tensor, baseline: Tensor, steps: int, wan
         "the points: (j − ½)/n, the middle of each step; these are the left ends.",
         _integrated(gradient, x, baseline, [j / steps for j in range(steps)]),
     )
-    yield "j: from 1 to n, this counts from 0.", _integrated(gradient, x, baseline, [(j - 0.5) / steps for j in range(steps)])
-    yield "j: from 1 to n, with j − ½; this adds ½ to them.", _integrated(gradient, x, baseline, [(j + 1.5) / steps for j in range(steps)])
+    yield (
+        "j: from 1 to n, this counts from 0.",
+        _integrated(gradient, x, baseline, [(j - 0.5) / steps for j in range(steps)]),
+    )
+    yield (
+        "j: from 1 to n, with j − ½; this adds ½ to them.",
+        _integrated(gradient, x, baseline, [(j + 1.5) / steps for j in range(steps)]),
+    )
     yield (
         "the path: it starts at the baseline, not at 0.",
         _integrated(gradient, x, torch.zeros_like(x), [(j + 0.5) / steps for j in range(steps)]),
@@ -205,13 +270,18 @@ def spearman(function: Callable) -> None:
         a, b = (torch.randperm(size, generator=generator).reshape(shape).float() ** 3 for _ in range(2))
         want = _pearson(_ranks(a), _ranks(b))
         got = _as_number(call(function, a, b))
-        hint = hint_for(got, _rank_slips(a, b), "ranks by argsort of argsort, then Pearson's correlation of the ranks.")
+        hint = hint_for(
+            got, _rank_slips(a, b), "ranks by argsort of argsort, then Pearson's correlation of the ranks."
+        )
         expect_close(got, want, what=f"spearman of two maps {list(shape)}", look_at=hint, atol=1e-5)
     a = torch.rand(5, 5, generator=generator)
     for other, want, words in ((a**3, 1.0, "its cube"), (-a, -1.0, "its negative")):
         got = _as_number(call(function, a, other))
         expect_close(
-            got, torch.tensor(want).double(), what=f"spearman of a map and {words}", look_at="only the order of the values counts."
+            got,
+            torch.tensor(want).double(),
+            what=f"spearman of a map and {words}",
+            look_at="only the order of the values counts.",
         )
     passed("spearman", "five pairs of maps agree; a map and its cube have 1, a map and its negative −1")
 
@@ -223,7 +293,9 @@ def _as_number(value: Any) -> Any:
     try:
         return torch.tensor(float(value), dtype=torch.float64)
     except (TypeError, ValueError):
-        raise CheckFailed(f"spearman: expected a number, got {type(value).__name__}.\nLook at: what is returned.") from None
+        raise CheckFailed(
+            f"spearman: expected a number, got {type(value).__name__}.\nLook at: what is returned."
+        ) from None
 
 
 def _ranks(values: Tensor) -> Tensor:
@@ -249,7 +321,10 @@ def _rank_slips(a: Tensor, b: Tensor) -> Slips:
         rows = [values.argsort(dim=-1).argsort(dim=-1).double().flatten() for values in (a, b)]
         yield "flatten: ranks are taken over the whole map, not in each row.", _pearson(*rows)
     x, y = _ranks(a), _ranks(b)
-    yield "the means: subtract the mean rank first.", (x * y).sum() / (x.square().sum() * y.square().sum()).sqrt()
+    yield (
+        "the means: subtract the mean rank first.",
+        (x * y).sum() / (x.square().sum() * y.square().sum()).sqrt(),
+    )
     centred = (x - x.mean()) * (y - y.mean())
     yield "the denominator: the standard deviations of both.", centred.mean()
     yield "the denominator: the standard deviations of both.", centred.sum()

@@ -24,14 +24,21 @@ def training_mode(function: Callable) -> None:
         what = f"training_mode with frozen = {frozen}, {'nothing' if start else 'everything'} frozen before"
         got = call(function, model, frozen)
         if got is not model:
-            raise CheckFailed(f"{what}: expected the model itself back, got {type(got).__name__}.\nLook at: the return statement.")
+            raise CheckFailed(
+                f"{what}: expected the model itself back, got {type(got).__name__}.\nLook at: the return statement."
+            )
         _compare_modes(model, frozen, what)
         before = {name: value.clone() for name, value in model.state_dict().items()}
         model(torch.randn(6, 2, 5, 5, generator=Generator().manual_seed(12)))
         for name, value in model.state_dict().items():
             if any(_inside(name, root) for root in frozen) and not torch.equal(before[name], value):
-                raise CheckFailed(f"{what}: a forward pass changed {name}, which is frozen.\nLook at: eval() for batch norm.")
-    passed("training_mode", f"{len(cases)} choices of frozen modules agree, running statistics included, whatever was frozen before")
+                raise CheckFailed(
+                    f"{what}: a forward pass changed {name}, which is frozen.\nLook at: eval() for batch norm."
+                )
+    passed(
+        "training_mode",
+        f"{len(cases)} choices of frozen modules agree, running statistics included, whatever was frozen before",
+    )
 
 
 def _small_network() -> nn.Sequential:
@@ -56,7 +63,9 @@ def _compare_modes(model: nn.Module, frozen: Sequence[str], what: str) -> None:
             else:
                 hint = "modules that are not frozen must be in training mode: model.train() first."
             mode = {True: "training", False: "evaluation"}
-            raise CheckFailed(f"{what}: expected {name} in {mode[not is_frozen]} mode, got {mode[module.training]} mode.\nLook at: {hint}")
+            raise CheckFailed(
+                f"{what}: expected {name} in {mode[not is_frozen]} mode, got {mode[module.training]} mode.\nLook at: {hint}"
+            )
     for name, parameter in model.named_parameters():
         is_frozen = any(_inside(name, root) for root in frozen)
         if parameter.requires_grad == is_frozen:
@@ -64,7 +73,9 @@ def _compare_modes(model: nn.Module, frozen: Sequence[str], what: str) -> None:
                 hint = "requires_grad_(False) of each frozen module; eval() alone does not stop the gradient."
             else:
                 hint = "what is not frozen must learn again: requires_grad_(True) for the model first."
-            raise CheckFailed(f"{what}: expected requires_grad={not is_frozen} for {name}, got {parameter.requires_grad}.\nLook at: {hint}")
+            raise CheckFailed(
+                f"{what}: expected requires_grad={not is_frozen} for {name}, got {parameter.requires_grad}.\nLook at: {hint}"
+            )
 
 
 def two_speeds(function: Callable) -> None:
@@ -76,21 +87,32 @@ def two_speeds(function: Callable) -> None:
         model = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 5), nn.ReLU(), nn.Linear(5, 2))
         for name, parameter in model.named_parameters():
             parameter.requires_grad_(not (frozen and name.startswith(frozen)))
-        what = f"two_speeds with head = model[{head}], lr = {lr:g}, factor = {factor:g}" + (f", {frozen} frozen" if frozen else "")
+        what = f"two_speeds with head = model[{head}], lr = {lr:g}, factor = {factor:g}" + (
+            f", {frozen} frozen" if frozen else ""
+        )
         groups = call(function, model, model[head], lr, factor)
         rates = _rates(groups, what)
         for name, parameter in model.named_parameters():
             found = rates.pop(id(parameter), [])
             want = [lr if _inside(name, str(head)) else factor * lr] if parameter.requires_grad else []
-            if len(found) != len(want) or not all(isclose(a, b, rel_tol=1e-6) for a, b in zip(found, want, strict=True)):
+            if len(found) != len(want) or not all(
+                isclose(a, b, rel_tol=1e-6) for a, b in zip(found, want, strict=True)
+            ):
                 hint = _rate_hint(found, want, lr, factor, last=head == 4)
-                raise CheckFailed(f"{what}: expected the rates {want} for {name}, got {found}.\nLook at: {hint}")
-    passed("two_speeds", f"{len(cases)} networks agree: every trained parameter is in one group, with its own rate")
+                raise CheckFailed(
+                    f"{what}: expected the rates {want} for {name}, got {found}.\nLook at: {hint}"
+                )
+    passed(
+        "two_speeds",
+        f"{len(cases)} networks agree: every trained parameter is in one group, with its own rate",
+    )
 
 
 def _rates(groups: Any, what: str) -> dict[int, list[float]]:
     """id of a parameter -> the rates of the groups it is in."""
-    if not isinstance(groups, (list, tuple)) or not all(isinstance(g, dict) and {"params", "lr"} <= set(g) for g in groups):
+    if not isinstance(groups, (list, tuple)) or not all(
+        isinstance(g, dict) and {"params", "lr"} <= set(g) for g in groups
+    ):
         raise CheckFailed(
             f"{what}: expected a list of dicts with 'params' and 'lr', got {type(groups).__name__}.\nLook at: the form [{{'params': …, 'lr': …}}, …]."
         )
@@ -121,32 +143,61 @@ def _rate_hint(found: list[float], want: list[float], lr: float, factor: float, 
 
 def speed_up(function: Callable) -> None:
     """``function(encoder, head, epochs)`` is how many times fewer multiply-adds it takes to encode once."""
-    for encoder, head, epochs in ((1000.0, 1.0, 10), (37e6, 16320.0, 60), (5.0, 100.0, 3), (1.0, 1.0, 1), (295e3, 640.0, 1000)):
+    for encoder, head, epochs in (
+        (1000.0, 1.0, 10),
+        (37e6, 16320.0, 60),
+        (5.0, 100.0, 3),
+        (1.0, 1.0, 1),
+        (295e3, 640.0, 1000),
+    ):
         want = epochs * (encoder + 2 * head) / (encoder + 2 * head * epochs)
         got = call(function, encoder, head, epochs)
         if isinstance(got, Tensor) and got.numel() == 1:
             got = got.item()
         if not isinstance(got, (int, float)):
-            raise CheckFailed(f"speed_up: expected a number, got {type(got).__name__}.\nLook at: the return statement.")
+            raise CheckFailed(
+                f"speed_up: expected a number, got {type(got).__name__}.\nLook at: the return statement."
+            )
         if not isclose(got, want, rel_tol=1e-6):
             hint = next(
-                (look for look, slip in _speed_slips(encoder, head, epochs) if isclose(got, slip, rel_tol=1e-6)),
+                (
+                    look
+                    for look, slip in _speed_slips(encoder, head, epochs)
+                    if isclose(got, slip, rel_tol=1e-6)
+                ),
                 "the two costs: with the encoder in every epoch, and with the encoder once.",
             )
-            raise CheckFailed(f"speed_up({encoder:g}, {head:g}, {epochs}): expected {want:.5g}, got {got:.5g}.\nLook at: {hint}")
+            raise CheckFailed(
+                f"speed_up({encoder:g}, {head:g}, {epochs}): expected {want:.5g}, got {got:.5g}.\nLook at: {hint}"
+            )
     passed("speed_up", "five pairs of encoder and head agree")
 
 
 def _speed_slips(encoder: float, head: float, epochs: int) -> Slips:
-    yield "the order: the cost that is saved belongs above the fraction.", (encoder + 2 * head * epochs) / (epochs * (encoder + 2 * head))
-    yield "the way back: the frozen encoder has none.", epochs * (3 * encoder + 2 * head) / (encoder + 2 * head * epochs)
-    yield "the way back through the head: as many multiply-adds as the way up.", epochs * (encoder + head) / (encoder + head * epochs)
+    yield (
+        "the order: the cost that is saved belongs above the fraction.",
+        (encoder + 2 * head * epochs) / (epochs * (encoder + 2 * head)),
+    )
+    yield (
+        "the way back: the frozen encoder has none.",
+        epochs * (3 * encoder + 2 * head) / (encoder + 2 * head * epochs),
+    )
+    yield (
+        "the way back through the head: as many multiply-adds as the way up.",
+        epochs * (encoder + head) / (encoder + head * epochs),
+    )
     yield (
         "the head: its input needs no gradient, so a step costs it 2 and not 3.",
         epochs * (encoder + 3 * head) / (encoder + 3 * head * epochs),
     )
-    yield "the head: it is trained in every epoch, also when the pictures are encoded once, and that costs something.", float(epochs)
-    yield "the epochs: the encoder runs in each of them if nothing is stored.", (encoder + 2 * head) / (encoder + 2 * head * epochs)
+    yield (
+        "the head: it is trained in every epoch, also when the pictures are encoded once, and that costs something.",
+        float(epochs),
+    )
+    yield (
+        "the epochs: the encoder runs in each of them if nothing is stored.",
+        (encoder + 2 * head) / (encoder + 2 * head * epochs),
+    )
 
 
 def renormalise(function: Callable) -> None:
@@ -161,7 +212,11 @@ def renormalise(function: Callable) -> None:
         got = call(function, x, mean, std, new_mean, new_std)
         hint = "back to pixels first, x · std + mean, then (pixels − new_mean) / new_std, a number for each channel."
         for look, slip in _normal_slips(x, pixels, mean, std, new_mean, new_std):
-            if isinstance(got, Tensor) and got.shape == slip.shape and torch.allclose(got, slip, rtol=1e-4, atol=1e-5):
+            if (
+                isinstance(got, Tensor)
+                and got.shape == slip.shape
+                and torch.allclose(got, slip, rtol=1e-4, atol=1e-5)
+            ):
                 hint = look
                 break
         expect_close(got, want, what=f"renormalise of x {list(x.shape)}", look_at=hint)
@@ -176,16 +231,39 @@ def _normal(pixels: Tensor, mean: Tensor, std: Tensor) -> Tensor:
     return (pixels - _per_channel(mean)) / _per_channel(std)
 
 
-def _normal_slips(x: Tensor, pixels: Tensor, mean: Tensor, std: Tensor, new_mean: Tensor, new_std: Tensor) -> Slips:
-    yield "the first half: x is normalised already; undo that with the old mean and std.", _normal(x, new_mean, new_std)
+def _normal_slips(
+    x: Tensor, pixels: Tensor, mean: Tensor, std: Tensor, new_mean: Tensor, new_std: Tensor
+) -> Slips:
+    yield (
+        "the first half: x is normalised already; undo that with the old mean and std.",
+        _normal(x, new_mean, new_std),
+    )
     yield "the second half: these are the pixels; normalise them with the new mean and std.", pixels
-    yield "which is old and which is new: they have changed places.", _normal(x * _per_channel(new_std) + _per_channel(new_mean), mean, std)
-    yield "the order: undo with · std first, then + mean.", _normal((x + _per_channel(mean)) * _per_channel(std), new_mean, new_std)
-    yield "undoing (p − mean) / std: it is x · std + mean.", _normal(x * _per_channel(std) - _per_channel(mean), new_mean, new_std)
-    yield "the new mean: subtract it before you divide.", pixels / _per_channel(new_std) - _per_channel(new_mean)
-    yield "the old mean: add it back before you subtract the new one.", _normal(x * _per_channel(std), new_mean, new_std)
+    yield (
+        "which is old and which is new: they have changed places.",
+        _normal(x * _per_channel(new_std) + _per_channel(new_mean), mean, std),
+    )
+    yield (
+        "the order: undo with · std first, then + mean.",
+        _normal((x + _per_channel(mean)) * _per_channel(std), new_mean, new_std),
+    )
+    yield (
+        "undoing (p − mean) / std: it is x · std + mean.",
+        _normal(x * _per_channel(std) - _per_channel(mean), new_mean, new_std),
+    )
+    yield (
+        "the new mean: subtract it before you divide.",
+        pixels / _per_channel(new_std) - _per_channel(new_mean),
+    )
+    yield (
+        "the old mean: add it back before you subtract the new one.",
+        _normal(x * _per_channel(std), new_mean, new_std),
+    )
     if x.shape[-1] == len(mean) and len(mean) > 1:
-        yield "the dimension: channels are dimension 1; view(-1, 1, 1) puts the numbers there.", (x * std + mean - new_mean) / new_std
+        yield (
+            "the dimension: channels are dimension 1; view(-1, 1, 1) puts the numbers there.",
+            (x * std + mean - new_mean) / new_std,
+        )
 
 
 def fitting_weights(function: Callable) -> None:
@@ -193,7 +271,9 @@ def fitting_weights(function: Callable) -> None:
     generator = Generator().manual_seed(12)
 
     def random(**shapes: tuple[int, ...]) -> dict[str, Tensor]:
-        return {name.replace("_", "."): torch.randn(shape, generator=generator) for name, shape in shapes.items()}
+        return {
+            name.replace("_", "."): torch.randn(shape, generator=generator) for name, shape in shapes.items()
+        }
 
     cases = {
         "another number of classes": (
@@ -207,7 +287,9 @@ def fitting_weights(function: Callable) -> None:
         "a shape that would broadcast": (random(a=(2, 6)), random(a=(1, 6))),
     }
     for text, (state, saved) in cases.items():
-        fits = {name: saved[name] for name in state if name in saved and saved[name].shape == state[name].shape}
+        fits = {
+            name: saved[name] for name in state if name in saved and saved[name].shape == state[name].shape
+        }
         left = [name for name in state if name not in fits]
         got = call(function, dict(state), dict(saved))
         _compare_weights(got, fits, left, state, saved, f"fitting_weights for {text}")
@@ -215,10 +297,17 @@ def fitting_weights(function: Callable) -> None:
 
 
 def _compare_weights(
-    got: Any, fits: dict[str, Tensor], left: list[str], state: dict[str, Tensor], saved: dict[str, Tensor], what: str
+    got: Any,
+    fits: dict[str, Tensor],
+    left: list[str],
+    state: dict[str, Tensor],
+    saved: dict[str, Tensor],
+    what: str,
 ) -> None:
     if not isinstance(got, tuple) or len(got) != 2 or not isinstance(got[0], dict):
-        raise CheckFailed(f"{what}: expected a pair (dict, list), got {type(got).__name__}.\nLook at: return fits, left.")
+        raise CheckFailed(
+            f"{what}: expected a pair (dict, list), got {type(got).__name__}.\nLook at: return fits, left."
+        )
     loaded, missing = got[0], list(got[1])
     if set(loaded) != set(fits):
         more, fewer = sorted(set(loaded) - set(fits)), sorted(set(fits) - set(loaded))

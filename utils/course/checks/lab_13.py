@@ -51,14 +51,32 @@ def _group_slips(groups: Sequence[int], rate: float) -> Slips:
     size = others.sum(dim=1, keepdim=True)
     each = rate * others / size.clamp_min(1)
     redrawn = rate * same / same.sum(dim=1, keepdim=True)
-    yield "the true class: it may not be drawn again, only the other classes of the group.", redrawn + (1 - rate) * eye
-    yield "a class that is alone in its group: it keeps its label, its diagonal entry is 1.", each + (1 - rate) * eye
-    yield "a class that is alone in its group: the division by zero.", each / (size > 0) + torch.diag(1 - each.sum(dim=1))
-    yield "the rate: it is shared by the other classes of the group, not given to each of them.", rate * others + (1 - rate) * eye
-    yield "the rows: each is the distribution of one true class; this is the transpose.", _group_noise(groups, rate).T
+    yield (
+        "the true class: it may not be drawn again, only the other classes of the group.",
+        redrawn + (1 - rate) * eye,
+    )
+    yield (
+        "a class that is alone in its group: it keeps its label, its diagonal entry is 1.",
+        each + (1 - rate) * eye,
+    )
+    yield (
+        "a class that is alone in its group: the division by zero.",
+        each / (size > 0) + torch.diag(1 - each.sum(dim=1)),
+    )
+    yield (
+        "the rate: it is shared by the other classes of the group, not given to each of them.",
+        rate * others + (1 - rate) * eye,
+    )
+    yield (
+        "the rows: each is the distribution of one true class; this is the transpose.",
+        _group_noise(groups, rate).T,
+    )
     yield "the diagonal: with probability 1 − rate the label stays.", each
     count = max(len(groups) - 1, 1)
-    yield "the groups: the label may not leave the group of its class.", (1 - rate) * eye + rate / count * (1 - eye)
+    yield (
+        "the groups: the label may not leave the group of its class.",
+        (1 - rate) * eye + rate / count * (1 - eye),
+    )
 
 
 def wrong_probability(function: Callable) -> None:
@@ -94,7 +112,10 @@ def _bayes_slips(p: Tensor, given: Tensor, matrix: Tensor) -> Slips:
     own = p.gather(1, given[:, None]).squeeze(1)
     stays = matrix.diagonal()[given]
     rows = p * matrix[given]
-    yield "the last step: this is the probability that the label is right; one minus it is asked for.", 1 - right
+    yield (
+        "the last step: this is the probability that the label is right; one minus it is asked for.",
+        1 - right,
+    )
     yield "the noise: this is 1 − p of the given class, as if the label told nothing.", 1 - own
     yield "the picture: this is 1 − T[g, g], as if the probabilities told nothing.", 1 - stays
     yield "the denominator: the sum over all classes j of p[n, j] · T[j, g].", 1 - own * stays
@@ -115,12 +136,16 @@ def forget_report(function: Callable) -> None:
         got = call(function, losses, wrong, rate)
         what = f"forget_report of {n} examples at the rate {rate}"
         if not isinstance(got, (tuple, list)) or len(got) != 3:
-            raise CheckFailed(f"{what}: expected three numbers, got {type(got).__name__}.\nLook at: the return value.")
+            raise CheckFailed(
+                f"{what}: expected three numbers, got {type(got).__name__}.\nLook at: the return value."
+            )
         numbers = [_number(value, f"{what}: {name}") for value, name in zip(got, names, strict=True)]
         for name, value, right in zip(names, numbers, want, strict=True):
             if not isclose(value, right, rel_tol=1e-6, abs_tol=1e-9):
                 hint = f"the two counts behind the {name}."
-                hint = next((look for look, slip in _report_slips(losses, wrong, rate) if _equal(numbers, slip)), hint)
+                hint = next(
+                    (look for look, slip in _report_slips(losses, wrong, rate) if _equal(numbers, slip)), hint
+                )
                 raise CheckFailed(f"{what}: {name}: expected {right:.4g}, got {value:.4g}.\nLook at: {hint}")
     passed("forget_report", f"{len(cases)} cases agree, one in which nothing is left out")
 
@@ -144,7 +169,10 @@ def _report_slips(losses: Tensor, wrong: Tensor, rate: float) -> Slips:
     kept = int((1 - rate) * n)
     out, found, bad, good = _counts(losses, wrong, kept)
     precision, recall, lost = _report(out, found, bad, good)
-    yield "the order: the largest losses are left out, not the smallest.", _report(*_counts(losses, wrong, kept, descending=True))
+    yield (
+        "the order: the largest losses are left out, not the smallest.",
+        _report(*_counts(losses, wrong, kept, descending=True)),
+    )
     yield (
         "who is judged: precision and recall are about the examples that are left out, not those that are kept.",
         (
@@ -154,11 +182,20 @@ def _report_slips(losses: Tensor, wrong: Tensor, rate: float) -> Slips:
         ),
     )
     yield "the order of the results: precision, recall, lost.", (recall, precision, lost)
-    yield "what is lost: a share of the rightly labelled examples, not of those left out.", (precision, recall, (out - found) / max(out, 1))
-    yield "what is lost: a share of the rightly labelled examples, not of all.", (precision, recall, (out - found) / n)
+    yield (
+        "what is lost: a share of the rightly labelled examples, not of those left out.",
+        (precision, recall, (out - found) / max(out, 1)),
+    )
+    yield (
+        "what is lost: a share of the rightly labelled examples, not of all.",
+        (precision, recall, (out - found) / n),
+    )
     yield "the precision: a share of those left out, not of all.", (found / n, recall, lost)
     for other in {round((1 - rate) * n), n - int(rate * n), kept + 1, max(kept - 1, 0)} - {kept}:
-        yield "how many are kept: int((1 − forget_rate) · N), rounded down.", _report(*_counts(losses, wrong, other))
+        yield (
+            "how many are kept: int((1 − forget_rate) · N), rounded down.",
+            _report(*_counts(losses, wrong, other)),
+        )
 
 
 def prune_by_class(function: Callable) -> None:
@@ -178,12 +215,14 @@ def prune_by_class(function: Callable) -> None:
         what = f"prune_by_class of {n} examples and {k} classes"
         if not isinstance(got, Tensor) or got.dtype != torch.bool or got.shape != (n,):
             came = f"{got.dtype} {list(got.shape)}" if isinstance(got, Tensor) else type(got).__name__
-            raise CheckFailed(f"{what}: expected a bool tensor [{n}], got {came}.\nLook at: the return value.")
-        if not torch.equal(got, want):
-            hint = (
-                "for each label i: its examples, sorted by p[:, i], the first of them, as many as row i of the joint has off the diagonal."
+            raise CheckFailed(
+                f"{what}: expected a bool tensor [{n}], got {came}.\nLook at: the return value."
             )
-            hint = next((look for look, slip in _prune_slips(labels, p, joint) if torch.equal(got, slip)), hint)
+        if not torch.equal(got, want):
+            hint = "for each label i: its examples, sorted by p[:, i], the first of them, as many as row i of the joint has off the diagonal."
+            hint = next(
+                (look for look, slip in _prune_slips(labels, p, joint) if torch.equal(got, slip)), hint
+            )
             raise CheckFailed(
                 f"{what}: {int((got != want).sum())} examples are judged differently; expected {int(want.sum())} suspects, got {int(got.sum())}.\n"
                 f"Look at: {hint}"
@@ -191,7 +230,15 @@ def prune_by_class(function: Callable) -> None:
     passed("prune_by_class", f"{len(cases)} random cases agree")
 
 
-def _prune(labels: Tensor, p: Tensor, joint: Tensor, *, columns: bool = False, diagonal: bool = False, descending: bool = False) -> Tensor:
+def _prune(
+    labels: Tensor,
+    p: Tensor,
+    joint: Tensor,
+    *,
+    columns: bool = False,
+    diagonal: bool = False,
+    descending: bool = False,
+) -> Tensor:
     counts = joint.sum(dim=0 if columns else 1) - (0 if diagonal else joint.diagonal())
     suspects = torch.zeros(len(labels), dtype=torch.bool)
     for i, count in enumerate(counts.tolist()):
@@ -202,14 +249,23 @@ def _prune(labels: Tensor, p: Tensor, joint: Tensor, *, columns: bool = False, d
 
 
 def _prune_slips(labels: Tensor, p: Tensor, joint: Tensor) -> Slips:
-    yield "rows and columns of the joint: given labels are rows, so the counts are sums over a row.", _prune(labels, p, joint, columns=True)
-    yield "the diagonal: it counts labels that look right, and is no part of what is removed.", _prune(labels, p, joint, diagonal=True)
+    yield (
+        "rows and columns of the joint: given labels are rows, so the counts are sums over a row.",
+        _prune(labels, p, joint, columns=True),
+    )
+    yield (
+        "the diagonal: it counts labels that look right, and is no part of what is removed.",
+        _prune(labels, p, joint, diagonal=True),
+    )
     yield "the order: the least probable ones first.", _prune(labels, p, joint, descending=True)
     own = p.gather(1, labels[:, None]).squeeze(1)
     everywhere = torch.zeros(len(labels), dtype=torch.bool)
     everywhere[own.argsort()[: int(joint.sum() - joint.diagonal().sum())]] = True
     yield "class by class: each label has its own count; this takes the least probable of all.", everywhere
-    yield "the counts: this calls every label wrong that is not the most probable class.", p.argmax(dim=1) != labels
+    yield (
+        "the counts: this calls every label wrong that is not the most probable class.",
+        p.argmax(dim=1) != labels,
+    )
 
 
 def _number(value: Any, what: str) -> float:
@@ -221,7 +277,9 @@ def _number(value: Any, what: str) -> float:
     try:
         return float(value.item())  # a number of numpy
     except (AttributeError, ValueError):
-        raise CheckFailed(f"{what}: expected a number, got {type(value).__name__}.\nLook at: the return value.") from None
+        raise CheckFailed(
+            f"{what}: expected a number, got {type(value).__name__}.\nLook at: the return value."
+        ) from None
 
 
 def _same(got: Any, slip: Tensor) -> bool:

@@ -14,7 +14,6 @@ from utils.course.checks.core import CheckFailed, Slips, call, expect_close, exp
 from utils.training.losses import supervised_contrastive_loss
 
 
-
 def nt_xent(function: Callable) -> None:
     """``function(first [N, D], second [N, D], temperature)`` is the loss of SimCLR of two views of N pictures."""
     generator = Generator().manual_seed(14)
@@ -23,21 +22,26 @@ def nt_xent(function: Callable) -> None:
         want = supervised_contrastive_loss(torch.stack([first, second], dim=1), None, temperature)
         got = _scalar("nt_xent", call(function, first, second, temperature))
         hint = hint_for(
-            got, _nt_xent_slips(first, second, temperature),
+            got,
+            _nt_xent_slips(first, second, temperature),
             "one cross-entropy over the 2N − 1 others of each of the 2N vectors.",
         )
         expect_close(
-            got, want.double(),
-            what=f"nt_xent of {pictures} pictures, {features} features, τ = {temperature}", look_at=hint,
+            got,
+            want.double(),
+            what=f"nt_xent of {pictures} pictures, {features} features, τ = {temperature}",
+            look_at=hint,
         )
     first, second = (torch.randn(4, 3, generator=generator) for _ in range(2))
     small = 0.002  # exp(1/0.002) is infinite
     want = supervised_contrastive_loss(torch.stack([first, second], dim=1), None, small)
     got = _scalar("nt_xent", call(function, first, second, small))
     expect_close(
-        got, want.double(),
+        got,
+        want.double(),
         what=f"nt_xent at τ = {small}",
-        look_at="overflow: use F.cross_entropy or torch.logsumexp, not exp.", rtol=1e-3,
+        look_at="overflow: use F.cross_entropy or torch.logsumexp, not exp.",
+        rtol=1e-3,
     )
     passed("nt_xent", "four batches agree, and one at a temperature where exp overflows")
 
@@ -99,7 +103,8 @@ def pulls_inside(function: Callable) -> None:
         (want,) = torch.autograd.grad(-torch.log(shares[positive].sum() / positives), leaf)
         got = call(function, similarity, positive, temperature)
         hint = hint_for(
-            got, _pull_slips(similarity, positive, temperature, want),
+            got,
+            _pull_slips(similarity, positive, temperature, want),
             "p for a negative, p − p/q for a positive, both divided by τ.",
         )
         what = f"pulls_inside for {others} others, {positives} of them positives, τ = {temperature}"
@@ -149,24 +154,30 @@ def alignment_uniformity(function: Callable) -> None:
         alignment, uniformity = (_scalar("alignment_uniformity", value) for value in got)
         what = f"{pictures} pictures, {features} features"
         hint = hint_for(
-            alignment, _alignment_slips(first, second, distance),
+            alignment,
+            _alignment_slips(first, second, distance),
             "the mean over the pictures of ‖first − second‖².",
         )
         expect_close(alignment, distance.mean(), what=f"alignment of {what}", look_at=hint)
         hint = hint_for(
-            uniformity, _uniformity_slips(first, squares),
+            uniformity,
+            _uniformity_slips(first, squares),
             "the log of the mean of exp(−2 ‖a − b‖²) over pairs of different vectors.",
         )
         expect_close(
-            uniformity, (-2 * squares).exp().mean().log(),
-            what=f"uniformity of {what}", look_at=hint,
+            uniformity,
+            (-2 * squares).exp().mean().log(),
+            what=f"uniformity of {what}",
+            look_at=hint,
         )
     one = F.normalize(torch.ones(5, 3), dim=1)
     collapsed = [_scalar("alignment_uniformity", value) for value in call(function, one, one)]
     for value, what in zip(collapsed, ("alignment", "uniformity"), strict=True):
         expect_close(
-            value, torch.zeros((), dtype=torch.float64),
-            what=f"{what} of a collapsed embedding", look_at="all distances are 0.",
+            value,
+            torch.zeros((), dtype=torch.float64),
+            what=f"{what} of a collapsed embedding",
+            look_at="all distances are 0.",
         )
     passed("alignment_uniformity", "three sets of vectors agree, and a collapsed embedding has 0 and 0")
 
@@ -199,23 +210,31 @@ def effective_negatives(function: Callable) -> None:
         want = torch.special.entr(shares).sum().exp()
         got = _scalar("effective_negatives", call(function, similarity, temperature))
         hint = hint_for(
-            got, _effective_slips(similarity.double(), temperature, want),
+            got,
+            _effective_slips(similarity.double(), temperature, want),
             "shares by softmax, their entropy −Σ w ln w, and exp of that.",
         )
         expect_close(
-            got, want,
-            what=f"effective_negatives of {number} negatives at τ = {temperature}", look_at=hint, rtol=1e-3,
+            got,
+            want,
+            what=f"effective_negatives of {number} negatives at τ = {temperature}",
+            look_at=hint,
+            rtol=1e-3,
         )
     got = _scalar("effective_negatives", call(function, torch.zeros(7), 0.3))
     expect_close(
-        got, torch.tensor(7.0).double(),
-        what="effective_negatives of 7 equal similarities", look_at="equal shares count fully: 7.",
+        got,
+        torch.tensor(7.0).double(),
+        what="effective_negatives of 7 equal similarities",
+        look_at="equal shares count fully: 7.",
     )
     got = _scalar("effective_negatives", call(function, torch.tensor([1.0, -1.0, -1.0]), 0.005))
     look_at = "a share of 0: 0 · ln 0 is 0 and not nan (torch.special.entr, or log_softmax)."
     expect_close(
-        got, torch.tensor(1.0).double(),
-        what="effective_negatives of one near and two far negatives at τ = 0.005", look_at=look_at,
+        got,
+        torch.tensor(1.0).double(),
+        what="effective_negatives of one near and two far negatives at τ = 0.005",
+        look_at=look_at,
     )
     passed("effective_negatives", "four sets agree; equal negatives all count, at a small τ a near one alone")
 
@@ -252,7 +271,8 @@ def batch_with_company(function: Callable) -> None:
             got = got.item()
         hints = {
             want - 1: "the anchor itself: only N − 1 pictures can be company.",
-            want + 1: "the smallest: one picture fewer would do (\"at least\" is ≥, also where it is reached exactly).",
+            want
+            + 1: 'the smallest: one picture fewer would do ("at least" is ≥, also where it is reached exactly).',
         }
         hint = hints.get(got, "1 − (1 − 1/K)^(N − 1) must reach the probability; solve for N, and round up.")
         expect_equal(got, want, what=f"batch_with_company({classes}, {probability})", look_at=hint)
@@ -266,5 +286,7 @@ def _scalar(name: str, value: Any) -> Tensor:
     try:
         return torch.tensor(float(value), dtype=torch.float64)
     except (TypeError, ValueError, RuntimeError):
-        came = f"a tensor of shape {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
+        came = (
+            f"a tensor of shape {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
+        )
         raise CheckFailed(f"{name}: expected a number, got {came}.\nLook at: what is returned.") from None

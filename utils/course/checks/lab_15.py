@@ -39,14 +39,29 @@ def _excite_slips(x: Tensor, w1: Tensor, b1: Tensor, w2: Tensor, b2: Tensor) -> 
     yield "the return value: the maps times the factors, these are the factors.", s
     yield "the return value: the maps times the factors, these are the factors.", s[:, :, None, None]
     yield "the sum of all: SE multiplies, it adds no shortcut.", x + x * s[:, :, None, None]
-    yield "the squeeze: the mean of a map, this is its largest value.", x * _factors(x.amax(dim=(2, 3)), w1, b1, w2, b2)[:, :, None, None]
-    yield "the squeeze: the mean of a map, this is its sum.", x * _factors(x.sum(dim=(2, 3)), w1, b1, w2, b2)[:, :, None, None]
+    yield (
+        "the squeeze: the mean of a map, this is its largest value.",
+        x * _factors(x.amax(dim=(2, 3)), w1, b1, w2, b2)[:, :, None, None],
+    )
+    yield (
+        "the squeeze: the mean of a map, this is its sum.",
+        x * _factors(x.sum(dim=(2, 3)), w1, b1, w2, b2)[:, :, None, None],
+    )
     last = torch.relu(z @ w1.T + b1) @ w2.T + b2
-    yield "the middle: a ReLU follows the first dense layer.", x * torch.sigmoid((z @ w1.T + b1) @ w2.T + b2)[:, :, None, None]
+    yield (
+        "the middle: a ReLU follows the first dense layer.",
+        x * torch.sigmoid((z @ w1.T + b1) @ w2.T + b2)[:, :, None, None],
+    )
     yield "the end: a sigmoid puts the factors between 0 and 1.", x * last[:, :, None, None]
-    yield "the end: each factor by itself, a sigmoid; softmax lets them compete.", x * torch.softmax(last, dim=1)[:, :, None, None]
+    yield (
+        "the end: each factor by itself, a sigmoid; softmax lets them compete.",
+        x * torch.softmax(last, dim=1)[:, :, None, None],
+    )
     together = z.mean(dim=0, keepdim=True)
-    yield "the squeeze: each picture has means of its own, here all share them.", x * _factors(together, w1, b1, w2, b2)[:, :, None, None]
+    yield (
+        "the squeeze: each picture has means of its own, here all share them.",
+        x * _factors(together, w1, b1, w2, b2)[:, :, None, None],
+    )
 
 
 def convnext_cost(function: Callable) -> None:
@@ -55,14 +70,20 @@ def convnext_cost(function: Callable) -> None:
     for case in cases:
         got = call(function, *case)
         if not isinstance(got, tuple | list) or len(got) != 2:
-            raise CheckFailed(f"convnext_cost{case}: expected (parameters, multiply-adds), got {got!r}.\nLook at: the return value.")
+            raise CheckFailed(
+                f"convnext_cost{case}: expected (parameters, multiply-adds), got {got!r}.\nLook at: the return value."
+            )
         want = _convnext_cost(*case)
         for name, ours, theirs in zip(("parameters", "multiply-adds"), want, got, strict=True):
             value = _number(theirs, f"convnext_cost{case}, {name}")
             if value != ours:
                 slips = _parameter_slips(*case) if name == "parameters" else _mac_slips(*case)
-                hint = next((text for text, slip in slips if slip == value), "the formula, one layer at a time.")
-                raise CheckFailed(f"convnext_cost{case}: expected {ours:,} {name}, got {value:,.10g}.\nLook at: {hint}")
+                hint = next(
+                    (text for text, slip in slips if slip == value), "the formula, one layer at a time."
+                )
+                raise CheckFailed(
+                    f"convnext_cost{case}: expected {ours:,} {name}, got {value:,.10g}.\nLook at: {hint}"
+                )
     passed("convnext_cost", f"{len(cases)} blocks, the first of them of ConvNeXt-T")
 
 
@@ -78,8 +99,14 @@ def _parameter_slips(channels: int, kernel: int, expansion: int, side: int) -> I
     yield "layer norm: two numbers for each channel, not one.", right - channels
     yield "layer scale: one number for each channel.", right - channels
     yield "what is left out: layer norm and layer scale have parameters too.", right - 3 * channels
-    yield "what is left out: biases, layer norm and layer scale are parameters too.", right - (5 + expansion) * channels
-    yield "the depthwise convolution: each channel is filtered alone.", right + kernel**2 * channels * (channels - 1)
+    yield (
+        "what is left out: biases, layer norm and layer scale are parameters too.",
+        right - (5 + expansion) * channels,
+    )
+    yield (
+        "the depthwise convolution: each channel is filtered alone.",
+        right + kernel**2 * channels * (channels - 1),
+    )
     yield "the two 1×1 convolutions: there and back.", right - expansion * channels**2
     yield "the places: parameters do not depend on them.", macs
 
@@ -90,7 +117,10 @@ def _mac_slips(channels: int, kernel: int, expansion: int, side: int) -> Iterato
     yield "the places: side · side of them, this is side.", right // side
     yield "what counts: convolutions only, without biases, norm and scale.", params * side**2
     yield "the unit: a multiply-add is one, not two operations.", 2 * right
-    yield "the depthwise convolution: each channel is filtered alone.", right + kernel**2 * channels * (channels - 1) * side**2
+    yield (
+        "the depthwise convolution: each channel is filtered alone.",
+        right + kernel**2 * channels * (channels - 1) * side**2,
+    )
 
 
 def attend(function: Callable) -> None:
@@ -106,7 +136,9 @@ def attend(function: Callable) -> None:
     q, k, v = (scale * torch.randn(1, 6, 8, generator=generator) for scale in (40, 40, 1))
     look_at = "the exponential: take the largest score out of each row first; torch.softmax does."
     got = call(function, q, k, v, 2)
-    expect_close(got, _attend(q, k, v, 2), what="attend for scores in the thousands", look_at=look_at, atol=1e-4)
+    expect_close(
+        got, _attend(q, k, v, 2), what="attend for scores in the thousands", look_at=look_at, atol=1e-4
+    )
     passed("attend", "five sizes with 1 to 4 heads, and scores in the thousands")
 
 
@@ -127,9 +159,15 @@ def _attend_slips(q: Tensor, k: Tensor, v: Tensor, heads: int) -> Slips:
 
     weights = torch.softmax(scores / d**0.5, dim=-1)
     if heads > 1:
-        yield "the root: of the features of one head, d, not of all, D.", merge(torch.softmax(scores / D**0.5, dim=-1))
+        yield (
+            "the root: of the features of one head, d, not of all, D.",
+            merge(torch.softmax(scores / D**0.5, dim=-1)),
+        )
         yield "the heads: they have to be split, this is one head.", _attend(q, k, v, 1)
-        yield "the end: bring the heads back with transpose(1, 2) before they are flattened.", (weights @ c).reshape(q.shape)
+        yield (
+            "the end: bring the heads back with transpose(1, 2) before they are flattened.",
+            (weights @ c).reshape(q.shape),
+        )
         wrong = (x.reshape(x.shape[0], heads, x.shape[1], -1) for x in (q, k, v))
         yield (
             "the split: unflatten the features first, then transpose; a reshape to [B, heads, N, d] mixes tokens.",
@@ -143,9 +181,15 @@ def _attend_slips(q: Tensor, k: Tensor, v: Tensor, heads: int) -> Slips:
     if d > 1:
         yield "the root: the scores have to be divided by √d.", merge(torch.softmax(scores, dim=-1))
         yield "the root: the scores are divided by √d, not by d.", merge(torch.softmax(scores / d, dim=-1))
-    yield "the softmax: over the keys, the last dimension; here it runs over the queries.", merge(torch.softmax(scores / d**0.5, dim=-2))
+    yield (
+        "the softmax: over the keys, the last dimension; here it runs over the queries.",
+        merge(torch.softmax(scores / d**0.5, dim=-2)),
+    )
     yield "the weights: softmax is missing.", merge(scores / d**0.5)
-    yield "queries and keys: they have changed places.", merge(torch.softmax(scores.transpose(-2, -1) / d**0.5, dim=-1))
+    yield (
+        "queries and keys: they have changed places.",
+        merge(torch.softmax(scores.transpose(-2, -1) / d**0.5, dim=-1)),
+    )
 
 
 def patchify(function: Callable) -> None:
@@ -158,7 +202,10 @@ def patchify(function: Callable) -> None:
         look_at = "split H and W by reshape, bring the dimensions into the order B, row, column, C, p, p by permute."
         look_at = _named(got, _patch_slips(images, p), look_at)
         expect_close(
-            got, F.unfold(images, p, stride=p).transpose(1, 2), what=f"patchify for pictures {[B, C, H, W]}, p = {p}", look_at=look_at
+            got,
+            F.unfold(images, p, stride=p).transpose(1, 2),
+            what=f"patchify for pictures {[B, C, H, W]}, p = {p}",
+            look_at=look_at,
         )
     passed("patchify", f"{len(sizes)} sizes: a convolution of stride p reads the same rows")
 
@@ -175,8 +222,14 @@ def _patch_slips(images: Tensor, p: int) -> Slips:
         "the order of the patches: reading order, row by row; here column by column.",
         blocks.permute(0, 4, 2, 1, 3, 5).reshape(B, -1, C * p * p),
     )
-    yield "the order inside a patch: rows before columns.", blocks.permute(0, 2, 4, 1, 5, 3).reshape(B, -1, C * p * p)
-    yield "the shape: [B, N, C·p·p], the two last dimensions have changed places.", F.unfold(images, p, stride=p)
+    yield (
+        "the order inside a patch: rows before columns.",
+        blocks.permute(0, 2, 4, 1, 5, 3).reshape(B, -1, C * p * p),
+    )
+    yield (
+        "the shape: [B, N, C·p·p], the two last dimensions have changed places.",
+        F.unfold(images, p, stride=p),
+    )
     if H % (H // p) == 0 and W % (W // p) == 0:
         spread = images.reshape(B, C, p, H // p, p, W // p)
         yield (
@@ -187,14 +240,24 @@ def _patch_slips(images: Tensor, p: int) -> Slips:
 
 def in_standard_errors(function: Callable) -> None:
     """``function(a, b, n)`` is the difference of two accuracies over its standard error."""
-    cases = ((0.9203, 0.9192, 10_000), (0.7012, 0.6889, 10_000), (0.5, 0.6, 100), (0.8, 0.8, 500), (0.95, 0.4, 50))
+    cases = (
+        (0.9203, 0.9192, 10_000),
+        (0.7012, 0.6889, 10_000),
+        (0.5, 0.6, 100),
+        (0.8, 0.8, 500),
+        (0.95, 0.4, 50),
+    )
     for a, b, n in cases:
         want = (a - b) / math.sqrt(a * (1 - a) / n + b * (1 - b) / n)
         got = _number(call(function, a, b, n), f"in_standard_errors({a}, {b}, {n})")
         if not math.isclose(got, want, rel_tol=1e-6, abs_tol=1e-9):
             hint = "(a − b) over the root of the sum of the two variances."
-            hint = next((text for text, slip in _error_slips(a, b, n) if math.isclose(got, slip, rel_tol=1e-6)), hint)
-            raise CheckFailed(f"in_standard_errors({a}, {b}, {n}): expected {want:.5g}, got {got:.5g}.\nLook at: {hint}")
+            hint = next(
+                (text for text, slip in _error_slips(a, b, n) if math.isclose(got, slip, rel_tol=1e-6)), hint
+            )
+            raise CheckFailed(
+                f"in_standard_errors({a}, {b}, {n}): expected {want:.5g}, got {got:.5g}.\nLook at: {hint}"
+            )
     passed(
         "in_standard_errors",
         f"{len(cases)} pairs of accuracies; SE-ResNet-18 on CIFAR-10 is {(0.9203 - 0.9192) / 0.00384:.1f} of them ahead",
@@ -204,11 +267,17 @@ def in_standard_errors(function: Callable) -> None:
 def _error_slips(a: float, b: float, n: int) -> Iterator[tuple[str, float]]:
     first, second = math.sqrt(a * (1 - a) / n), math.sqrt(b * (1 - b) / n)
     together = math.hypot(first, second)
-    yield "the denominator: the standard error of a difference, these are added; variances add.", (a - b) / (first + second)
+    yield (
+        "the denominator: the standard error of a difference, these are added; variances add.",
+        (a - b) / (first + second),
+    )
     yield "the denominator: both accuracies have an error, this is the first alone.", (a - b) / first
     yield "the denominator: both accuracies have an error, this is the second alone.", (a - b) / second
     yield "the denominator: the root is missing.", (a - b) / together**2
-    yield "the denominator: the number of pictures belongs under the root.", (a - b) / (together * math.sqrt(n))
+    yield (
+        "the denominator: the number of pictures belongs under the root.",
+        (a - b) / (together * math.sqrt(n)),
+    )
     yield "the result: the difference is to be divided by its standard error.", a - b
     yield "the result: this is the standard error, the difference is to be divided by it.", together
     yield "the sign: a − b, negative where b is larger.", abs(a - b) / together
@@ -218,7 +287,11 @@ def _error_slips(a: float, b: float, n: int) -> Iterator[tuple[str, float]]:
 def _named(got: Any, slips: Slips, otherwise: str) -> str:
     """The text of the first slip that ``got`` is."""
     for text, slip in slips:
-        if isinstance(got, Tensor) and got.shape == slip.shape and torch.allclose(got.detach().to(slip.dtype), slip, atol=1e-5, rtol=1e-4):
+        if (
+            isinstance(got, Tensor)
+            and got.shape == slip.shape
+            and torch.allclose(got.detach().to(slip.dtype), slip, atol=1e-5, rtol=1e-4)
+        ):
             return text
     return otherwise
 
@@ -228,4 +301,6 @@ def _number(value: Any, what: str) -> float:
     try:
         return float(value)
     except (TypeError, ValueError, RuntimeError) as error:
-        raise CheckFailed(f"{what}: expected one number, got {type(value).__name__}.\nLook at: the return value.") from error
+        raise CheckFailed(
+            f"{what}: expected one number, got {type(value).__name__}.\nLook at: the return value."
+        ) from error

@@ -45,14 +45,20 @@ def attention_explorer(
         numbers += sum(layer.pop("numbers") for layer in listed)
         shown.append({"name": name, "pixels": _pixels(name, picture), "layers": listed})
     if len(sides) > 1:
-        raise ValueError(f"all layers must have the same number of patches, got {', '.join(f'{s}×{s}' for s in sorted(sides))}")
+        raise ValueError(
+            f"all layers must have the same number of patches, got {', '.join(f'{s}×{s}' for s in sorted(sides))}"
+        )
     side = sides.pop()
     for example in shown:
         height, width = len(example["pixels"]), len(example["pixels"][0])
         if height % side or width % side:
-            raise ValueError(f"{example['name']!r} has {height}×{width} pixels, which {side}×{side} patches do not divide")
+            raise ValueError(
+                f"{example['name']!r} has {height}×{width} pixels, which {side}×{side} patches do not divide"
+            )
     if numbers > MOST_NUMBERS:
-        raise ValueError(f"queries and keys have {numbers:,} numbers; a page holds {MOST_NUMBERS:,}: give fewer pictures or layers")
+        raise ValueError(
+            f"queries and keys have {numbers:,} numbers; a page holds {MOST_NUMBERS:,}: give fewer pictures or layers"
+        )
     data = {"side": side, "examples": shown, "kernel": weights.round(6).tolist()}
     summary = (
         f"A picture of {side} by {side} patches. Choose a patch, a layer and a head: the map shows how much attention it pays to each "
@@ -64,7 +70,9 @@ def attention_explorer(
 def _layer(name: str, queries: np.ndarray, keys: np.ndarray) -> dict[str, Any]:
     """One layer for the page, with the number of patches on a side and of numbers in it."""
     if queries.ndim != 3 or queries.shape != keys.shape:
-        raise ValueError(f"layer {name!r}: queries and keys must be [heads, N, d] alike, got {queries.shape} and {keys.shape}")
+        raise ValueError(
+            f"layer {name!r}: queries and keys must be [heads, N, d] alike, got {queries.shape} and {keys.shape}"
+        )
     if not (np.isfinite(queries).all() and np.isfinite(keys).all()):
         raise ValueError(f"layer {name!r}: queries and keys must be finite")
     tokens = queries.shape[1]
@@ -87,10 +95,14 @@ def _pixels(name: str, picture: Any) -> list[list[str]]:
     """[H][W] colours as "rrggbb"."""
     values = as_array(picture)
     if values.ndim != 3 or values.shape[0] not in (1, 3) or max(values.shape[1:]) > MOST_PIXELS:
-        raise ValueError(f"{name!r} must be [1 or 3, H, W] with at most {MOST_PIXELS} pixels a side, got shape {values.shape}")
+        raise ValueError(
+            f"{name!r} must be [1 or 3, H, W] with at most {MOST_PIXELS} pixels a side, got shape {values.shape}"
+        )
     if values.dtype != np.uint8:
         if not np.isfinite(values).all() or values.min() < 0 or values.max() > 1:
-            raise ValueError(f"{name!r} must be uint8, or floats from 0 to 1, got {values.min():.3g} to {values.max():.3g}")
+            raise ValueError(
+                f"{name!r} must be uint8, or floats from 0 to 1, got {values.min():.3g} to {values.max():.3g}"
+            )
         values = (255 * values).round().astype(np.uint8)
     values = np.broadcast_to(values, (3, *values.shape[1:])).transpose(1, 2, 0)
     return [[bytes(pixel.tolist()).hex() for pixel in row] for row in values]

@@ -59,15 +59,28 @@ def augmentation_explorer(
         images, names = _examples()
     pictures = as_array(images)
     low, high = PICTURES
-    if pictures.dtype != np.uint8 or pictures.ndim != 4 or pictures.shape[1] not in (1, 3) or not low <= len(pictures) <= high:
-        raise ValueError(f"images must be uint8 [{low} to {high}, 1 or 3, S, S], got {pictures.dtype} {pictures.shape}")
+    if (
+        pictures.dtype != np.uint8
+        or pictures.ndim != 4
+        or pictures.shape[1] not in (1, 3)
+        or not low <= len(pictures) <= high
+    ):
+        raise ValueError(
+            f"images must be uint8 [{low} to {high}, 1 or 3, S, S], got {pictures.dtype} {pictures.shape}"
+        )
     side = pictures.shape[2]
     if pictures.shape[3] != side or not SIDES[0] <= side <= SIDES[1]:
-        raise ValueError(f"pictures must be square with {SIDES[0]} to {SIDES[1]} pixels a side, got {pictures.shape[2:]}")
+        raise ValueError(
+            f"pictures must be square with {SIDES[0]} to {SIDES[1]} pixels a side, got {pictures.shape[2:]}"
+        )
     if names is None or len(names) != len(pictures):
         raise ValueError(f"names must be one for each of {len(pictures)} pictures, got {names!r}")
     colour = np.repeat(pictures, 3, axis=1) if pictures.shape[1] == 1 else pictures
-    levels = colour.mean(axis=(0, 2, 3)) if mean is None else np.resize(np.asarray(mean, dtype=float), 3) * GREY_LEVELS
+    levels = (
+        colour.mean(axis=(0, 2, 3))
+        if mean is None
+        else np.resize(np.asarray(mean, dtype=float), 3) * GREY_LEVELS
+    )
     if not ((levels >= 0) & (levels <= GREY_LEVELS)).all():
         raise ValueError(f"mean is in [0, 1] per channel, got {mean}")
     data = {
@@ -75,7 +88,12 @@ def augmentation_explorer(
         "shift": min(SHIFT, side - 1),
         "mean": [round(float(level)) for level in levels],
         "pictures": [
-            {"name": str(name), "pixels": base64.b64encode(np.ascontiguousarray(picture.transpose(1, 2, 0)).tobytes()).decode("ascii")}
+            {
+                "name": str(name),
+                "pixels": base64.b64encode(np.ascontiguousarray(picture.transpose(1, 2, 0)).tobytes()).decode(
+                    "ascii"
+                ),
+            }
             for name, picture in zip(names, colour, strict=True)
         ],
         "recipes": [{"name": name, **recipe} for name, recipe in RECIPES.items()],

@@ -77,5 +77,7 @@ def _example(name: str, angles: Sequence[Sequence[float]], labels: Sequence[int]
     if not all(isfinite(angle) for row in rows for angle in row):
         raise ValueError(f"angles must be finite degrees, got {rows}")
     if len(classes) != len(rows) or not all(0 <= label < MOST_CLASSES for label in classes):
-        raise ValueError(f"labels must be {len(rows)} classes from 0 to {MOST_CLASSES - 1}, got {list(labels)}")
+        raise ValueError(
+            f"labels must be {len(rows)} classes from 0 to {MOST_CLASSES - 1}, got {list(labels)}"
+        )
     return {"name": name, "angles": rows, "labels": classes}

@@ -33,14 +33,18 @@ def embedding_scrubber(
     if not 1 <= len(names) <= MOST_CLASSES:
         raise ValueError(f"classes must be 1 to {MOST_CLASSES} names, got {len(names)}")
     if owner.ndim != 1 or len(owner) < 2 or owner.min() < 0 or owner.max() >= len(names):
-        raise ValueError(f"labels must be two or more numbers from 0 to {len(names) - 1}, got {owner.tolist()}")
+        raise ValueError(
+            f"labels must be two or more numbers from 0 to {len(names) - 1}, got {owner.tolist()}"
+        )
     if not trainings:
         raise ValueError("no trainings to show")
     arrays = {str(name): as_array(values).astype(np.float64) for name, values in trainings.items()}
     shapes = {name: values.shape for name, values in arrays.items()}
     first = next(iter(arrays.values()))
     if first.ndim != 3 or any(shape != (first.shape[0], len(owner), 2) for shape in shapes.values()):
-        raise ValueError(f"each training must be [snapshots, {len(owner)}, 2], the same for all, got {shapes}")
+        raise ValueError(
+            f"each training must be [snapshots, {len(owner)}, 2], the same for all, got {shapes}"
+        )
     for name, values in arrays.items():
         if not np.allclose(np.linalg.norm(values, axis=2), 1.0, atol=LENGTH_TOLERANCE):
             raise ValueError(f"the vectors of {name!r} do not all have length 1")

@@ -88,4 +88,6 @@ def _colours(picture: Any) -> np.ndarray:
                 f"a picture of floats must lie within 0 and 1, got {pixels.min():.3g} to {pixels.max():.3g}"
             )
         pixels = (255 * pixels).round().astype(np.uint8)
-    return np.ascontiguousarray(np.broadcast_to(pixels[..., None], (*pixels.shape, 3)) if pixels.ndim == 2 else pixels)
+    return np.ascontiguousarray(
+        np.broadcast_to(pixels[..., None], (*pixels.shape, 3)) if pixels.ndim == 2 else pixels
+    )

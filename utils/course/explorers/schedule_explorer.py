@@ -21,7 +21,9 @@ COUNTINGS = {
     "slip": "after each batch, lengths in epochs (slip)",
 }
 GAMMA = 0.1
-RATES = tuple(round(digit * 10.0**power, 6) for power in (-4, -3, -2, -1) for digit in (1, 2, 3, 5, 7)) + (1.0,)
+RATES = tuple(round(digit * 10.0**power, 6) for power in (-4, -3, -2, -1) for digit in (1, 2, 3, 5, 7)) + (
+    1.0,
+)
 MOST_EPOCHS, MOST_BATCHES, MOST_LENGTH, MOST_FLOOR = 100, 500, 30, 50
 
 
@@ -45,7 +47,11 @@ def schedule_explorer(
     to 30) in epochs, cut where the training is too short for them; floor: lowest rate in percent of lr, 0 to
     50. ``ValueError`` for anything else.
     """
-    for name, value, known in (("kind", kind, SCHEDULES), ("counting", counting, COUNTINGS), ("lr", lr, RATES)):
+    for name, value, known in (
+        ("kind", kind, SCHEDULES),
+        ("counting", counting, COUNTINGS),
+        ("lr", lr, RATES),
+    ):
         if value not in known:
             raise ValueError(f"{name} must be one of {', '.join(map(str, known))}, got {value!r}")
     limits = {
