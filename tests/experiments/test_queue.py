@@ -72,10 +72,10 @@ def test_a_queue_from_its_start_to_its_end(tmp_path, surroundings):
     said = done.stdout.splitlines()
     assert done.returncode == 1, done.stderr
     assert said[0] == f"utils/ has changes that are not committed; the queue uses the commit {head[:10]}"
-    assert "1 runs need DATA that are not on this machine and are left out: cifar100" in said
+    assert "1 run needs DATA not found on this machine, left out: cifar100" in said
     failed = the(line for line in said if line.startswith("✗"))
     assert failed.startswith("✗ wrong fails seed 0 failed: ValueError: unknown optimizer 'no such'")
-    assert said[-1] == "the queue has ended: 1 runs recorded, 1 failed"
+    assert said[-1] == "the queue has ended: 1 run recorded, 1 failed"
 
     found = record.read(record.path_of("short", "first", 0, "full", repository / "book/results"))
     assert found["commit"] == head and found["result"] and found["machines"][0]["threads"] == 1
@@ -137,7 +137,7 @@ def test_status_tells_what_is_done_and_due(own, monkeypatch, capsys, tmp_path):
     is_at_hand.cache_clear()
     needs, first, second, queue, total = capsys.readouterr().out.splitlines()
     seeds = len(EXPERIMENTS["lenet-cifar10"].budgets["full"].seeds)
-    assert needs == f"{seeds} runs need DATA that are not on this machine and are left out: cifar10"
+    assert needs == f"{seeds} runs need DATA not found on this machine, left out: cifar10"
     networks = len(EXPERIMENTS["landscape-networks"].configurations)
     assert first == f"tier 3: 0 done, {networks} due; not measured yet   landscape-networks"
     assert second == f"tier 4: 0 done, 0 due, {seeds} needs data   lenet-cifar10"

@@ -141,7 +141,7 @@ def test_runs_are_done_in_order_each_on_a_core_of_its_own(world, capsys):
 def test_no_run_is_started_that_would_not_end_in_time(world, capsys):
     assert world.work(runs("long", "short"), seconds=500.0, estimates={"long": 501.0}) == 0
     assert labels(world) == ["short"]
-    assert "1 runs recorded, 1 still due (the shortest takes about 8 min)" in capsys.readouterr().out
+    assert "1 run recorded, 1 still due (the shortest takes about 8 min)" in capsys.readouterr().out
 
 
 def test_what_runs_at_the_deadline_may_end(world):
@@ -169,7 +169,7 @@ def test_a_failure_is_told_and_not_tried_again_and_the_others_go_on(world, capsy
     assert labels(world) == ["a", "b"]
     out = capsys.readouterr().out
     assert f"✗ e a seed 0 failed: ValueError: no such thing (log: {world.folder / 'log'})" in out
-    assert out.splitlines()[-1] == "the queue has ended: 1 runs recorded, 1 failed"
+    assert out.splitlines()[-1] == "the queue has ended: 1 run recorded, 1 failed"
 
 
 def test_a_run_of_another_process_is_left_to_it(world, capsys):

@@ -89,6 +89,7 @@ def _work(options: argparse.Namespace) -> int:
     from utils.experiments.queue.forecast import Forecast
     from utils.experiments.queue.plan import State, states_of
     from utils.experiments.queue.speeds import Speeds, is_at_hand
+    from utils.experiments.queue.status import counted
 
     runs = runs_of(ORDER, EXPERIMENTS)
     cores = cores_for(options.device, options.workers)
@@ -103,7 +104,7 @@ def _work(options: argparse.Namespace) -> int:
         seconds_of(options), options.across, options.front,
     )  # fmt: skip
     due = sum(state is State.DUE for state in states.values())
-    print(f"{due} runs are due; logs are in {store.log_of(options.results).parent}", flush=True)
+    print(f"{counted(due)} due; logs are in {store.log_of(options.results).parent}", flush=True)
     return Queue(plan, Forecast(options.results, Speeds(options.device, ROOT), Costs(ROOT))).work()
 
 
@@ -142,9 +143,11 @@ def cores_for(device: str, workers: int | None) -> list[int | None]:
 def missing_data(states) -> list[str]:
     """A sentence on runs whose data are not on this machine; none if there are no such runs."""
     from utils.experiments.queue.plan import State
+    from utils.experiments.queue.status import counted
 
     lacking = [run for run, state in states.items() if state is State.NO_DATA]
     if not lacking:
         return []
     names = ", ".join(dict.fromkeys(run.dataset for run in lacking))
-    return [f"{len(lacking)} runs need DATA that are not on this machine and are left out: {names}"]
+    needs = f"{counted(len(lacking))} need{'s' if len(lacking) == 1 else ''}"
+    return [f"{needs} DATA not found on this machine, left out: {names}"]

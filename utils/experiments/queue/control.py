@@ -27,7 +27,7 @@ from utils.experiments.queue.plan import (
 from utils.experiments.queue.processes import Job, Place
 from utils.experiments.queue.resuming import code_of_begun
 from utils.experiments.queue.speeds import is_at_hand
-from utils.experiments.queue.status import duration, line, shortened
+from utils.experiments.queue.status import counted, duration, line, shortened
 
 LOOK_EVERY = 1.0  # seconds between two looks at the processes
 LEARN_EVERY = 20.0  # at the checkpoints
@@ -251,7 +251,7 @@ class Queue:
         return line(active, self.finished, len(due), len(self.failed), left)
 
     def _summary(self) -> str:
-        parts = [f"{self.finished} runs recorded"]
+        parts = [f"{counted(self.finished)} recorded"]
         if self.stopped:
             parts.append(f"{len(self.stopped)} stopped at the deadline, to go on another day")
         if due := self._due():

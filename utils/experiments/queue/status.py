@@ -37,6 +37,11 @@ def duration(seconds: float, rough: bool = False) -> str:
     return f"≈ {text}" if rough else text
 
 
+def counted(number: int) -> str:
+    """``1 run``, ``2 runs``."""
+    return f"{number} run{'' if number == 1 else 's'}"
+
+
 def line(active: Sequence[Active], done: int, due: int, failed: int, left: tuple[float, bool] | None) -> str:
     """The one line of progress: what runs, how many are done and due, about how long it all takes."""
     at_work = f" ({'; '.join(one.text() for one in active)})" if active else ""
