@@ -17,25 +17,25 @@ READY := $(VENV)/.ready
 .PHONY: book test lab student queue stamp strip bench clean
 
 book: $(READY)
-	$(BIN)/python -m utils.course book --profile $(PROFILE)
+	$(BIN)/python -m utils.publishing book --profile $(PROFILE)
 
 test: $(READY)
-	$(BIN)/python -m utils.course test
+	$(BIN)/python -m utils.publishing test
 
 lab: $(READY)
 	$(BIN)/python -m jupyter lab labs
 
 student: $(READY)
-	$(BIN)/python -m utils.course student
+	$(BIN)/python -m utils.publishing student
 
 queue: $(READY)
 	$(BIN)/python -m utils.experiments queue --hours $(HOURS) $(if $(ACROSS),--across)
 
 stamp: $(READY)
-	$(BIN)/python -m utils.course stamp $(if $(URL),--url $(URL)) $(if $(BRANCH),--branch $(BRANCH))
+	$(BIN)/python -m utils.publishing stamp $(if $(URL),--url $(URL)) $(if $(BRANCH),--branch $(BRANCH))
 
 strip: $(READY)
-	$(BIN)/python -m utils.course strip
+	$(BIN)/python -m utils.publishing strip
 
 bench: $(READY)
 	$(BIN)/python tests/benchmarks/bench_training.py

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from utils.course.suite import chromium
+from utils.publishing.suite import chromium
 
 
 def pytest_configure(config):

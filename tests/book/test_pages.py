@@ -10,7 +10,7 @@ import pytest
 import yaml
 from axe_playwright_python.sync_playwright import Axe
 
-from utils.course.notebooks import ROOT, labs
+from utils.publishing.notebooks import ROOT, labs
 
 pytestmark = [pytest.mark.book, pytest.mark.browser]
 HTML = ROOT / "_build" / "html"

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from utils.course.notebooks import labs, read
-from utils.course.stamp import REPOSITORY_LINE
+from utils.publishing.notebooks import labs, read
+from utils.publishing.stamp import REPOSITORY_LINE
 
 ROOT = Path(__file__).resolve().parents[2]
 CELL = read(labs()[0]).cells[1].source

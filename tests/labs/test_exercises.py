@@ -4,8 +4,8 @@ import pytest
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
-from utils.course.notebooks import labs, read, tags
-from utils.course.student import stub
+from utils.publishing.notebooks import labs, read, tags
+from utils.publishing.student import stub
 
 pytestmark = pytest.mark.notebooks
 EXERCISES = [

@@ -2,9 +2,9 @@
 
 import pytest
 
-from utils.course.notebooks import LAB_NAME, labs, problems, read
 from utils.course.profiles import PROFILES, SIZES
-from utils.course.stamp import configured, stamp
+from utils.publishing.notebooks import LAB_NAME, labs, problems, read
+from utils.publishing.stamp import configured, stamp
 
 LABS = labs()
 EACH = [pytest.param(path, id=path.stem) for path in LABS]

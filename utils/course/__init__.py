@@ -1,4 +1,4 @@
-"""What only the notebooks and the book use: the lab frame, profiles, plots, explorers, exercise checks, the book's build."""
+"""What a lab imports: its frame, profiles, plots, explorers and the checks of its exercises."""
 
 from utils.course.lab import Lab, start_lab
 

@@ -7,8 +7,8 @@ from matplotlib import pyplot as plt
 from torch import nn
 
 from utils.analysis.attribution import filter_grid
-from utils.course.attribution_plots import plot_attributions, plot_filters, plot_overlay
 from utils.course.plots import SIGNED
+from utils.course.plots.attribution import plot_attributions, plot_filters, plot_overlay
 
 
 def pictures(n=2, channels=3):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from nbclient import NotebookClient
 
-from utils.course.notebooks import KEEP_OUTPUT, read, strip, tags, write
+from utils.publishing.notebooks import KEEP_OUTPUT, read, strip, tags, write
 
 CELL_TIMEOUT = 600  # seconds
 

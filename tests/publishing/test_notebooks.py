@@ -3,10 +3,10 @@
 import nbformat
 import pytest
 
-from utils.course.notebooks import problems, read, strip
-from utils.course.refresh import refresh
-from utils.course.stamp import Repository, stamp, stamp_all
-from utils.course.student import stub, student_edition
+from utils.publishing.notebooks import problems, read, strip
+from utils.publishing.refresh import refresh
+from utils.publishing.stamp import Repository, stamp, stamp_all
+from utils.publishing.student import stub, student_edition
 
 v4 = nbformat.v4
 SETUP = 'REPOSITORY = "https://github.com/a/b"\nprepare()'

@@ -19,7 +19,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from utils.course.arrays import as_array
 from utils.course.palette import PALETTE
-from utils.course.plots import LINE_COLOURS
+from utils.course.plots.base import LINE_COLOURS
 
 BAND_HATCHES = ["", "////", "....", "\\\\\\\\"]  # bands overlap, and colours are not all that everyone sees
 HEIGHT_COLOURS = "viridis"  # ordered in lightness, so that every kind of colour vision can read it

@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from utils.course.notebooks import ROOT
+from utils.publishing.notebooks import ROOT
 
 PYTEST = [sys.executable, "-m", "pytest", "-q"]
 CELL_TIMEOUT = 600  # seconds for one cell of a notebook
@@ -28,7 +28,7 @@ STEPS: dict[str, list[str]] = {
     ],
     "exercises: solutions pass, stubs fail": [*PYTEST, "-m", "notebooks", "tests/labs"],
     "experiments behind the claims": [*PYTEST, "-m", "experiments", "tests/experiments"],
-    "book": [sys.executable, "-m", "utils.course", "book", "--profile", "smoke"],
+    "book": [sys.executable, "-m", "utils.publishing", "book", "--profile", "smoke"],
     "built pages in a browser": [*PYTEST, "-m", "book", "tests/book"],
 }
 

@@ -18,9 +18,9 @@ from pathlib import Path
 
 import yaml
 
-from utils.course.execution import execute_into_cache
-from utils.course.notebooks import ROOT, labs
 from utils.course.profiles import PROFILES
+from utils.publishing.execution import execute_into_cache
+from utils.publishing.notebooks import ROOT, labs
 
 SOURCES = (
     "utils/**/*.py",

@@ -14,7 +14,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
 
-from utils.course.notebooks import read
+from utils.publishing.notebooks import read
 
 
 def execute_into_cache(

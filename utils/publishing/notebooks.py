@@ -94,10 +94,10 @@ def _frame_problems(notebook: NotebookNode, setup: str) -> list[str]:
         found.append("no cell calls lab.finish(), so the badge never says how long the page took")
     for number, cell in enumerate(cells):
         if cell.cell_type == "code" and cell.outputs and KEEP_OUTPUT not in tags(cell):
-            found.append(f"cell {number} has outputs: run `python -m utils.course strip`")
+            found.append(f"cell {number} has outputs: run `python -m utils.publishing strip`")
         if KEEP_OUTPUT in tags(cell) and not cell.get("outputs"):
             found.append(
-                f"cell {number} is tagged {KEEP_OUTPUT!r} but has none: run `python -m utils.course refresh`"
+                f"cell {number} is tagged {KEEP_OUTPUT!r} but has none: run `python -m utils.publishing refresh`"
             )
     return found
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from nbformat import NotebookNode
 
-from utils.course.notebooks import BEGIN, END, ROOT, labs, read, strip, tags, write
+from utils.publishing.notebooks import BEGIN, END, ROOT, labs, read, strip, tags, write
 
 BETWEEN = re.compile(rf"^(?P<indent>[ ]*){BEGIN}.*?{END}[^\n]*$", re.DOTALL | re.MULTILINE)
 

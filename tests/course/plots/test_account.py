@@ -6,7 +6,7 @@ from matplotlib import pyplot as plt
 from torch import nn
 
 from utils.analysis.accounting import account
-from utils.course.account_plot import GREY, plot_account
+from utils.course.plots.account import GREY, plot_account
 from utils.models import build_model
 
 

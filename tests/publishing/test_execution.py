@@ -7,7 +7,7 @@ import pytest
 from jupyter_cache import get_cache
 from nbformat.v4 import new_code_cell, new_notebook
 
-from utils.course.execution import execute_into_cache
+from utils.publishing.execution import execute_into_cache
 
 # each waits for the file that the other one writes
 MEETING = """

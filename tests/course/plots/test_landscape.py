@@ -6,7 +6,7 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from utils.analysis.landscape import LossSurface, loss_bands
-from utils.course.landscape_plots import plot_bands, plot_contours, plot_lines, plot_surface, window_means
+from utils.course.plots.landscape import plot_bands, plot_contours, plot_lines, plot_surface, window_means
 
 BANDS = {
     "plain": loss_bands([[2.0, 1.0, 1.0], [4.0, 3.0, 2.0]]),

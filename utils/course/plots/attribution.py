@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from utils.course.arrays import as_array
-from utils.course.plots import SIGNED, show_images
+from utils.course.plots.base import SIGNED, show_images
 
 HEAT = "inferno"  # for maps without negative values
 

@@ -1,22 +1,22 @@
-"""``python -m utils.course book | test | student | strip | refresh | stamp``: what the Makefile calls."""
+"""What the Makefile calls: ``python -m utils.publishing book | test | student | strip | refresh | stamp``."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 
-from utils.course.book import build_book
-from utils.course.notebooks import ROOT, labs, read, strip, write
 from utils.course.profiles import PROFILES
-from utils.course.refresh import refresh
-from utils.course.stamp import stamp_all
-from utils.course.student import write_student_edition
-from utils.course.suite import run_suite
+from utils.publishing.book import build_book
+from utils.publishing.notebooks import ROOT, labs, read, strip, write
+from utils.publishing.refresh import refresh
+from utils.publishing.stamp import stamp_all
+from utils.publishing.student import write_student_edition
+from utils.publishing.suite import run_suite
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m utils.course", description="Build and tend the book.")
+    parser = argparse.ArgumentParser(prog="python -m utils.publishing", description="Build and tend the book.")
     commands = parser.add_subparsers(dest="command", required=True)
     book = commands.add_parser("book", help="execute the labs and write the HTML book to _build/html")
     book.add_argument(

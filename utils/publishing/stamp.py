@@ -9,7 +9,7 @@ from pathlib import Path
 import yaml
 from nbformat import NotebookNode
 
-from utils.course.notebooks import ROOT, labs, read, write
+from utils.publishing.notebooks import ROOT, labs, read, write
 
 BADGES = re.compile(r"<!-- badges -->.*?(?:<!-- /badges -->|$)", re.DOTALL)
 REPOSITORY_LINE = re.compile(r'^REPOSITORY = ".*"$', re.MULTILINE)

@@ -1,0 +1,1 @@
+"""What builds, tests and hands out the book; nothing imports it."""
