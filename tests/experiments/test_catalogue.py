@@ -21,4 +21,6 @@ def cache(tmp_path_factory):
 def test_it_runs_by_its_name(name, cache, monkeypatch, tmp_path):
     monkeypatch.setenv("CNNLAB_CACHE", str(cache))
     paths = run(EXPERIMENTS[name], "smoke", results=tmp_path, device="cpu")
-    assert [record.read(path)["configuration"]["label"] for path in paths] == [c.label for c in EXPERIMENTS[name].configurations]
+    assert [record.read(path)["configuration"]["label"] for path in paths] == [
+        c.label for c in EXPERIMENTS[name].configurations
+    ]

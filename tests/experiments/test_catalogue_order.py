@@ -137,9 +137,7 @@ FEW = Budget(epochs=1, seeds=(0,), train_images=16, test_images=8, valid_images=
 @pytest.mark.parametrize("chosen", NEW.values(), ids=lambda chosen: chosen.title)
 def test_it_runs(chosen, monkeypatch, tmp_path_factory, tmp_path):
     monkeypatch.setenv("CNNLAB_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
-    small = replace(
-        chosen.configuration, fit_options={**chosen.configuration.fit_options, "batch_size": 8}
-    )
+    small = replace(chosen.configuration, fit_options={**chosen.configuration.fit_options, "batch_size": 8})
     one = replace(
         chosen.experiment, configurations=(small,), budgets=dict.fromkeys(chosen.experiment.budgets, FEW)
     )

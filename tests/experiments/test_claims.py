@@ -5,7 +5,18 @@ import pytest
 from utils.experiments import measures
 from utils.experiments.catalogue import EXPERIMENTS
 from utils.experiments.catalogue.claims import CLAIMS
-from utils.experiments.claims import CLEAR, NOT, REPLICATED, REVERSED, UNJUDGED, Alike, Claim, Order, Published, compare
+from utils.experiments.claims import (
+    CLEAR,
+    NOT,
+    REPLICATED,
+    REVERSED,
+    UNJUDGED,
+    Alike,
+    Claim,
+    Order,
+    Published,
+    compare,
+)
 from utils.experiments.comparison import chosen_claims, rows, table
 from utils.experiments.summary import Results
 
@@ -79,8 +90,13 @@ def test_a_narrower_network_is_never_of_the_published_size():
     many = [0.92, 0.925, 0.915]
     narrow = {"full_experiment": "the full one"}
     row = verdict(Published("a", 0.92), recorded(a=many), **narrow)
-    assert row.verdict == UNJUDGED and row.why == "run at a smaller size (4,000 images, 2 epochs, narrower networks)"
-    assert verdict(Order("a", "b"), recorded(a=many, b=[0.8, 0.81, 0.82]), **narrow).verdict.endswith("epochs, narrower networks")
+    assert (
+        row.verdict == UNJUDGED
+        and row.why == "run at a smaller size (4,000 images, 2 epochs, narrower networks)"
+    )
+    assert verdict(Order("a", "b"), recorded(a=many, b=[0.8, 0.81, 0.82]), **narrow).verdict.endswith(
+        "epochs, narrower networks"
+    )
     full = Results("the full one", "full", recorded(a=many).runs)
     assert verdict(Published("a", 0.92), full, **narrow).verdict == REPLICATED
 
@@ -112,24 +128,36 @@ def test_an_order_of_our_own_is_clear_or_not_and_an_incomparable_one_is_not_judg
 def test_an_order_may_have_a_measure_of_its_own():
     results = recorded(a=[0.9, 0.9, 0.9], b=[0.8, 0.8, 0.8])
     row = verdict(Order("a", "b", measure=measures.early_accuracy, at="early", unit=""), results)
-    assert row.what == "it works: a above b, early" and row.ours.startswith("0.100") and row.verdict == UNJUDGED
+    assert (
+        row.what == "it works: a above b, early" and row.ours.startswith("0.100") and row.verdict == UNJUDGED
+    )
 
 
 def test_what_was_not_run_says_so():
     assert verdict(Order("a", "b"), recorded(a=[0.9])).verdict == UNJUDGED
-    claim = Claim("C0", "here", "it works", "e", (Published("a", 0.5),), measures.test_accuracy, why="no data")
+    claim = Claim(
+        "C0", "here", "it works", "e", (Published("a", 0.5),), measures.test_accuracy, why="no data"
+    )
     (row,) = compare(claim, None)
     assert (row.ours, row.verdict, row.why) == ("not run", UNJUDGED, "no data")
 
 
 def test_all_25_claims_are_there_and_name_what_their_experiment_measures():
     assert list(CLAIMS) == [f"C{number}" for number in range(1, 26)]
-    for claim, experiment in [(claim, claim.experiment_for(profile)) for claim in CLAIMS.values() for profile in ("quick", "full")]:
+    for claim, experiment in [
+        (claim, claim.experiment_for(profile)) for claim in CLAIMS.values() for profile in ("quick", "full")
+    ]:
         labels = {configuration.label for configuration in EXPERIMENTS[experiment].configurations}
         if claim.measure is measures.band_width:
             labels = {"without BN", "with BN"}
         for check in claim.checks:
-            named = check.names if isinstance(check, Alike) else (check.name,) if isinstance(check, Published) else (check.higher, check.lower)
+            named = (
+                check.names
+                if isinstance(check, Alike)
+                else (check.name,)
+                if isinstance(check, Published)
+                else (check.higher, check.lower)
+            )
             assert set(named) <= labels, (claim.id, named)
 
 

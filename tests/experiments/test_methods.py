@@ -14,7 +14,12 @@ from utils.experiments.run import run
 FIT = {"lr": 1e-2, "batch_size": 50}
 LINEAR = Configuration("plain", "linear", "digits", {"input_size": 32}, FIT)
 NET = Configuration(
-    "net", "vgg-a-bn-cifar", "digits", {"in_channels": 1, "width": 0.05}, {**FIT, "augment": "two"}, method="contrastive",
+    "net",
+    "vgg-a-bn-cifar",
+    "digits",
+    {"in_channels": 1, "width": 0.05},
+    {**FIT, "augment": "two"},
+    method="contrastive",
     method_options={"hidden": 16, "head_augment": "two"},
 )
 
@@ -46,11 +51,15 @@ def killed_after(monkeypatch, calls):
     monkeypatch.setattr(fitting, "evaluate", evaluate)
 
 
-CO = replace(LINEAR, label="co", method="co-teaching", method_options={"forget_rate": 0.3, "ramp_share": 0.34})
+CO = replace(
+    LINEAR, label="co", method="co-teaching", method_options={"forget_rate": 0.3, "ramp_share": 0.34}
+)
 
 
 @pytest.mark.parametrize("configuration, epochs_before_the_end", [(LINEAR, 2), (CO, 2)])
-def test_a_killed_run_goes_on_and_ends_the_same(task, monkeypatch, tmp_path, configuration, epochs_before_the_end):
+def test_a_killed_run_goes_on_and_ends_the_same(
+    task, monkeypatch, tmp_path, configuration, epochs_before_the_end
+):
     task = replace(task, configuration=configuration)
     whole = train(replace(task, checkpoint=tmp_path / "other.checkpoint"))
     with monkeypatch.context() as patch:
@@ -59,7 +68,10 @@ def test_a_killed_run_goes_on_and_ends_the_same(task, monkeypatch, tmp_path, con
             train(task)
     again = train(task)
     assert again.history.as_dict(times=False) == whole.history.as_dict(times=False)
-    assert all(torch.equal(a, b) for a, b in zip(again.model.state_dict().values(), whole.model.state_dict().values(), strict=True))
+    assert all(
+        torch.equal(a, b)
+        for a, b in zip(again.model.state_dict().values(), whole.model.state_dict().values(), strict=True)
+    )
 
 
 def test_noisy_labels_reach_both_methods_and_the_test_labels_stay_true(monkeypatch, tmp_path):
@@ -84,11 +96,15 @@ def test_contrastive_keeps_the_history_of_its_first_stage(task, monkeypatch, tmp
 
     monkeypatch.setitem(recipes.AUGMENTATIONS, "two", lambda: Views(RandomTranslate(0.05)))
     monkeypatch.setitem(recipes.AUGMENTATIONS, "one", lambda: RandomTranslate(0.05))
-    configuration = replace(NET, method_options={"hidden": 64, "head_augment": "one", "head_lr": 3e-2, "head_epochs_share": 3})
+    configuration = replace(
+        NET, method_options={"hidden": 64, "head_augment": "one", "head_lr": 3e-2, "head_epochs_share": 3}
+    )
     outcome = train(replace(task, configuration=configuration))
     assert len(outcome.stages["pretraining"]) == 3 and len(outcome.history) == 9
     assert outcome.history.valid_accuracy[-1] > 0.5
-    assert {path.name for path in tmp_path.iterdir()} == {path.name for path in checkpoint_files(task.checkpoint)}
+    assert {path.name for path in tmp_path.iterdir()} == {
+        path.name for path in checkpoint_files(task.checkpoint)
+    }
     assert not any(parameter.requires_grad for parameter in outcome.model[0].parameters())
 
 

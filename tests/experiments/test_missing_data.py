@@ -36,7 +36,9 @@ def test_it_runs_on_its_own_data(own, tmp_path, name, label, small_batch, write,
     experiment = EXPERIMENTS[name]
     (chosen,) = (c for c in experiment.configurations if c.label == label)
     chosen = dataclasses.replace(chosen, fit_options={**chosen.fit_options, **small_batch})
-    one = dataclasses.replace(experiment, configurations=(chosen,), budgets=dict.fromkeys(experiment.budgets, FEW))
+    one = dataclasses.replace(
+        experiment, configurations=(chosen,), budgets=dict.fromkeys(experiment.budgets, FEW)
+    )
     (path,) = run(one, "full", results=tmp_path / "results", device="cpu")
     found = record.read(path)
     assert found["dataset"]["title"] == title and found["dataset"]["classes"] == classes

@@ -15,7 +15,10 @@ def test_what_a_probe_measured_is_in_the_record_and_comes_back(monkeypatch, tmp_
     budget = Budget(epochs=1, seeds=(0,), train_images=200, test_images=50, valid_images=50)
     fit = {"lr": 1e-2, "batch_size": 50, "probes": {"gradient": {"lengths": (0.1, 0.2), "every": 2}}}
     experiment = Experiment(
-        "probed", "?", "this test", (Configuration("linear", "linear", "digits", {"input_size": 32}, fit),),
+        "probed",
+        "?",
+        "this test",
+        (Configuration("linear", "linear", "digits", {"input_size": 32}, fit),),
         {"smoke": budget, "quick": budget, "full": budget},
     )
     (path,) = run(experiment, "smoke", results=tmp_path, device="cpu")
@@ -40,4 +43,3 @@ def test_values_that_are_not_finite_survive_the_record_as_nan():
 def test_a_run_without_a_probe_says_so():
     with pytest.raises(ValueError, match="the run a of e was recorded without a gradient probe"):
         gradient_record({"experiment": "e", "configuration": {"label": "a"}})
-

@@ -13,15 +13,43 @@ NO_BREAK = "\N{NO-BREAK SPACE}"
 
 def make(label="lenet", seed=0, correct=900, profile="full"):
     history = {"train_loss": [1.0, 0.5], "valid_loss": [0.9, 0.6], "valid_accuracy": [0.7, 0.8]}
-    configuration = {"label": label, "model": label, "dataset": "digits", "model_options": {}, "fit_options": {}}
+    configuration = {
+        "label": label,
+        "model": label,
+        "dataset": "digits",
+        "model_options": {},
+        "fit_options": {},
+    }
     return {
-        "format": record.FORMAT, "experiment": "lenet-cifar10", "configuration": configuration, "seed": seed, "profile": profile,
+        "format": record.FORMAT,
+        "experiment": "lenet-cifar10",
+        "configuration": configuration,
+        "seed": seed,
+        "profile": profile,
         "history": history,
-        "result": {"epoch": 1, "valid_loss": 0.6, "valid_accuracy": 0.8, "test_loss": 0.7, "test_accuracy": correct / 1000,
-                   "test_correct": correct, "test_images": 1000},
+        "result": {
+            "epoch": 1,
+            "valid_loss": 0.6,
+            "valid_accuracy": 0.8,
+            "test_loss": 0.7,
+            "test_accuracy": correct / 1000,
+            "test_correct": correct,
+            "test_images": 1000,
+        },
         "model": {"parameters": 10, "macs": 20},
-        "dataset": {"name": "digits", "title": "Digits", "sha256": "0" * 64, "train": 10, "valid": 5, "test": 1000},
-        "device": "cpu", "versions": {"torch": "2"}, "commit": "abc", "started": "2026-11-21T00:00:00+00:00", "seconds": 1.0,
+        "dataset": {
+            "name": "digits",
+            "title": "Digits",
+            "sha256": "0" * 64,
+            "train": 10,
+            "valid": 5,
+            "test": 1000,
+        },
+        "device": "cpu",
+        "versions": {"torch": "2"},
+        "commit": "abc",
+        "started": "2026-11-21T00:00:00+00:00",
+        "seconds": 1.0,
     }
 
 
@@ -43,7 +71,10 @@ def test_an_incomplete_record_is_not_written(tmp_path):
 @pytest.mark.parametrize(
     "change, complaint",
     [
-        (lambda r: r["result"].update(test_accuracy=0.99), "the digest does not fit.*0.99 is not 900 of 1000"),
+        (
+            lambda r: r["result"].update(test_accuracy=0.99),
+            "the digest does not fit.*0.99 is not 900 of 1000",
+        ),
         (lambda r: r["result"].update(valid_accuracy=0.81), "epoch 1 of the history says 0.8"),
         (lambda r: r.update(seed=7), "the digest does not fit"),
         (lambda r: r.update(format=99), "format 99"),
@@ -76,7 +107,9 @@ def test_text_that_is_no_record_is_named(tmp_path):
 
 def test_summary_is_mean_and_sample_standard_deviation(tmp_path):
     for seed, correct in enumerate((900, 910, 950)):
-        record.write(make(seed=seed, correct=correct), record.path_of("lenet-cifar10", "lenet", seed, "full", tmp_path))
+        record.write(
+            make(seed=seed, correct=correct), record.path_of("lenet-cifar10", "lenet", seed, "full", tmp_path)
+        )
     record.write(make("linear"), record.path_of("lenet-cifar10", "linear", 0, "full", tmp_path))
     found = results("lenet-cifar10", folder=tmp_path)
     figure = found.figure("lenet")
@@ -90,14 +123,24 @@ def test_summary_is_mean_and_sample_standard_deviation(tmp_path):
 
 
 def test_one_line_tells_seeds_and_devices(tmp_path):
-    for seed, device in enumerate(("cpu, 1 threads", "cpu, 1 thread", "cpu, 2 threads")):  # the first is of older records
-        record.write(make(seed=seed) | {"device": device}, record.path_of("lenet-cifar10", "lenet", seed, "full", tmp_path))
+    for seed, device in enumerate(
+        ("cpu, 1 threads", "cpu, 1 thread", "cpu, 2 threads")
+    ):  # the first is of older records
+        record.write(
+            make(seed=seed) | {"device": device},
+            record.path_of("lenet-cifar10", "lenet", seed, "full", tmp_path),
+        )
     told = results("lenet-cifar10", folder=tmp_path).describe()
-    assert told == "lenet-cifar10: Digits, 10 training images, 2 epochs, seeds 0, 1, 2, cpu, 1 thread and cpu, 2 threads, 2026-11-21"
+    assert (
+        told
+        == "lenet-cifar10: Digits, 10 training images, 2 epochs, seeds 0, 1, 2, cpu, 1 thread and cpu, 2 threads, 2026-11-21"
+    )
 
 
 def test_no_runs_says_how_to_make_them(tmp_path):
-    with pytest.raises(FileNotFoundError, match="python -m utils.experiments run lenet-cifar10 --profile quick"):
+    with pytest.raises(
+        FileNotFoundError, match="python -m utils.experiments run lenet-cifar10 --profile quick"
+    ):
         results("lenet-cifar10", folder=tmp_path)
 
 

@@ -16,7 +16,10 @@ from utils.models import build_model
 
 TINY = Budget(epochs=2, seeds=(0,), train_images=300, test_images=100)
 EXPERIMENT = Experiment(
-    "tiny", "does it run?", "this test", (Configuration("linear", "linear", "digits", {"input_size": 32}, {"lr": 1e-2}),),
+    "tiny",
+    "does it run?",
+    "this test",
+    (Configuration("linear", "linear", "digits", {"input_size": 32}, {"lr": 1e-2}),),
     {"smoke": TINY, "quick": TINY, "full": TINY},
 )
 
@@ -39,7 +42,9 @@ def test_a_run_leaves_one_sound_record_and_is_not_repeated(options, tmp_path):
 
 
 def test_the_same_seed_gives_the_same_history(options, tmp_path):
-    first, second = (record.read(run(EXPERIMENT, "smoke", results=tmp_path / name, device="cpu")[0]) for name in "ab")
+    first, second = (
+        record.read(run(EXPERIMENT, "smoke", results=tmp_path / name, device="cpu")[0]) for name in "ab"
+    )
     assert first["history"]["train_loss"] == second["history"]["train_loss"]
     assert first["result"] == second["result"]
 
@@ -77,7 +82,10 @@ def test_verify_names_a_tampered_file(monkeypatch, capsys, options, tmp_path):
 @pytest.mark.parametrize("claim", CLAIMS.values(), ids=CLAIMS.keys())
 def test_a_claim_is_run_and_shown_by_its_id(claim, monkeypatch, capsys):
     asked = []
-    monkeypatch.setattr("utils.experiments.run.run", lambda experiment, profile, *rest: asked.append((experiment.id, profile)) or [])
+    monkeypatch.setattr(
+        "utils.experiments.run.run",
+        lambda experiment, profile, *rest: asked.append((experiment.id, profile)) or [],
+    )
     assert main(["run", claim.id, "--profile", "smoke"]) == 0
     assert asked == [(claim.experiment, "smoke")]
     assert main(["show", claim.id]) == 0
@@ -88,7 +96,10 @@ def test_the_transformer_gets_as_many_steps_with_few_images_as_with_many():
     steps = []
     for name in ("families-1000-images", "families-4000-images", "families-20000-images"):
         budget = find(name).budgets["quick"]
-        steps.append(budget.epochs * math.ceil(budget.train_images / find(name).configurations[0].fit_options["batch_size"]))
+        steps.append(
+            budget.epochs
+            * math.ceil(budget.train_images / find(name).configurations[0].fit_options["batch_size"])
+        )
     assert max(steps) < 1.03 * min(steps)
 
 

@@ -24,11 +24,19 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def experiment(*configurations: Configuration, epochs: int = 2) -> Experiment:
     budget = Budget(epochs=epochs, seeds=(0,), train_images=300, test_images=100)
-    return Experiment("tiny", "does it last?", "this test", configurations, {"smoke": budget, "quick": budget, "full": budget})
+    return Experiment(
+        "tiny",
+        "does it last?",
+        "this test",
+        configurations,
+        {"smoke": budget, "quick": budget, "full": budget},
+    )
 
 
 def linear(label: str, **options) -> Configuration:
-    return Configuration(label, "linear", "digits", {"input_size": 32}, {"lr": 1e-2, **options.pop("fit", {})}, **options)
+    return Configuration(
+        label, "linear", "digits", {"input_size": 32}, {"lr": 1e-2, **options.pop("fit", {})}, **options
+    )
 
 
 LONG = experiment(linear("first"), linear("second"), epochs=60)
@@ -48,7 +56,12 @@ def cache(monkeypatch, tmp_path):
 
 def start(folder: Path) -> subprocess.Popen:
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    return subprocess.Popen([sys.executable, "-c", IN_A_PROCESS, str(folder)], cwd=ROOT, env=environment, stderr=subprocess.DEVNULL)
+    return subprocess.Popen(
+        [sys.executable, "-c", IN_A_PROCESS, str(folder)],
+        cwd=ROOT,
+        env=environment,
+        stderr=subprocess.DEVNULL,
+    )
 
 
 def checkpoint_of(folder: Path) -> Path:
@@ -73,14 +86,24 @@ def test_kill_9_in_mid_run_loses_nothing(tmp_path):
     epochs = []
     original = checkpoints.save_checkpoint
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(checkpoints, "save_checkpoint", lambda path, contents: (epochs.append(path.name), original(path, contents)))
-        resumed = [record.read(path) for path in run(LONG, "smoke", results=tmp_path / "killed", device="cpu")]
+        patch.setattr(
+            checkpoints,
+            "save_checkpoint",
+            lambda path, contents: (epochs.append(path.name), original(path, contents)),
+        )
+        resumed = [
+            record.read(path) for path in run(LONG, "smoke", results=tmp_path / "killed", device="cpu")
+        ]
     assert epochs.count(checkpoint.name) == 60 - done, "only the epochs that were missing were trained"
     assert [found["resumed"] for found in resumed] == [True, False]
 
-    for again, found in zip(run(LONG, "smoke", results=tmp_path / "whole", device="cpu"), resumed, strict=True):
+    for again, found in zip(
+        run(LONG, "smoke", results=tmp_path / "whole", device="cpu"), resumed, strict=True
+    ):
         whole = record.read(again)
-        assert History.from_dict(whole["history"]).as_dict(times=False) == History.from_dict(found["history"]).as_dict(times=False)
+        assert History.from_dict(whole["history"]).as_dict(times=False) == History.from_dict(
+            found["history"]
+        ).as_dict(times=False)
         assert whole["result"] == found["result"]
 
 
@@ -104,7 +127,9 @@ def test_kept_weights_are_there_before_the_record_is(tmp_path, monkeypatch):
     original = record.write
     monkeypatch.setattr(record, "write", check)
     (path,) = run(experiment(linear("only", keep_weights=True)), "smoke", results=tmp_path, device="cpu")
-    assert path.exists() and weights.faults(weights.path_of("tiny", "only", tmp_path).with_suffix(".json")) == []
+    assert (
+        path.exists() and weights.faults(weights.path_of("tiny", "only", tmp_path).with_suffix(".json")) == []
+    )
 
 
 def test_two_processes_share_the_store(tmp_path, capsys):
@@ -137,7 +162,9 @@ def test_diverged_runs_are_told_beside_the_results(tmp_path, monkeypatch):
     monkeypatch.setitem(EXPERIMENTS, "tiny", both)
     found = results("tiny", "smoke", tmp_path)
     assert found.labels() == ["tame"] and "wild with seed 0 diverged at step" in found.describe()
-    (row,) = compare(Claim("C0", "a test", "tame beats wild", "tiny", (Order("tame", "wild"),), accuracy), found)
+    (row,) = compare(
+        Claim("C0", "a test", "tame beats wild", "tiny", (Order("tame", "wild"),), accuracy), found
+    )
     assert row.verdict == "cannot be judged" and "wild with seed 0 diverged" in row.why
 
 
@@ -145,15 +172,21 @@ def test_a_record_without_a_result_must_say_why(tmp_path):
     (path,) = run(experiment(linear("only")), "smoke", results=tmp_path, device="cpu")
     found = record.read(path)
     changed = {**found, "result": None}
-    assert record.faults({**changed, "digest": record.digest(changed)}) == ["it has no result, and does not say that the training diverged"]
+    assert record.faults({**changed, "digest": record.digest(changed)}) == [
+        "it has no result, and does not say that the training diverged"
+    ]
 
 
 @pytest.mark.parametrize(
-    "seconds, trained, left, text", [(0.0, 0, 5, ""), (120.0, 2, 5, ", about 5 min left"), (10.0, 1, 2, ", less than a minute left")]
+    "seconds, trained, left, text",
+    [(0.0, 0, 5, ""), (120.0, 2, 5, ", about 5 min left"), (10.0, 1, 2, ", less than a minute left")],
 )
 def test_time_left_follows_from_what_is_done(seconds, trained, left, text):
     assert running._time_left(seconds, trained, left) == text
 
 
 def test_all_files_of_an_unfinished_run_are_known():
-    assert {path.suffix for path in methods.checkpoint_files(Path("a/run.checkpoint"))} == {".checkpoint", ".pretraining"}
+    assert {path.suffix for path in methods.checkpoint_files(Path("a/run.checkpoint"))} == {
+        ".checkpoint",
+        ".pretraining",
+    }

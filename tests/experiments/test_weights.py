@@ -6,16 +6,22 @@ from dataclasses import replace
 import pytest
 import torch
 
+from utils.data import load_dataset
 from utils.experiments import record, trained, weights
 from utils.experiments.__main__ import main
 from utils.experiments.configuration import Budget, Configuration, Experiment
 from utils.experiments.run import run
 from utils.training import evaluate
-from utils.data import load_dataset
 
 TINY = Budget(epochs=1, seeds=(3, 4), train_images=200, test_images=100, valid_images=50)
 KEPT = Configuration("small", "linear", "digits", {"input_size": 32}, {"lr": 1e-2}, keep_weights=True)
-EXPERIMENT = Experiment("tiny", "are they kept?", "this test", (KEPT,), {"smoke": TINY, "quick": replace(TINY, epochs=2), "full": TINY})
+EXPERIMENT = Experiment(
+    "tiny",
+    "are they kept?",
+    "this test",
+    (KEPT,),
+    {"smoke": TINY, "quick": replace(TINY, epochs=2), "full": TINY},
+)
 
 
 @pytest.fixture
@@ -29,7 +35,10 @@ def results(monkeypatch, tmp_path):
 
 
 def test_the_weights_are_those_of_the_first_seed_and_give_its_result(results):
-    assert sorted(p.name for p in (results / "checkpoints").iterdir()) == ["tiny-small.json", "tiny-small.safetensors"]
+    assert sorted(p.name for p in (results / "checkpoints").iterdir()) == [
+        "tiny-small.json",
+        "tiny-small.safetensors",
+    ]
     found = trained("tiny", "small")
     written = record.read(record.path_of("tiny", "small", 3, "smoke", results))
     assert found.card["seed"] == 3 and not found.model.training
@@ -47,7 +56,10 @@ def test_the_weights_of_a_smaller_profile_do_not_replace_those_of_a_larger(resul
 
 def test_verify_counts_them_and_names_what_was_changed(results, capsys):
     assert main(["verify"]) == 0
-    assert "2 of 2 records are sound" in (out := capsys.readouterr().out) and "1 of 1 kept weights are sound" in out
+    assert (
+        "2 of 2 records are sound" in (out := capsys.readouterr().out)
+        and "1 of 1 kept weights are sound" in out
+    )
     path = results / "checkpoints" / "tiny-small.safetensors"
     content = bytearray(path.read_bytes())
     content[-1] ^= 1
@@ -84,4 +96,6 @@ def test_weights_too_large_for_the_repository_are_refused_before_the_training(re
         run(EXPERIMENT, "smoke", results=results, device="cpu", again=True)
     written = record.read(record.path_of("tiny", "small", 3, "smoke", results))
     with pytest.raises(ValueError, match="more than 1,000"):
-        weights.keep(torch.nn.Linear(100, 100), written, record.path_of("tiny", "small", 3, "smoke", results), results)
+        weights.keep(
+            torch.nn.Linear(100, 100), written, record.path_of("tiny", "small", 3, "smoke", results), results
+        )

@@ -5,4 +5,16 @@ from utils.experiments.differences import interval, is_clear
 from utils.experiments.summary import Figure, Results, percent, results, spread
 from utils.experiments.weights import Trained, trained
 
-__all__ = ["Figure", "Results", "Trained", "chosen_claims", "interval", "is_clear", "markdown", "percent", "results", "spread", "trained"]
+__all__ = [
+    "Figure",
+    "Results",
+    "Trained",
+    "chosen_claims",
+    "interval",
+    "is_clear",
+    "markdown",
+    "percent",
+    "results",
+    "spread",
+    "trained",
+]

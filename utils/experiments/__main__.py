@@ -20,7 +20,9 @@ NAMED = "an experiment, or a claim, such as C6, that it decides"
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m utils.experiments", description="Named experiments and their recorded results.")
+    parser = argparse.ArgumentParser(
+        prog="python -m utils.experiments", description="Named experiments and their recorded results."
+    )
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("list", help="the experiments and how many runs of each are recorded")
     show = commands.add_parser("show", help="settings and recorded results of one experiment")
@@ -28,18 +30,33 @@ def main(arguments: list[str] | None = None) -> int:
     run = commands.add_parser("run", help="run what is not recorded yet, and record it under book/results")
     run.add_argument("id", help=NAMED)
     run.add_argument("--profile", choices=PROFILES, default="smoke")
-    run.add_argument("--seed", type=int, action="append", help="may be given several times; default: those of the profile")
+    run.add_argument(
+        "--seed", type=int, action="append", help="may be given several times; default: those of the profile"
+    )
     run.add_argument("--device", help="cpu, cuda, cuda:1, …; default: the GPU if there is one")
     run.add_argument("--again", action="store_true", help="run also what has a record")
-    queue = commands.add_parser("queue", help="run what is due in an order of value, on all cores, behind other work")
+    queue = commands.add_parser(
+        "queue", help="run what is due in an order of value, on all cores, behind other work"
+    )
     add_queue_arguments(queue)
-    compare = commands.add_parser("compare", help="published claims beside the recorded runs, with verdicts; all, or one of C1 to C25")
+    compare = commands.add_parser(
+        "compare", help="published claims beside the recorded runs, with verdicts; all, or one of C1 to C25"
+    )
     compare.add_argument("id", nargs="?", help=NAMED)
     compare.add_argument("--write", action="store_true", help="also write the tables of book/claims.md")
-    commands.add_parser("verify", help="check every record: its digest and every figure that can be derived again")
+    commands.add_parser(
+        "verify", help="check every record: its digest and every figure that can be derived again"
+    )
     options = parser.parse_args(arguments)
     try:
-        return {"list": _list, "show": _show, "run": _run, "queue": _queue, "compare": _compare, "verify": _verify}[options.command](options)
+        return {
+            "list": _list,
+            "show": _show,
+            "run": _run,
+            "queue": _queue,
+            "compare": _compare,
+            "verify": _verify,
+        }[options.command](options)
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -67,7 +84,9 @@ def _show(options: argparse.Namespace) -> int:
         print(f"deviation: {deviation}")
     for profile, budget in experiment.budgets.items():
         images = "all" if budget.train_images is None else f"{budget.train_images:,}"
-        print(f"{profile}: {budget.epochs} epochs, seeds {', '.join(map(str, budget.seeds))}, {images} training images")
+        print(
+            f"{profile}: {budget.epochs} epochs, seeds {', '.join(map(str, budget.seeds))}, {images} training images"
+        )
     for configuration in experiment.configurations:
         settings = {**configuration.model_options, **configuration.fit_options}
         print(f"  {configuration.label}: {configuration.model} on {configuration.dataset}, {settings}")
@@ -82,7 +101,9 @@ def _run(options: argparse.Namespace) -> int:
     from utils.experiments.run import run  # brings in torch and the models; the other commands do without
 
     seeds = tuple(options.seed) if options.seed else None
-    for path in run(_named(options.id, options.profile), options.profile, seeds, options.device, options.again):
+    for path in run(
+        _named(options.id, options.profile), options.profile, seeds, options.device, options.again
+    ):
         print(path.relative_to(records.RESULTS.parents[1]))
     return 0
 

@@ -175,7 +175,15 @@ def _order(claim: Claim, check: Order, measured: Mapping[str, Sequence[float]], 
     difference = statistics.fmean(a) - statistics.fmean(b)
     verdict, why = _verdict(check, a, b, f" at {size}" if size else "")
     why = f"{why}; {check.remark}" if check.remark else why
-    return Row(claim.id, what, published, f"{_spread(a, unit)} / {_spread(b, unit)}", _signed(difference, unit), verdict, why)
+    return Row(
+        claim.id,
+        what,
+        published,
+        f"{_spread(a, unit)} / {_spread(b, unit)}",
+        _signed(difference, unit),
+        verdict,
+        why,
+    )
 
 
 def _verdict(check: Order, a: Sequence[float], b: Sequence[float], where: str) -> tuple[str, str]:
@@ -190,7 +198,10 @@ def _verdict(check: Order, a: Sequence[float], b: Sequence[float], where: str) -
     if low > 0:
         return yes + where, "the difference is clear over the seeds (Welch's t test, 5 %)"
     if high < 0:
-        return no + where, "the difference is clear over the seeds, and the other way round (Welch's t test, 5 %)"
+        return (
+            no + where,
+            "the difference is clear over the seeds, and the other way round (Welch's t test, 5 %)",
+        )
     return UNJUDGED, f"{n} seeds do not settle a difference of this size{where} (Welch's t test, 5 %)"
 
 

@@ -18,7 +18,9 @@ def chosen_claims(name: str | None) -> list[Claim]:
     """The claim of that id, the claims of that experiment, or all; ``ValueError`` for another name."""
     if name is None:
         return list(CLAIMS.values())
-    chosen = [claim for claim in CLAIMS.values() if name in (claim.id, claim.experiment, claim.full_experiment)]
+    chosen = [
+        claim for claim in CLAIMS.values() if name in (claim.id, claim.experiment, claim.full_experiment)
+    ]
     if not chosen:
         raise ValueError(f"no claim or experiment {name!r} is compared; there are {', '.join(CLAIMS)}")
     return chosen

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Mapping
+from typing import Any
 
 PROFILES = ("smoke", "quick", "full")
 
@@ -72,4 +73,6 @@ class Experiment:
         if len(set(labels)) != len(labels):
             raise ValueError(f"experiment {self.id!r} has two configurations of one label: {labels}")
         if tuple(self.budgets) != PROFILES:
-            raise ValueError(f"experiment {self.id!r} needs a budget for {', '.join(PROFILES)}, has {', '.join(self.budgets)}")
+            raise ValueError(
+                f"experiment {self.id!r} needs a budget for {', '.join(PROFILES)}, has {', '.join(self.budgets)}"
+            )

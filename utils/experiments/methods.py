@@ -50,7 +50,10 @@ class Task:
         chosen = {**self.configuration.fit_options, **more}
         per_epoch = -(-len(self.train) // chosen.get("batch_size", 128))
         return {
-            **resolve(chosen, epochs * per_epoch, per_epoch), "epochs": epochs, "seed": self.seed, "device": self.device,
+            **resolve(chosen, epochs * per_epoch, per_epoch),
+            "epochs": epochs,
+            "seed": self.seed,
+            "device": self.device,
         }
 
 
@@ -84,13 +87,22 @@ def co_teaching(task: Task, *, forget_rate: float, ramp_share: float = 0.0) -> O
     steps = len(task.train) // options["batch_size"]
     rates = forget_rate_schedule(task.epochs, forget_rate, round(ramp_share * task.epochs))
     pair = CoTeaching(task.build(), task.build(task.seed + SECOND_NETWORK), rates, steps)
-    history = fit(pair, task.train, task.valid, checkpoint=task.checkpoint, loss=pair.loss, hits=pair.hits, **options)
+    history = fit(
+        pair, task.train, task.valid, checkpoint=task.checkpoint, loss=pair.loss, hits=pair.hits, **options
+    )
     return Outcome(pair, history)
 
 
 def contrastive(
-    task: Task, *, supervised: bool = True, temperature: float = 0.07, hidden: int = 512, head_epochs_share: float = 0.5,
-    head_augment: str = "flip-crop", head_lr: float = 1e-3, pretrain: bool = True,
+    task: Task,
+    *,
+    supervised: bool = True,
+    temperature: float = 0.07,
+    hidden: int = 512,
+    head_epochs_share: float = 0.5,
+    head_augment: str = "flip-crop",
+    head_lr: float = 1e-3,
+    pretrain: bool = True,
 ) -> Outcome:
     """Pre-training with the (supervised) contrastive loss, then a head of two layers on the frozen encoder.
 
@@ -110,13 +122,21 @@ def contrastive(
     head = nn.Sequential(nn.Linear(features, hidden), nn.ReLU(), nn.Linear(hidden, task.classes))
     model = nn.Sequential(FrozenEncoder(network.encoder), head)
     epochs = max(1, round(head_epochs_share * task.epochs))
-    plain = {"optimizer": "adam", "lr": head_lr, "weight_decay": 0.0, "schedule": "cosine", "augment": head_augment}
+    plain = {
+        "optimizer": "adam",
+        "lr": head_lr,
+        "weight_decay": 0.0,
+        "schedule": "cosine",
+        "augment": head_augment,
+    }
     history = fit(model, task.train, task.valid, checkpoint=task.checkpoint, **task.options(epochs, **plain))
     return Outcome(model, history, stages)
 
 
 METHODS: dict[str, Callable[..., Outcome]] = {
-    "supervised": supervised, "co-teaching": co_teaching, "contrastive": contrastive,
+    "supervised": supervised,
+    "co-teaching": co_teaching,
+    "contrastive": contrastive,
 }
 
 
@@ -124,7 +144,9 @@ def train(task: Task) -> Outcome:
     """Train as the configuration says. Raises ``ValueError`` for an unknown method."""
     configuration = task.configuration
     if configuration.method not in METHODS:
-        raise ValueError(f"unknown method {configuration.method!r} in a configuration; there are {', '.join(METHODS)}")
+        raise ValueError(
+            f"unknown method {configuration.method!r} in a configuration; there are {', '.join(METHODS)}"
+        )
     return METHODS[configuration.method](task, **configuration.method_options)
 
 

@@ -84,9 +84,13 @@ def resolve(fit_options: Mapping[str, Any], steps: int, per_epoch: int | None = 
     if "augment" in options:
         options["augment"] = _named("augmentation", options["augment"], AUGMENTATIONS)()
     if "schedule" in options:
-        options["schedule"] = _named("schedule", options["schedule"], SCHEDULES)(Span(steps, per_epoch or steps))
+        options["schedule"] = _named("schedule", options["schedule"], SCHEDULES)(
+            Span(steps, per_epoch or steps)
+        )
     if "probes" in options:
-        options["probes"] = [_named("probe", name, PROBES)(**chosen) for name, chosen in options["probes"].items()]
+        options["probes"] = [
+            _named("probe", name, PROBES)(**chosen) for name, chosen in options["probes"].items()
+        ]
     return options
 
 

@@ -15,8 +15,20 @@ from typing import Any
 RESULTS = Path(__file__).resolve().parents[2] / "book" / "results"
 FORMAT = 1
 FIELDS = (
-    "format", "experiment", "configuration", "seed", "profile", "history", "result", "model", "dataset", "device", "versions",
-    "commit", "started", "seconds",
+    "format",
+    "experiment",
+    "configuration",
+    "seed",
+    "profile",
+    "history",
+    "result",
+    "model",
+    "dataset",
+    "device",
+    "versions",
+    "commit",
+    "started",
+    "seconds",
 )
 
 
@@ -41,7 +53,9 @@ def write(record: dict[str, Any], path: Path) -> None:
     part = path.with_name(f"{path.stem}.{os.getpid()}.part")
     part.write_text(text + "\n", encoding="utf-8")
     os.replace(part, path)
-    for left in list(path.parent.glob("*.part")):  # of processes that were killed while they wrote this record
+    for left in list(
+        path.parent.glob("*.part")
+    ):  # of processes that were killed while they wrote this record
         if left.name.startswith(f"{path.stem}."):
             left.unlink(missing_ok=True)
 
@@ -101,12 +115,18 @@ def _faults_of_result(record: dict[str, Any]) -> list[str]:
     """Figures of the result that do not follow from the rest of the record."""
     result, history = record["result"], record["history"]
     if result is None:
-        return [] if "diverged" in record else ["it has no result, and does not say that the training diverged"]
+        return (
+            [] if "diverged" in record else ["it has no result, and does not say that the training diverged"]
+        )
     found = []
     epoch = result["epoch"]
     for name in ("valid_loss", "valid_accuracy"):
         if history[name][epoch] != result[name]:
-            found.append(f"{name} is {result[name]} but epoch {epoch} of the history says {history[name][epoch]}")
+            found.append(
+                f"{name} is {result[name]} but epoch {epoch} of the history says {history[name][epoch]}"
+            )
     if result["test_accuracy"] != result["test_correct"] / result["test_images"]:
-        found.append(f"test_accuracy {result['test_accuracy']} is not {result['test_correct']} of {result['test_images']}")
+        found.append(
+            f"test_accuracy {result['test_accuracy']} is not {result['test_correct']} of {result['test_images']}"
+        )
     return found

@@ -19,8 +19,13 @@ def probe_results(names: Mapping[str, Any], probes: Sequence[Any]) -> dict[str, 
 def gradient_record(run: Mapping[str, Any]) -> GradientRecord:
     """What the gradient probe of a recorded run measured; ``ValueError`` for a run without one."""
     if "gradient" not in run.get("probes", {}):
-        raise ValueError(f"the run {run['configuration']['label']} of {run['experiment']} was recorded without a gradient probe")
-    arrays = {name: np.array(values, dtype=int if name == "steps" else float) for name, values in run["probes"]["gradient"].items()}
+        raise ValueError(
+            f"the run {run['configuration']['label']} of {run['experiment']} was recorded without a gradient probe"
+        )
+    arrays = {
+        name: np.array(values, dtype=int if name == "steps" else float)
+        for name, values in run["probes"]["gradient"].items()
+    }
     return GradientRecord(**arrays)
 
 

@@ -28,7 +28,11 @@ from utils.training import Diverged, History, checkpoints, evaluate
 
 
 def run(
-    experiment: Experiment, profile: str, seeds: tuple[int, ...] | None = None, device: str | None = None, again: bool = False,
+    experiment: Experiment,
+    profile: str,
+    seeds: tuple[int, ...] | None = None,
+    device: str | None = None,
+    again: bool = False,
     results: Path | None = None,
 ) -> list[Path]:
     """Run what has no record yet (everything, if ``again``) and return the paths of the records that are there at the end.
@@ -61,8 +65,15 @@ def run(
 
 
 def _run_and_record(
-    experiment: Experiment, configuration: Configuration, budget: Budget, profile: str, seed: int, device: str | None, path: Path,
-    load: Callable[[str], Dataset], results: Path | None,
+    experiment: Experiment,
+    configuration: Configuration,
+    budget: Budget,
+    profile: str,
+    seed: int,
+    device: str | None,
+    path: Path,
+    load: Callable[[str], Dataset],
+    results: Path | None,
 ) -> None:
     """The record is written last but for the removal of the checkpoints: a run that is killed before is finished by the next one."""
     record, model = run_one(experiment, configuration, budget, profile, seed, device, path, load)
@@ -75,7 +86,13 @@ def _run_and_record(
 
 
 def run_one(
-    experiment: Experiment, configuration: Configuration, budget: Budget, profile: str, seed: int, device: str | None, path: Path,
+    experiment: Experiment,
+    configuration: Configuration,
+    budget: Budget,
+    profile: str,
+    seed: int,
+    device: str | None,
+    path: Path,
     load: Callable[[str], Dataset] = load_dataset,
 ) -> tuple[dict[str, Any], nn.Module | None]:
     """Train once, validate after every epoch, read the test split once, and return the record and the trained model.
@@ -84,14 +101,16 @@ def run_one(
     multiply-adds in it are those of one network, as it is built. ``seconds`` is the wall time since the start or, where ``resumed`` is
     true, since the run went on; the history has the seconds of every epoch.
     """
-    started = datetime.datetime.now(datetime.timezone.utc)
+    started = datetime.datetime.now(datetime.UTC)
     began = time.perf_counter()
     dataset = load(budget.dataset or configuration.dataset)
     train = _part(dataset.train, budget.train_images)
     valid = _part(dataset.valid, budget.valid_images)
     test = _part(dataset.test, budget.test_images)
     if configuration.label_noise:
-        noisy = noisy_labels(train.labels, num_classes=len(dataset.classes), seed=seed, **configuration.label_noise)
+        noisy = noisy_labels(
+            train.labels, num_classes=len(dataset.classes), seed=seed, **configuration.label_noise
+        )
         train = train.with_labels(noisy)
     resumed = unfinished.is_begun(path)
     commit = provenance.commit()
@@ -116,7 +135,11 @@ def run_one(
             "dataset": _describe_data(dataset, len(train), len(valid), len(test)),
             "device": provenance.describe_device(device),
             "machines": list(origin.machines),
-            "versions": {"python": platform.python_version(), "torch": torch.__version__, "torchvision": torchvision.__version__},
+            "versions": {
+                "python": platform.python_version(),
+                "torch": torch.__version__,
+                "torchvision": torchvision.__version__,
+            },
             "commit": commit,
             **({"commits": list(origin.commits)} if len(origin.commits) > 1 else {}),
             "started": started.isoformat(timespec="seconds"),
@@ -169,6 +192,11 @@ def _part(split: Split, images: int | None) -> Split:
 def _describe_data(dataset: Dataset, train: int, valid: int, test: int) -> dict[str, Any]:
     origin = dataset.provenance
     return {
-        "name": dataset.name, "title": origin.title, "sha256": origin.sha256, "classes": len(dataset.classes),
-        "train": train, "valid": valid, "test": test,
+        "name": dataset.name,
+        "title": origin.title,
+        "sha256": origin.sha256,
+        "classes": len(dataset.classes),
+        "train": train,
+        "valid": valid,
+        "test": test,
     }

@@ -32,7 +32,9 @@ class Figure:
         values = [float(value) for value in values]
         if not values:
             raise ValueError("no values to summarise")
-        return cls(statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None, len(values))
+        return cls(
+            statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None, len(values)
+        )
 
     def text(self, digits: int = 2, unit: str = "", scale: float = 1.0) -> str:
         """Mean ± standard deviation, times ``scale``, with so many decimals: ``0.25 ± 0.01 (n = 3)``.
@@ -75,7 +77,9 @@ class Results:
         """The runs of one configuration; ``ValueError`` if there are none."""
         chosen = [run for run in self.runs if run["configuration"]["label"] == label]
         if not chosen:
-            raise ValueError(f"no recorded run {label!r} of {self.experiment}; there are {', '.join(self.labels())}")
+            raise ValueError(
+                f"no recorded run {label!r} of {self.experiment}; there are {', '.join(self.labels())}"
+            )
         return chosen
 
     def figure(self, label: str, name: str = "test_accuracy") -> Figure:
@@ -87,19 +91,22 @@ class Results:
         rows = []
         for label in self.labels():
             run = self.of(label)[0]
-            rows.append({
-                "model": label,
-                "parameters": f"{run['model']['parameters']:,}",
-                "multiply-adds": f"{run['model']['macs']:,}",
-                "validation accuracy": self.figure(label, "valid_accuracy").percent(),
-                "test accuracy": self.figure(label).percent(),
-            })
+            rows.append(
+                {
+                    "model": label,
+                    "parameters": f"{run['model']['parameters']:,}",
+                    "multiply-adds": f"{run['model']['macs']:,}",
+                    "validation accuracy": self.figure(label, "valid_accuracy").percent(),
+                    "test accuracy": self.figure(label).percent(),
+                }
+            )
         return pd.DataFrame(rows).set_index("model")
 
     def describe_diverged(self) -> str:
         """Which runs diverged, and where; empty if none did."""
         return "; ".join(
-            f"{run['configuration']['label']} with seed {run['seed']} diverged at step {run['diverged']['step']}" for run in self.diverged
+            f"{run['configuration']['label']} with seed {run['seed']} diverged at step {run['diverged']['step']}"
+            for run in self.diverged
         )
 
     def describe(self) -> str:
@@ -107,7 +114,9 @@ class Results:
         first = self.runs[0]
         epochs = len(first["history"]["train_loss"])
         seeds = sorted({run["seed"] for run in self.runs})
-        devices = sorted({run["device"].replace(" 1 threads", " 1 thread") for run in self.runs})  # older records have the plural
+        devices = sorted(
+            {run["device"].replace(" 1 threads", " 1 thread") for run in self.runs}
+        )  # older records have the plural
         dates = sorted(run["started"][:10] for run in self.runs)
         ended = f"; {self.describe_diverged()}" if self.diverged else ""
         return (
@@ -135,10 +144,18 @@ def results(experiment: str, profile: str | None = None, folder: Path | None = N
             f"`python -m utils.experiments run {experiment} --profile {profile or 'quick'}`"
         )
     profile, paths = next(iter(found.items()))
-    runs = sorted((records.read(path) for path in paths), key=lambda run: (order.index(run["configuration"]["label"]), run["seed"]))
+    runs = sorted(
+        (records.read(path) for path in paths),
+        key=lambda run: (order.index(run["configuration"]["label"]), run["seed"]),
+    )
     finished = Results(
-        experiment, profile, tuple(run for run in runs if run["result"]), tuple(run for run in runs if not run["result"])
+        experiment,
+        profile,
+        tuple(run for run in runs if run["result"]),
+        tuple(run for run in runs if not run["result"]),
     )
     if not finished.runs:
-        raise FileNotFoundError(f"no {profile} run of {experiment} has a result: {finished.describe_diverged()}")
+        raise FileNotFoundError(
+            f"no {profile} run of {experiment} has a result: {finished.describe_diverged()}"
+        )
     return finished

@@ -44,7 +44,9 @@ def path_of(experiment: str, label: str, results: Path | None = None) -> Path:
     return (results or records.RESULTS) / "checkpoints" / f"{experiment}-{label}.safetensors"
 
 
-def keep(model: nn.Module, record: dict[str, Any], record_file: Path, results: Path | None = None) -> Path | None:
+def keep(
+    model: nn.Module, record: dict[str, Any], record_file: Path, results: Path | None = None
+) -> Path | None:
     """Write weights and card of a finished run. Weights of a larger profile are left alone: then nothing is written, and None returned.
 
     Raises ``ValueError`` for weights of more than 4 MB, which do not belong into the repository.
@@ -53,7 +55,9 @@ def keep(model: nn.Module, record: dict[str, Any], record_file: Path, results: P
 
     path = path_of(record["experiment"], record["configuration"]["label"], results)
     card_path = path.with_suffix(".json")
-    if card_path.exists() and PROFILES.index(_read_card(card_path)["profile"]) > PROFILES.index(record["profile"]):
+    if card_path.exists() and PROFILES.index(_read_card(card_path)["profile"]) > PROFILES.index(
+        record["profile"]
+    ):
         return None
     require_small(model, path.name)
     content = save({name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()})
@@ -66,7 +70,17 @@ def keep(model: nn.Module, record: dict[str, Any], record_file: Path, results: P
         **{
             name: record[name]
             for name in (
-                "experiment", "configuration", "seed", "profile", "result", "model", "dataset", "device", "versions", "commit", "started",
+                "experiment",
+                "configuration",
+                "seed",
+                "profile",
+                "result",
+                "model",
+                "dataset",
+                "device",
+                "versions",
+                "commit",
+                "started",
             )
         },
     }
@@ -80,7 +94,9 @@ def require_small(model: nn.Module, name: str) -> None:
     """Raise ``ValueError`` if the weights of ``model`` are too many to be kept; before a training, not after it."""
     size = sum(tensor.numel() * tensor.element_size() for tensor in model.state_dict().values())
     if size > LARGEST:
-        raise ValueError(f"the weights of {name} have {size:,} bytes, more than {LARGEST:,}: keep a smaller network")
+        raise ValueError(
+            f"the weights of {name} have {size:,} bytes, more than {LARGEST:,}: keep a smaller network"
+        )
 
 
 def trained(experiment: str, label: str, results: Path | None = None) -> Trained:
@@ -104,7 +120,9 @@ def trained(experiment: str, label: str, results: Path | None = None) -> Trained
     card = _read_card(card_path)
     content = _checked(path, card)
     configuration = card["configuration"]
-    model = build_model(configuration["model"], num_classes=card["dataset"]["classes"], **configuration["model_options"])
+    model = build_model(
+        configuration["model"], num_classes=card["dataset"]["classes"], **configuration["model_options"]
+    )
     try:
         model.load_state_dict(load(content))
     except (SafetensorError, RuntimeError) as error:
@@ -135,7 +153,9 @@ def _checked(path: Path, card: dict[str, Any]) -> bytes:
     """The bytes of the file; ``ValueError`` if they are not those that the card was written for."""
     content = path.read_bytes()
     if hashlib.sha256(content).hexdigest() != card["sha256"]:
-        raise ValueError(f"{path} does not have the SHA-256 of its card: it is damaged, or was replaced; restore it, or train it again")
+        raise ValueError(
+            f"{path} does not have the SHA-256 of its card: it is damaged, or was replaced; restore it, or train it again"
+        )
     return content
 
 
@@ -144,7 +164,9 @@ def _read_card(path: Path) -> dict[str, Any]:
         card = json.loads(path.read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is not a model card: {error}") from error
-    lacking = [name for name in ("sha256", "configuration", "profile", "result", "record") if name not in card]
+    lacking = [
+        name for name in ("sha256", "configuration", "profile", "result", "record") if name not in card
+    ]
     if lacking:
         raise ValueError(f"{path} is not a model card: it lacks {', '.join(lacking)}")
     return card

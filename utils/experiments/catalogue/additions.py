@@ -6,7 +6,11 @@ from utils.experiments.configuration import SMOKE, Budget, Configuration, Experi
 
 WIDTH = 0.5
 FIT = {
-    "optimizer": "sgd", "lr": 0.1, "momentum": 0.9, "weight_decay": 5e-4, "batch_size": 128,
+    "optimizer": "sgd",
+    "lr": 0.1,
+    "momentum": 0.9,
+    "weight_decay": 5e-4,
+    "batch_size": 128,
     "schedule": "warmup-cosine",
 }
 

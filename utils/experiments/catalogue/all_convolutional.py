@@ -6,7 +6,11 @@ from utils.experiments.configuration import SMOKE, Budget, Configuration, Experi
 
 NETWORKS = ("model-c", "strided-cnn-c", "convpool-cnn-c", "all-cnn-c")
 FIT = {
-    "optimizer": "sgd", "lr": 0.05, "momentum": 0.9, "weight_decay": 1e-3, "batch_size": 128,
+    "optimizer": "sgd",
+    "lr": 0.05,
+    "momentum": 0.9,
+    "weight_decay": 1e-3,
+    "batch_size": 128,
     "schedule": "warmup-cosine",
 }
 

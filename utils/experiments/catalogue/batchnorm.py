@@ -36,15 +36,27 @@ def bands() -> Experiment:
         source=SOURCE,
         configurations=tuple(configurations),
         budgets=BUDGETS,
-        deviations=(*DEVIATIONS, "two larger learning rates beside the published four; bands are drawn over the published ones"),
+        deviations=(
+            *DEVIATIONS,
+            "two larger learning rates beside the published four; bands are drawn over the published ones",
+        ),
     )
 
 
 def gradients() -> Experiment:
     """Gradient predictiveness and smoothness along the training, at one learning rate of plain gradient descent."""
     probe = {"gradient": {"lengths": GRADIENT_LENGTHS, "every": 8}}
-    fit = {"optimizer": "sgd", "momentum": 0.9, "lr": 0.02, "batch_size": 128, "record_steps": True, "probes": probe}
-    configurations = [Configuration(kind, model, "cifar10", {"width": 0.5}, fit) for kind, model in NETWORKS.items()]
+    fit = {
+        "optimizer": "sgd",
+        "momentum": 0.9,
+        "lr": 0.02,
+        "batch_size": 128,
+        "record_steps": True,
+        "probes": probe,
+    }
+    configurations = [
+        Configuration(kind, model, "cifar10", {"width": 0.5}, fit) for kind, model in NETWORKS.items()
+    ]
     return Experiment(
         id="batchnorm-gradients",
         question="How far can the gradient of VGG-A be trusted along its own direction, with and without batch normalisation?",

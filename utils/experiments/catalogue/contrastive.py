@@ -5,7 +5,10 @@ from __future__ import annotations
 from utils.experiments.configuration import SMOKE, Budget, Configuration, Experiment
 
 PRETRAINING = {
-    "optimizer": "adam", "lr": 1e-3, "batch_size": 256, "schedule": "warmup-cosine",
+    "optimizer": "adam",
+    "lr": 1e-3,
+    "batch_size": 256,
+    "schedule": "warmup-cosine",
     "augment": "simclr-views",
 }
 CROSS_ENTROPY = {**PRETRAINING, "augment": "flip-crop"}
@@ -20,8 +23,13 @@ def contrastive(dataset: str = "cifar10", narrow: bool = False) -> Experiment:
     def one(label: str, **method: object) -> Configuration:
         fit = {**(PRETRAINING if method else CROSS_ENTROPY), **(QUICK if narrow else {})}
         return Configuration(
-            label, "resnet-18-cifar", dataset, options, fit,
-            method="contrastive" if method else "supervised", method_options=method,
+            label,
+            "resnet-18-cifar",
+            dataset,
+            options,
+            fit,
+            method="contrastive" if method else "supervised",
+            method_options=method,
         )
 
     smoke = Budget(**{**SMOKE.__dict__, "train_images": 512})  # batches of 256 that are not dropped
@@ -29,10 +37,16 @@ def contrastive(dataset: str = "cifar10", narrow: bool = False) -> Experiment:
         id=f"contrastive-{dataset}{'-narrow' if narrow else ''}",
         question="Does supervised contrastive pre-training help against cross entropy, and what does contrast without labels reach?",
         source="a student project at KTH, claim C17; Khosla et al. 2020, arXiv:2004.11362",
-        configurations=(one("cross-entropy"), one("supcon", supervised=True), one("simclr", supervised=False, temperature=0.5)),
+        configurations=(
+            one("cross-entropy"),
+            one("supcon", supervised=True),
+            one("simclr", supervised=False, temperature=0.5),
+        ),
         budgets={
             "smoke": smoke,
-            "quick": Budget(epochs=16, seeds=(0, 1, 2), train_images=4_000, test_images=5_000, valid_images=1_000),
+            "quick": Budget(
+                epochs=16, seeds=(0, 1, 2), train_images=4_000, test_images=5_000, valid_images=1_000
+            ),
             "full": Budget(epochs=30 if narrow else 7, seeds=(0, 1, 2)),
         },
         deviations=(
@@ -52,8 +66,13 @@ def contrastive_to_a_plateau() -> Experiment:
 
     def one(label: str, **method: object) -> Configuration:
         return Configuration(
-            label, "resnet-18-cifar", "cifar10", {"width": WIDTH}, PRETRAINING if method else CROSS_ENTROPY,
-            method="contrastive" if method else "supervised", method_options=method,
+            label,
+            "resnet-18-cifar",
+            "cifar10",
+            {"width": WIDTH},
+            PRETRAINING if method else CROSS_ENTROPY,
+            method="contrastive" if method else "supervised",
+            method_options=method,
         )
 
     return Experiment(

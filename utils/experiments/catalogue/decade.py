@@ -5,10 +5,21 @@ from __future__ import annotations
 from utils.experiments.configuration import SMOKE, Budget, Configuration, Experiment
 
 FIT = {
-    "optimizer": "adam", "lr": 1e-3, "batch_size": 128, "precision": "float32", "schedule": "cosine", "augment": "flip-crop",
+    "optimizer": "adam",
+    "lr": 1e-3,
+    "batch_size": 128,
+    "precision": "float32",
+    "schedule": "cosine",
+    "augment": "flip-crop",
 }
 # the width at which a family comes closest to 10 million multiply-adds per image
-WIDTHS = {"alexnet-cifar": 0.2, "zfnet-cifar": 0.165, "vgg-a-bn-cifar": 0.25, "all-cnn-c": 0.19, "googlenet-cifar": 0.14}
+WIDTHS = {
+    "alexnet-cifar": 0.2,
+    "zfnet-cifar": 0.165,
+    "vgg-a-bn-cifar": 0.25,
+    "all-cnn-c": 0.19,
+    "googlenet-cifar": 0.14,
+}
 BUDGETS = {
     "smoke": SMOKE,
     "quick": Budget(epochs=6, seeds=(0, 1, 2), train_images=4_000, test_images=5_000, valid_images=1_000),

@@ -5,8 +5,13 @@ from __future__ import annotations
 from utils.experiments.configuration import SMOKE, Budget, Configuration, Experiment
 
 FIT = {
-    "optimizer": "sgd", "lr": 0.1, "momentum": 0.9, "weight_decay": 1e-4, "batch_size": 128,
-    "schedule": "warmup-cosine", "augment": "flip-crop",
+    "optimizer": "sgd",
+    "lr": 0.1,
+    "momentum": 0.9,
+    "weight_decay": 1e-4,
+    "batch_size": 128,
+    "schedule": "warmup-cosine",
+    "augment": "flip-crop",
 }
 NARROW = {"precision": "float32"}
 SOURCE = "He et al. 2016, arXiv:1512.03385, section 4.2"
@@ -25,7 +30,11 @@ def degradation(width: float = 1.0) -> Experiment:
     fit_options = {**FIT, **(NARROW if width != 1 else {})}
     configurations = [
         Configuration(
-            f"{kind}-{depth}", f"resnet-{depth}", "cifar10", {**options, "width": width}, fit_options,
+            f"{kind}-{depth}",
+            f"resnet-{depth}",
+            "cifar10",
+            {**options, "width": width},
+            fit_options,
             keep_weights=width == 1,
         )
         for kind, options in (("plain", {"shortcut": False}), ("residual", {"shortcut": "A"}))
@@ -39,7 +48,9 @@ def degradation(width: float = 1.0) -> Experiment:
         configurations=tuple(configurations),
         budgets={
             "smoke": SMOKE,
-            "quick": Budget(epochs=6, seeds=(0, 1, 2), train_images=8_000, test_images=5_000, valid_images=1_000),
+            "quick": Budget(
+                epochs=6, seeds=(0, 1, 2), train_images=8_000, test_images=5_000, valid_images=1_000
+            ),
             "full": Budget(epochs=30, seeds=(0, 1, 2)),
         },
         deviations=(*DEVIATIONS, *narrow),
@@ -59,7 +70,9 @@ def shortcut_variants() -> Experiment:
         configurations=tuple(configurations),
         budgets={
             "smoke": SMOKE,
-            "quick": Budget(epochs=3, seeds=(0, 1, 2), train_images=4_000, test_images=5_000, valid_images=1_000),
+            "quick": Budget(
+                epochs=3, seeds=(0, 1, 2), train_images=4_000, test_images=5_000, valid_images=1_000
+            ),
             "full": Budget(epochs=30, seeds=(0, 1, 2)),
         },
         deviations=(*DEVIATIONS, "56 layers of half the width instead of 110 and 164 layers"),

@@ -27,7 +27,9 @@ def factorised(dataset: str = "cifar100", width: float = 1.0) -> Experiment:
         ),
         budgets={
             "smoke": SMOKE,
-            "quick": Budget(epochs=16, seeds=(0, 1, 2), train_images=4_000, test_images=5_000, valid_images=1_000),
+            "quick": Budget(
+                epochs=16, seeds=(0, 1, 2), train_images=4_000, test_images=5_000, valid_images=1_000
+            ),
             "full": Budget(epochs=35, seeds=(0, 1, 2)),
         },
         deviations=(

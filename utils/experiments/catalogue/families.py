@@ -5,14 +5,22 @@ from __future__ import annotations
 from utils.experiments.configuration import SMOKE, Budget, Configuration, Experiment
 
 FIT = {
-    "optimizer": "adamw", "lr": 1e-3, "weight_decay": 5e-2, "batch_size": 128, "schedule": "warmup-cosine", "augment": "flip-crop",
+    "optimizer": "adamw",
+    "lr": 1e-3,
+    "weight_decay": 5e-2,
+    "batch_size": 128,
+    "schedule": "warmup-cosine",
+    "augment": "flip-crop",
 }
 QUICK = {"precision": "float32"}  # of the experiments whose quick runs are recorded
 # 34 to 35 million multiply-adds each (a test holds it)
 NARROW = {
     "resnet-18": ("resnet-18-cifar", {"width": 0.25}),
     "se-resnet-18": ("se-resnet-18-cifar", {"width": 0.25}),
-    "convnext": ("convnext-t-cifar", {"depths": (1, 1, 3, 1), "channels": (24, 48, 96, 192), "stochastic_depth": 0.0}),
+    "convnext": (
+        "convnext-t-cifar",
+        {"depths": (1, 1, 3, 1), "channels": (24, 48, 96, 192), "stochastic_depth": 0.0},
+    ),
     "vit": ("vit-cifar", {"features": 96, "depth": 6, "heads": 4, "hidden": 192}),
 }
 FULL = {
@@ -38,14 +46,20 @@ def families(dataset: str = "cifar10", narrow: bool = False) -> Experiment:
         "no label smoothing (the project .1) and no dropout before the last layer of ResNet-18 (the project .5)",
     ]
     if narrow:
-        deviations.append("all four narrowed to 34 to 35 million multiply-adds; ConvNeXt and the transformer also with fewer layers")
+        deviations.append(
+            "all four narrowed to 34 to 35 million multiply-adds; ConvNeXt and the transformer also with fewer layers"
+        )
     return Experiment(
         id=f"families-{dataset}{'-narrow' if narrow else ''}",
         question="How do a residual network, squeeze and excitation, ConvNeXt and a vision transformer compare when trained alike?",
         source="a student project at KTH; claims C14 to C16",
         configurations=tuple(
             Configuration(
-                label, model, dataset, options, fit_options,
+                label,
+                model,
+                dataset,
+                options,
+                fit_options,
                 keep_weights=narrow and dataset == "cifar10" and label == "vit",
             )
             for label, (model, options) in networks.items()
@@ -69,7 +83,9 @@ def families_by_size(images: int) -> Experiment:
         ),
         budgets={
             "smoke": SMOKE,
-            "quick": Budget(epochs=epochs, seeds=(0, 1, 2), train_images=images, test_images=5_000, valid_images=1_000),
+            "quick": Budget(
+                epochs=epochs, seeds=(0, 1, 2), train_images=images, test_images=5_000, valid_images=1_000
+            ),
             "full": Budget(epochs=10 * epochs, seeds=(0, 1, 2), train_images=images),
         },
         deviations=("about the same number of optimiser steps whatever the number of images",),
@@ -95,7 +111,10 @@ def families_to_a_plateau(images: int) -> Experiment:
             "smoke": SMOKE,
             "quick": Budget(epochs=10, seeds=(0,), train_images=1_000, test_images=5_000, valid_images=1_000),
             "full": Budget(
-                epochs=TO_A_PLATEAU[images], seeds=(0, 1, 2), train_images=images, valid_images=min(images, 5_000)
+                epochs=TO_A_PLATEAU[images],
+                seeds=(0, 1, 2),
+                train_images=images,
+                valid_images=min(images, 5_000),
             ),
         },
         deviations=(

@@ -5,7 +5,12 @@ from __future__ import annotations
 from utils.experiments.configuration import SMOKE, Budget, Configuration, Experiment
 
 FIT = {
-    "optimizer": "adam", "lr": 1e-3, "batch_size": 128, "precision": "float32", "schedule": "warmup-cosine", "augment": "flip-crop",
+    "optimizer": "adam",
+    "lr": 1e-3,
+    "batch_size": 128,
+    "precision": "float32",
+    "schedule": "warmup-cosine",
+    "augment": "flip-crop",
 }
 
 
@@ -17,7 +22,12 @@ def filter_networks() -> Experiment:
         source="lab 11; Zeiler and Fergus 2013, arXiv:1311.2901; claim C1 for the SE-residual network",
         configurations=(
             Configuration(
-                "alexnet", "alexnet-cifar", "cifar10", {"width": 0.4, "batch_norm": True, "dropout": 0.2}, FIT, keep_weights=True
+                "alexnet",
+                "alexnet-cifar",
+                "cifar10",
+                {"width": 0.4, "batch_norm": True, "dropout": 0.2},
+                FIT,
+                keep_weights=True,
             ),
             Configuration("se-residual", "se-residual", "cifar10", {}, FIT, keep_weights=True),
         ),

@@ -9,11 +9,20 @@ from utils.experiments.catalogue.families import NARROW
 from utils.experiments.configuration import SMOKE, Budget, Configuration, Experiment
 
 SGD = {
-    "optimizer": "sgd", "lr": 0.1, "momentum": 0.9, "weight_decay": 5e-4, "batch_size": 128,
-    "schedule": "warmup-cosine", "augment": "flip-crop",
+    "optimizer": "sgd",
+    "lr": 0.1,
+    "momentum": 0.9,
+    "weight_decay": 5e-4,
+    "batch_size": 128,
+    "schedule": "warmup-cosine",
+    "augment": "flip-crop",
 }
 ADAMW = {
-    "optimizer": "adamw", "lr": 1e-3, "weight_decay": 5e-2, "batch_size": 128, "schedule": "warmup-cosine",
+    "optimizer": "adamw",
+    "lr": 1e-3,
+    "weight_decay": 5e-2,
+    "batch_size": 128,
+    "schedule": "warmup-cosine",
     "augment": "flip-crop",
 }
 

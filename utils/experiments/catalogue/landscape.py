@@ -6,8 +6,14 @@ from utils.experiments.configuration import SMOKE, Budget, Configuration, Experi
 
 # one training for all eight, one that networks without batch normalisation survive
 FIT = {
-    "optimizer": "adam", "lr": 1e-3, "weight_decay": 0.0, "batch_size": 128, "precision": "float32", "clip_norm": 1.0,
-    "schedule": "warmup-cosine", "augment": "flip-crop",
+    "optimizer": "adam",
+    "lr": 1e-3,
+    "weight_decay": 0.0,
+    "batch_size": 128,
+    "precision": "float32",
+    "clip_norm": 1.0,
+    "schedule": "warmup-cosine",
+    "augment": "flip-crop",
 }
 
 
@@ -15,8 +21,12 @@ def landscape_networks() -> Experiment:
     """Networks of 20 and 56 layers, with and without shortcuts, with and without batch normalisation; weights are kept."""
     configurations = [
         Configuration(
-            f"{kind}-{depth}-{'bn' if norm else 'no-bn'}", f"resnet-{depth}", "cifar10",
-            {"shortcut": shortcut, "batch_norm": norm, "width": 0.5}, FIT, keep_weights=True,
+            f"{kind}-{depth}-{'bn' if norm else 'no-bn'}",
+            f"resnet-{depth}",
+            "cifar10",
+            {"shortcut": shortcut, "batch_norm": norm, "width": 0.5},
+            FIT,
+            keep_weights=True,
         )
         for norm in (True, False)
         for kind, shortcut in (("plain", False), ("residual", "A"))
@@ -51,8 +61,12 @@ def landscape_without_norm() -> Experiment:
         source="Li et al. 2018, arXiv:1712.09913, section 5",
         configurations=tuple(
             Configuration(
-                f"{kind}-{depth}", f"resnet-{depth}", "cifar10", {"shortcut": shortcut, "batch_norm": False},
-                {name: value for name, value in FIT.items() if name != "precision"}, keep_weights=True,
+                f"{kind}-{depth}",
+                f"resnet-{depth}",
+                "cifar10",
+                {"shortcut": shortcut, "batch_norm": False},
+                {name: value for name, value in FIT.items() if name != "precision"},
+                keep_weights=True,
             )
             for kind, shortcut in (("plain", False), ("residual", "A"))
             for depth in (20, 56)

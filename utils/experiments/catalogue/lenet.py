@@ -27,5 +27,7 @@ def lenet_on(dataset: str) -> Experiment:
         source="lab 2; models of LeCun et al. 1998, section III",
         configurations=tuple(Configuration(name, name, dataset, options, FIT) for name, options in models),
         budgets=BUDGETS,
-        deviations=("Adam at one learning rate for all four models; the paper tunes its own second-order method for each",),
+        deviations=(
+            "Adam at one learning rate for all four models; the paper tunes its own second-order method for each",
+        ),
     )

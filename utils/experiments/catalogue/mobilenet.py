@@ -5,7 +5,12 @@ from __future__ import annotations
 from utils.experiments.configuration import SMOKE, Budget, Configuration, Experiment
 
 FIT = {
-    "optimizer": "sgd", "lr": 0.045, "momentum": 0.9, "batch_size": 128, "schedule": "exponential", "augment": "flip-crop",
+    "optimizer": "sgd",
+    "lr": 0.045,
+    "momentum": 0.9,
+    "batch_size": 128,
+    "schedule": "exponential",
+    "augment": "flip-crop",
 }
 NARROW = {"batch_size": 32, "precision": "float32"}  # few images: more steps
 
@@ -16,9 +21,15 @@ def mobilenet(width: float = 1.0) -> Experiment:
     fit_options = {**FIT, **(NARROW if width != 1 else {})}
 
     def one(label: str, model: dict | None = None, **fit: object) -> Configuration:
-        return Configuration(label, "mobilenet-v2-cifar", "cifar10", {**options, **(model or {})}, {**fit_options, **fit})
+        return Configuration(
+            label, "mobilenet-v2-cifar", "cifar10", {**options, **(model or {})}, {**fit_options, **fit}
+        )
 
-    narrow = (f"{width:g} times the channels, and batches of 32 instead of 128, in all runs",) if width != 1 else ()
+    narrow = (
+        (f"{width:g} times the channels, and batches of 32 instead of 128, in all runs",)
+        if width != 1
+        else ()
+    )
     return Experiment(
         id="mobilenet" if width == 1 else "mobilenet-narrow",
         question="What do expansion, an early stride and the optimiser change in MobileNetV2 for CIFAR-10?",
@@ -32,7 +43,9 @@ def mobilenet(width: float = 1.0) -> Experiment:
         ),
         budgets={
             "smoke": SMOKE,
-            "quick": Budget(epochs=8, seeds=(0, 1, 2), train_images=4_000, test_images=5_000, valid_images=1_000),
+            "quick": Budget(
+                epochs=8, seeds=(0, 1, 2), train_images=4_000, test_images=5_000, valid_images=1_000
+            ),
             "full": Budget(epochs=18 if narrow else 12, seeds=(0, 1, 2)),
         },
         deviations=(

@@ -5,7 +5,11 @@ from __future__ import annotations
 from utils.experiments.configuration import SMOKE, Budget, Configuration, Experiment
 
 FIT = {
-    "optimizer": "adam", "lr": 1e-3, "batch_size": 128, "schedule": "warmup-cosine", "augment": "flip-crop",
+    "optimizer": "adam",
+    "lr": 1e-3,
+    "batch_size": 128,
+    "schedule": "warmup-cosine",
+    "augment": "flip-crop",
 }
 QUICK = {"precision": "float32"}  # of the experiment whose quick runs are recorded
 BUDGETS = {
@@ -16,7 +20,12 @@ NOISE = {"rate": 0.3, "kind": "symmetric"}
 
 
 def noise(
-    model: str, dataset: str, options: dict, deviations: tuple[str, ...], name: str, epochs: int,
+    model: str,
+    dataset: str,
+    options: dict,
+    deviations: tuple[str, ...],
+    name: str,
+    epochs: int,
     fit: dict = FIT,
 ) -> Experiment:
     """Clean labels, 30 % noise of two kinds, pairs, and co-teaching on the symmetric noise.
@@ -57,7 +66,9 @@ def noise_cleanlab(width: float) -> Experiment:
     """Cleanlab's CIFAR network."""
     narrow = (f"{width:g} times the channels",) if width != 1 else ()
     return noise(
-        "cleanlab-cnn", "cifar10", {"width": width} if width != 1 else {},
+        "cleanlab-cnn",
+        "cifar10",
+        {"width": width} if width != 1 else {},
         ("Cleanlab's network on CIFAR-10; the project has ResNet-18 on Imagenette", *narrow),
         "noisy-labels" if width == 1 else "noisy-labels-narrow",
         *((5,) if width == 1 else (30, {**FIT, **QUICK})),
@@ -67,9 +78,12 @@ def noise_cleanlab(width: float) -> Experiment:
 def noise_imagenette() -> Experiment:
     """The project's own setting: ResNet-18 on Imagenette."""
     return noise(
-        "resnet-18", "imagenette", {},
+        "resnet-18",
+        "imagenette",
+        {},
         ("pictures of Imagenette at the size at which this package decodes them",),
-        "noisy-labels-imagenette", 20,
+        "noisy-labels-imagenette",
+        20,
     )
 
 

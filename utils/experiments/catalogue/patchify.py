@@ -6,7 +6,12 @@ from utils.experiments.configuration import SMOKE, Budget, Configuration, Experi
 
 MODEL = "patchify-vgg"
 FIT = {
-    "optimizer": "adam", "lr": 3e-3, "weight_decay": 1e-3, "batch_size": 100, "clip_norm": 1.0, "schedule": "triangular2",
+    "optimizer": "adam",
+    "lr": 3e-3,
+    "weight_decay": 1e-3,
+    "batch_size": 100,
+    "clip_norm": 1.0,
+    "schedule": "triangular2",
     "augment": "flip-translate",
 }
 QUICK = {"precision": "float32"}  # of the experiment whose quick runs are recorded
@@ -46,7 +51,9 @@ def patchify(published: bool = False) -> Experiment:
         ),
         budgets={
             "smoke": SMOKE,
-            "quick": Budget(epochs=8, seeds=(0, 1, 2), train_images=4_000, test_images=5_000, valid_images=1_000),
+            "quick": Budget(
+                epochs=8, seeds=(0, 1, 2), train_images=4_000, test_images=5_000, valid_images=1_000
+            ),
             "full": Budget(epochs=30, seeds=(0, 1, 2)),
         },
         deviations=(

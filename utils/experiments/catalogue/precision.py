@@ -11,8 +11,13 @@ PRECISIONS = ("float32", "bfloat16")
 ADAM = {"optimizer": "adam", "lr": 1e-3, "batch_size": 128, "augment": "flip-crop"}
 FALLING = {**ADAM, "schedule": "warmup-cosine"}
 SGD = {
-    "optimizer": "sgd", "lr": 0.1, "momentum": 0.9, "weight_decay": 1e-4, "batch_size": 128,
-    "schedule": "warmup-cosine", "augment": "flip-crop",
+    "optimizer": "sgd",
+    "lr": 0.1,
+    "momentum": 0.9,
+    "weight_decay": 1e-4,
+    "batch_size": 128,
+    "schedule": "warmup-cosine",
+    "augment": "flip-crop",
 }
 LENET = {"in_channels": 3, "input_size": 32}
 

@@ -14,7 +14,11 @@ NORMALIZED: dict[str, tuple[str, dict[str, bool]]] = {
 }
 MEASURED_RATES = (0.01, 0.03)  # those of which the gradients are measured: both networks train at them
 FIT = {
-    "optimizer": "sgd", "momentum": 0.9, "weight_decay": 0.0, "batch_size": 128, "augment": "flip-crop",
+    "optimizer": "sgd",
+    "momentum": 0.9,
+    "weight_decay": 0.0,
+    "batch_size": 128,
+    "augment": "flip-crop",
     "record_steps": True,
 }
 BUDGETS = {

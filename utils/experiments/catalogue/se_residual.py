@@ -6,7 +6,12 @@ from utils.experiments.configuration import SMOKE, Budget, Configuration, Experi
 
 MODEL = "se-residual"
 FIT = {
-    "optimizer": "adam", "lr": 1e-3, "weight_decay": 1e-4, "batch_size": 256, "clip_norm": 1.0, "schedule": "warmup-hold-cosine",
+    "optimizer": "adam",
+    "lr": 1e-3,
+    "weight_decay": 1e-4,
+    "batch_size": 256,
+    "clip_norm": 1.0,
+    "schedule": "warmup-hold-cosine",
     "augment": "flip-crop-jitter",
 }
 # 4,000 images in batches of 256 are 16 steps an epoch: too few to learn much
@@ -30,7 +35,11 @@ def ablations(width: float = 1.0) -> Experiment:
     def one(label: str, model: dict | None = None, **fit: object) -> Configuration:
         return Configuration(label, MODEL, "cifar10", {**options, **(model or {})}, {**fit_options, **fit})
 
-    narrow = (f"{width:g} times the channels of the report, and batches of 32 instead of 256, in all runs",) if width != 1 else ()
+    narrow = (
+        (f"{width:g} times the channels of the report, and batches of 32 instead of 256, in all runs",)
+        if width != 1
+        else ()
+    )
     return Experiment(
         id="se-residual" if width == 1 else "se-residual-narrow",
         question="How much do activation, depth, weight decay and optimiser matter, beside the spread over seeds?",
@@ -48,7 +57,9 @@ def ablations(width: float = 1.0) -> Experiment:
         ),
         budgets={
             "smoke": SMOKE,
-            "quick": Budget(epochs=10, seeds=(0, 1, 2), train_images=4_000, test_images=5_000, valid_images=1_000),
+            "quick": Budget(
+                epochs=10, seeds=(0, 1, 2), train_images=4_000, test_images=5_000, valid_images=1_000
+            ),
             "full": Budget(epochs=30, seeds=(0, 1, 2)),
         },
         deviations=(*DEVIATIONS, *narrow, "sgd-own-rate is not in the report: a fair rate for SGD"),

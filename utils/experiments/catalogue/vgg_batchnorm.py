@@ -6,7 +6,11 @@ from utils.experiments.catalogue.batchnorm import NETWORKS, PUBLISHED_RATES, SOU
 from utils.experiments.configuration import SMOKE, Budget, Configuration, Experiment
 
 FIT = {
-    "optimizer": "adam", "weight_decay": 0.0, "batch_size": 128, "augment": "flip-crop", "record_steps": True,
+    "optimizer": "adam",
+    "weight_decay": 0.0,
+    "batch_size": 128,
+    "augment": "flip-crop",
+    "record_steps": True,
 }
 
 
