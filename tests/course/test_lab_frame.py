@@ -136,7 +136,7 @@ def test_check_hands_over_copies():
 def test_results_that_are_not_recorded_give_a_sentence_and_damaged_ones_an_error(
     monkeypatch, tmp_path, capsys
 ):
-    monkeypatch.setattr("utils.experiments.record.RESULTS", tmp_path)
+    monkeypatch.setattr("utils.experiments.records.RESULTS", tmp_path)
     lab = make_lab()
     assert lab.recorded_if_any("lenet-cifar10") is None
     assert "Markdown" in capsys.readouterr().out and "Recorded" not in lab.badge.html()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from utils.experiments import record
+from utils.experiments import records
 from utils.experiments.catalogue import EXPERIMENTS
 from utils.experiments.catalogue.claims import CLAIMS
 from utils.experiments.run import run
@@ -21,6 +21,6 @@ def cache(tmp_path_factory):
 def test_it_runs_by_its_name(name, cache, monkeypatch, tmp_path):
     monkeypatch.setenv("CNNLAB_CACHE", str(cache))
     paths = run(EXPERIMENTS[name], "smoke", results=tmp_path, device="cpu")
-    assert [record.read(path)["configuration"]["label"] for path in paths] == [
+    assert [records.read(path)["configuration"]["label"] for path in paths] == [
         c.label for c in EXPERIMENTS[name].configurations
     ]

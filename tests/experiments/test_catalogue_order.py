@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from utils.analysis.accounting import account
-from utils.experiments import record, weights
+from utils.experiments import records, weights
 from utils.experiments.catalogue import EXPERIMENTS
 from utils.experiments.catalogue.claims import CLAIMS
 from utils.experiments.catalogue.order import ORDER, runs_of
@@ -142,4 +142,4 @@ def test_it_runs(chosen, monkeypatch, tmp_path_factory, tmp_path):
         chosen.experiment, configurations=(small,), budgets=dict.fromkeys(chosen.experiment.budgets, FEW)
     )
     (path,) = run(one, "smoke", results=tmp_path, device="cpu")
-    assert record.read(path)["configuration"]["label"] == small.label
+    assert records.read(path)["configuration"]["label"] == small.label

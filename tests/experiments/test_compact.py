@@ -5,7 +5,7 @@ import math
 import random
 
 from tests.experiments.test_records import make
-from utils.experiments import record
+from utils.experiments import records
 from utils.experiments.compact import compacted, restored, rounded
 from utils.training import History
 
@@ -60,25 +60,25 @@ def test_a_history_without_steps_stays_as_it_is():
 
 def test_seven_thousand_steps_take_less_than_80_kB_and_are_read_back(tmp_path):
     long = {**make(), "history": compacted(history(20, 351))}
-    path = record.path_of("e", "lenet", 0, "full", tmp_path)
-    record.write(long, path)
+    path = records.path_of("e", "lenet", 0, "full", tmp_path)
+    records.write(long, path)
     assert path.stat().st_size < 80_000
-    assert {name: value for name, value in record.read(path).items() if name != "digest"} == long
+    assert {name: value for name, value in records.read(path).items() if name != "digest"} == long
 
 
 def test_the_text_of_a_record_is_json_with_lists_on_a_line():
     value = {"b": [1, 2.5, None], "a": {"x": "ä", "empty": {}, "none": []}, "c": [{"k": [1]}, [2]], "d": True}
-    text = record.as_text(value)
+    text = records.as_text(value)
     assert json.loads(text) == value
     lines = text.splitlines()
     assert ' "b": [1,2.5,null],' in lines and lines[:3] == ["{", ' "a": {', '  "empty": {},']
 
 
 def test_what_a_killed_process_left_of_a_record_is_removed_by_the_next(tmp_path):
-    path = record.path_of("e", "lenet", 0, "full", tmp_path)
+    path = records.path_of("e", "lenet", 0, "full", tmp_path)
     path.parent.mkdir()
     mine, other = path.with_name(f"{path.stem}.77.part"), path.with_name("lenet-seed1-full.77.part")
     for file in (mine, other):
         file.touch()
-    record.write(make(), path)
+    records.write(make(), path)
     assert not mine.exists() and other.exists()

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from utils.data import load_dataset
-from utils.experiments import methods, record
+from utils.experiments import methods, records
 from utils.experiments.configuration import Budget, Configuration, Experiment
 from utils.experiments.methods import Task, checkpoint_files, train
 from utils.experiments.run import run
@@ -83,7 +83,7 @@ def test_noisy_labels_reach_both_methods_and_the_test_labels_stay_true(monkeypat
         (replace(LINEAR, label="one", **noisy), replace(CO, label="two", **noisy)),
         {"smoke": budget, "quick": budget, "full": budget},
     )  # fmt: skip
-    one, two = (record.read(path) for path in run(experiment, "smoke", results=tmp_path, device="cpu"))
+    one, two = (records.read(path) for path in run(experiment, "smoke", results=tmp_path, device="cpu"))
     assert one["configuration"]["label_noise"] == {"rate": 0.4}
     assert one["history"]["train_accuracy"][-1] < 0.75  # of labels of which 40 % are wrong
     assert one["result"]["test_accuracy"] > 0.6 and two["result"]["test_accuracy"] > 0.6

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from tests import tiny_datasets as tiny
-from utils.experiments import record
+from utils.experiments import records
 from utils.experiments.catalogue import EXPERIMENTS
 from utils.experiments.configuration import Budget
 from utils.experiments.run import run
@@ -40,6 +40,6 @@ def test_it_runs_on_its_own_data(own, tmp_path, name, label, small_batch, write,
         experiment, configurations=(chosen,), budgets=dict.fromkeys(experiment.budgets, FEW)
     )
     (path,) = run(one, "full", results=tmp_path / "results", device="cpu")
-    found = record.read(path)
+    found = records.read(path)
     assert found["dataset"]["title"] == title and found["dataset"]["classes"] == classes
     assert found["dataset"]["train"] == 24 and found["result"]["test_images"] == 8

@@ -11,7 +11,7 @@ import time
 import pytest
 
 from tests.tiny_repository import git, make
-from utils.experiments import record
+from utils.experiments import records
 from utils.experiments.__main__ import main
 from utils.experiments.catalogue import EXPERIMENTS
 from utils.experiments.catalogue.order import Entry
@@ -77,7 +77,7 @@ def test_a_queue_from_its_start_to_its_end(tmp_path, surroundings):
     assert failed.startswith("✗ wrong fails seed 0 failed: ValueError: unknown optimizer 'no such'")
     assert said[-1] == "the queue has ended: 1 run recorded, 1 failed"
 
-    found = record.read(record.path_of("short", "first", 0, "full", repository / "book/results"))
+    found = records.read(records.path_of("short", "first", 0, "full", repository / "book/results"))
     assert found["commit"] == head and found["result"] and found["machines"][0]["threads"] == 1
     kept = the((tmp_path / "cache" / "runs").iterdir())
     assert "=== " in (kept / "short" / "first-seed0-full.log").read_text()
@@ -131,7 +131,7 @@ def test_status_tells_what_is_done_and_due(own, monkeypatch, capsys, tmp_path):
         Entry("lenet-cifar10", 4, "why", labels=("lenet",)),
     )
     monkeypatch.setattr(command, "ORDER", order)
-    monkeypatch.setattr(record, "RESULTS", tmp_path)
+    monkeypatch.setattr(records, "RESULTS", tmp_path)
     is_at_hand.cache_clear()
     assert main(["queue", "--status", "--workers", "1"]) == 0
     is_at_hand.cache_clear()

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from utils.experiments import record, unfinished
+from utils.experiments import records, unfinished
 from utils.experiments.catalogue.order import Entry, runs_of
 from utils.experiments.configuration import Budget, Configuration, Experiment
 from utils.experiments.queue import control, processes, store
@@ -300,7 +300,7 @@ def test_what_defines_a_run_is_its_configuration_and_its_size():
 
 
 def test_an_origin_gathers_commits_and_machines_until_the_record_is_there(own, tmp_path):
-    path = record.path_of("e", "a", 0, "full", tmp_path / "results")
+    path = records.path_of("e", "a", 0, "full", tmp_path / "results")
     one, other = {"processor": "one"}, {"processor": "other"}
     assert unfinished.begin(path, "d", "first", one) == Origin("d", ("first",), (one,))
     assert unfinished.begin(path, "d", "second", one) == Origin("d", ("second",), (one,)), "no epoch was done"

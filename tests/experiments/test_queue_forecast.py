@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from tests.experiments.test_queue_estimates import history, run_of
-from utils.experiments import record
+from utils.experiments import records
 from utils.experiments.configuration import Budget
 from utils.experiments.queue import progress
 from utils.experiments.queue.costs import Costs
@@ -71,7 +71,7 @@ def test_a_finished_run_tells_the_speed_of_its_group(forecast, monkeypatch):
         "history": history([0.9]).as_dict(),
         "result": {},
     }
-    monkeypatch.setattr(record, "read", lambda path: found)
+    monkeypatch.setattr(records, "read", lambda path: found)
     assert forecast.learn_from_record(RUN) == found
     assert [stage.train for stage in forecast.speeds.of(RUN).stages] == pytest.approx([0.0012, 0.0009])
 

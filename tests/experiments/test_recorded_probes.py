@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from utils.analysis.landscape import GradientRecord
-from utils.experiments import record
+from utils.experiments import records
 from utils.experiments.configuration import Budget, Configuration, Experiment
 from utils.experiments.recorded_probes import gradient_record, probe_results
 from utils.experiments.run import run
@@ -22,7 +22,7 @@ def test_what_a_probe_measured_is_in_the_record_and_comes_back(monkeypatch, tmp_
         {"smoke": budget, "quick": budget, "full": budget},
     )
     (path,) = run(experiment, "smoke", results=tmp_path, device="cpu")
-    measured = gradient_record(record.read(path))
+    measured = gradient_record(records.read(path))
     assert measured.steps.tolist() == [0, 2] and measured.lengths.tolist() == [0.1, 0.2]
     assert measured.changes.shape == measured.losses.shape == (2, 2)
     assert (measured.gradient_norms > 0).all() and (measured.smoothness > 0).all()

@@ -5,7 +5,7 @@ import statistics
 
 import pytest
 
-from utils.experiments import Figure, record, results
+from utils.experiments import Figure, records, results
 from utils.experiments.configuration import Budget, Configuration, Experiment
 
 NO_BREAK = "\N{NO-BREAK SPACE}"
@@ -21,7 +21,7 @@ def make(label="lenet", seed=0, correct=900, profile="full"):
         "fit_options": {},
     }
     return {
-        "format": record.FORMAT,
+        "format": records.FORMAT,
         "experiment": "lenet-cifar10",
         "configuration": configuration,
         "seed": seed,
@@ -54,9 +54,9 @@ def make(label="lenet", seed=0, correct=900, profile="full"):
 
 
 def test_a_record_comes_back_as_it_was_written(tmp_path):
-    path = record.path_of("e", "lenet", 0, "full", tmp_path)
-    record.write(make(), path)
-    assert {k: v for k, v in record.read(path).items() if k != "digest"} == make()
+    path = records.path_of("e", "lenet", 0, "full", tmp_path)
+    records.write(make(), path)
+    assert {k: v for k, v in records.read(path).items() if k != "digest"} == make()
     assert list(tmp_path.glob("**/*.part")) == []
 
 
@@ -64,7 +64,7 @@ def test_an_incomplete_record_is_not_written(tmp_path):
     lacking = make()
     del lacking["seed"]
     with pytest.raises(ValueError, match="lacks seed"):
-        record.write(lacking, tmp_path / "x.json")
+        records.write(lacking, tmp_path / "x.json")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -83,34 +83,35 @@ def test_an_incomplete_record_is_not_written(tmp_path):
 )
 def test_a_changed_record_is_refused_and_named(tmp_path, change, complaint):
     path = tmp_path / "run.json"
-    record.write(make(), path)
+    records.write(make(), path)
     changed = json.loads(path.read_text())
     change(changed)
     path.write_text(json.dumps(changed))
     with pytest.raises(ValueError, match=f"run.json: .*{complaint}"):
-        record.read(path)
+        records.read(path)
 
 
 def test_a_wrong_figure_is_found_even_under_a_fresh_digest(tmp_path):
     forged = make()
     forged["result"]["test_accuracy"] = 0.95
-    record.write(forged, tmp_path / "run.json")
+    records.write(forged, tmp_path / "run.json")
     with pytest.raises(ValueError, match="0.95 is not 900 of 1000"):
-        record.read(tmp_path / "run.json")
+        records.read(tmp_path / "run.json")
 
 
 def test_text_that_is_no_record_is_named(tmp_path):
     (tmp_path / "run.json").write_text("{")
     with pytest.raises(ValueError, match="run.json is not a record"):
-        record.read(tmp_path / "run.json")
+        records.read(tmp_path / "run.json")
 
 
 def test_summary_is_mean_and_sample_standard_deviation(tmp_path):
     for seed, correct in enumerate((900, 910, 950)):
-        record.write(
-            make(seed=seed, correct=correct), record.path_of("lenet-cifar10", "lenet", seed, "full", tmp_path)
+        records.write(
+            make(seed=seed, correct=correct),
+            records.path_of("lenet-cifar10", "lenet", seed, "full", tmp_path),
         )
-    record.write(make("linear"), record.path_of("lenet-cifar10", "linear", 0, "full", tmp_path))
+    records.write(make("linear"), records.path_of("lenet-cifar10", "linear", 0, "full", tmp_path))
     found = results("lenet-cifar10", folder=tmp_path)
     figure = found.figure("lenet")
     assert figure.n == 3 and figure.mean == pytest.approx(0.92)
@@ -126,9 +127,9 @@ def test_one_line_tells_seeds_and_devices(tmp_path):
     for seed, device in enumerate(
         ("cpu, 1 threads", "cpu, 1 thread", "cpu, 2 threads")
     ):  # the first is of older records
-        record.write(
+        records.write(
             make(seed=seed) | {"device": device},
-            record.path_of("lenet-cifar10", "lenet", seed, "full", tmp_path),
+            records.path_of("lenet-cifar10", "lenet", seed, "full", tmp_path),
         )
     told = results("lenet-cifar10", folder=tmp_path).describe()
     assert (

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from utils.analysis.accounting import account
-from utils.experiments import record
+from utils.experiments import records
 from utils.experiments.__main__ import main
 from utils.experiments.catalogue import EXPERIMENTS, find
 from utils.experiments.catalogue.claims import CLAIMS
@@ -32,7 +32,7 @@ def options(monkeypatch, tmp_path):
 
 def test_a_run_leaves_one_sound_record_and_is_not_repeated(options, tmp_path):
     (path,) = run(EXPERIMENT, "smoke", results=tmp_path, device="cpu")
-    found = record.read(path)
+    found = records.read(path)
     assert found["dataset"]["train"] == 300 and found["result"]["test_images"] == 100
     assert found["history"]["valid_accuracy"][found["result"]["epoch"]] == found["result"]["valid_accuracy"]
     assert [p.name for p in path.parent.iterdir()] == [path.name], "the checkpoint is gone"
@@ -43,7 +43,7 @@ def test_a_run_leaves_one_sound_record_and_is_not_repeated(options, tmp_path):
 
 def test_the_same_seed_gives_the_same_history(options, tmp_path):
     first, second = (
-        record.read(run(EXPERIMENT, "smoke", results=tmp_path / name, device="cpu")[0]) for name in "ab"
+        records.read(run(EXPERIMENT, "smoke", results=tmp_path / name, device="cpu")[0]) for name in "ab"
     )
     assert first["history"]["train_loss"] == second["history"]["train_loss"]
     assert first["result"] == second["result"]
@@ -74,7 +74,7 @@ def test_list_show_and_verify_speak(capsys):
 def test_verify_names_a_tampered_file(monkeypatch, capsys, options, tmp_path):
     (path,) = run(EXPERIMENT, "smoke", results=tmp_path, device="cpu")
     path.write_text(path.read_text().replace('"seed": 0', '"seed": 1'))
-    monkeypatch.setattr(record, "RESULTS", tmp_path)
+    monkeypatch.setattr(records, "RESULTS", tmp_path)
     assert main(["verify"]) == 1
     assert path.name in capsys.readouterr().out
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from utils.experiments import methods, record, unfinished, weights
+from utils.experiments import methods, records, unfinished, weights
 from utils.experiments import run as running
 from utils.experiments.catalogue import EXPERIMENTS
 from utils.experiments.claims import Claim, Order, compare
@@ -92,7 +92,7 @@ def test_kill_9_in_mid_run_loses_nothing(tmp_path):
             lambda path, contents: (epochs.append(path.name), original(path, contents)),
         )
         resumed = [
-            record.read(path) for path in run(LONG, "smoke", results=tmp_path / "killed", device="cpu")
+            records.read(path) for path in run(LONG, "smoke", results=tmp_path / "killed", device="cpu")
         ]
     assert epochs.count(checkpoint.name) == 60 - done, "only the epochs that were missing were trained"
     assert [found["resumed"] for found in resumed] == [True, False]
@@ -100,7 +100,7 @@ def test_kill_9_in_mid_run_loses_nothing(tmp_path):
     for again, found in zip(
         run(LONG, "smoke", results=tmp_path / "whole", device="cpu"), resumed, strict=True
     ):
-        whole = record.read(again)
+        whole = records.read(again)
         assert History.from_dict(whole["history"]).as_dict(times=False) == History.from_dict(
             found["history"]
         ).as_dict(times=False)
@@ -110,13 +110,13 @@ def test_kill_9_in_mid_run_loses_nothing(tmp_path):
 def test_a_run_killed_between_its_training_and_its_record_is_only_recorded(tmp_path, monkeypatch):
     tiny = experiment(linear("only"))
     with monkeypatch.context() as patch:
-        patch.setattr(record, "write", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(records, "write", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             run(tiny, "smoke", results=tmp_path, device="cpu")
     trained = []
     monkeypatch.setattr("utils.training.fitting.train_one_epoch", lambda *a, **k: trained.append(1))
     (path,) = run(tiny, "smoke", results=tmp_path, device="cpu")
-    assert trained == [] and len(record.read(path)["history"]["train_loss"]) == 2
+    assert trained == [] and len(records.read(path)["history"]["train_loss"]) == 2
 
 
 def test_kept_weights_are_there_before_the_record_is(tmp_path, monkeypatch):
@@ -124,8 +124,8 @@ def test_kept_weights_are_there_before_the_record_is(tmp_path, monkeypatch):
         assert weights.path_of("tiny", "only", tmp_path).exists()
         original(found, path)
 
-    original = record.write
-    monkeypatch.setattr(record, "write", check)
+    original = records.write
+    monkeypatch.setattr(records, "write", check)
     (path,) = run(experiment(linear("only", keep_weights=True)), "smoke", results=tmp_path, device="cpu")
     assert (
         path.exists() and weights.faults(weights.path_of("tiny", "only", tmp_path).with_suffix(".json")) == []
@@ -141,7 +141,7 @@ def test_two_processes_share_the_store(tmp_path, capsys):
     found = run(LONG, "smoke", results=tmp_path, device="cpu")
     assert [path.name for path in found] == ["first-seed0-smoke.json", "second-seed0-smoke.json"]
     for path in found:
-        record.read(path)
+        records.read(path)
     assert sorted(path.suffix for path in (tmp_path / "tiny").iterdir()) == [".json", ".json"]
 
 
@@ -150,7 +150,7 @@ def test_a_training_that_diverges_is_recorded_as_such_and_the_others_go_on(tmp_p
     both = experiment(wild, linear("tame"))
     found = run(both, "smoke", results=tmp_path, device="cpu")
     assert "diverged" in capsys.readouterr().err
-    first = record.read(found[0])
+    first = records.read(found[0])
     assert first["result"] is None and first["diverged"]["lr"] == 1e38
     assert run(both, "smoke", results=tmp_path, device="cpu") == found, "it is not tried again"
     assert capsys.readouterr().out == ""
@@ -170,9 +170,9 @@ def test_diverged_runs_are_told_beside_the_results(tmp_path, monkeypatch):
 
 def test_a_record_without_a_result_must_say_why(tmp_path):
     (path,) = run(experiment(linear("only")), "smoke", results=tmp_path, device="cpu")
-    found = record.read(path)
+    found = records.read(path)
     changed = {**found, "result": None}
-    assert record.faults({**changed, "digest": record.digest(changed)}) == [
+    assert records.faults({**changed, "digest": records.digest(changed)}) == [
         "it has no result, and does not say that the training diverged"
     ]
 

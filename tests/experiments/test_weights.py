@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from utils.data import load_dataset
-from utils.experiments import record, trained, weights
+from utils.experiments import records, trained, weights
 from utils.experiments.__main__ import main
 from utils.experiments.configuration import Budget, Configuration, Experiment
 from utils.experiments.run import run
@@ -30,7 +30,7 @@ def results(monkeypatch, tmp_path):
     monkeypatch.setenv("CNNLAB_CACHE", str(tmp_path / "cache"))
     folder = tmp_path / "results"
     run(EXPERIMENT, "smoke", results=folder, device="cpu")
-    monkeypatch.setattr(record, "RESULTS", folder)
+    monkeypatch.setattr(records, "RESULTS", folder)
     return folder
 
 
@@ -40,7 +40,7 @@ def test_the_weights_are_those_of_the_first_seed_and_give_its_result(results):
         "tiny-small.safetensors",
     ]
     found = trained("tiny", "small")
-    written = record.read(record.path_of("tiny", "small", 3, "smoke", results))
+    written = records.read(records.path_of("tiny", "small", 3, "smoke", results))
     assert found.card["seed"] == 3 and not found.model.training
     again = evaluate(found.model, load_dataset("digits").test.subset(100))
     assert again.accuracy == written["result"]["test_accuracy"]
@@ -80,7 +80,7 @@ def test_verify_notices_a_card_that_says_more_than_its_record(results, capsys):
 
 
 def test_a_card_without_its_record_is_a_fault(results):
-    record.path_of("tiny", "small", 3, "smoke", results).unlink()
+    records.path_of("tiny", "small", 3, "smoke", results).unlink()
     (complaint,) = weights.faults(results / "checkpoints" / "tiny-small.json")
     assert "small-seed3-smoke.json, which is not in tiny/" in complaint
 
@@ -94,8 +94,8 @@ def test_weights_too_large_for_the_repository_are_refused_before_the_training(re
     monkeypatch.setattr(weights, "LARGEST", 1000)
     with pytest.raises(ValueError, match="the weights of small have .* bytes, more than 1,000"):
         run(EXPERIMENT, "smoke", results=results, device="cpu", again=True)
-    written = record.read(record.path_of("tiny", "small", 3, "smoke", results))
+    written = records.read(records.path_of("tiny", "small", 3, "smoke", results))
     with pytest.raises(ValueError, match="more than 1,000"):
         weights.keep(
-            torch.nn.Linear(100, 100), written, record.path_of("tiny", "small", 3, "smoke", results), results
+            torch.nn.Linear(100, 100), written, records.path_of("tiny", "small", 3, "smoke", results), results
         )

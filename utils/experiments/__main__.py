@@ -7,8 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from utils.experiments import record as records
-from utils.experiments import weights
+from utils.experiments import records, weights
 from utils.experiments.catalogue import EXPERIMENTS, find
 from utils.experiments.catalogue.claims import CLAIMS
 from utils.experiments.configuration import PROFILES, Experiment

@@ -18,8 +18,7 @@ from torch import nn
 from utils.analysis.accounting import account
 from utils.data import Dataset, Split, load_dataset
 from utils.data.label_noise import noisy_labels
-from utils.experiments import methods, provenance, unfinished, weights
-from utils.experiments import record as records
+from utils.experiments import methods, provenance, records, unfinished, weights
 from utils.experiments.compact import compacted
 from utils.experiments.configuration import Budget, Configuration, Experiment
 from utils.experiments.methods import Task

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from utils.experiments import record as records
+from utils.experiments import records
 from utils.experiments.configuration import PROFILES
 
 

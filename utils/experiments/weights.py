@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from utils.experiments import record as records
+from utils.experiments import records
 from utils.experiments.configuration import PROFILES
 
 if TYPE_CHECKING:  # torch comes in where weights are written or read, not with the package

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from utils.data.folders import data_root
-from utils.experiments import record as records
+from utils.experiments import records
 from utils.experiments.catalogue import EXPERIMENTS
 from utils.experiments.catalogue.order import ORDER, runs_of
 from utils.experiments.provenance import COMMIT_FILE, ROOT, commit

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from utils.experiments import record as records
+from utils.experiments import records
 from utils.experiments.catalogue.order import Run
 from utils.experiments.queue.costs import Costs
 from utils.experiments.queue.estimates import Estimate, Speed, Stage, corrected, estimate, guessed

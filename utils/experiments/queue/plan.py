@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
-from utils.experiments import record as records
+from utils.experiments import records
 from utils.experiments.catalogue.order import Run
 from utils.experiments.queue.estimates import Estimate
 
