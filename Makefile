@@ -38,7 +38,7 @@ strip: $(READY)
 	$(BIN)/python -m utils.publishing strip
 
 bench: $(READY)
-	$(BIN)/python tests/benchmarks/bench_training.py
+	$(BIN)/python tests/benchmarks/bench_training.py $(if $(WRITE),--write)
 
 # the environment; made again when a requirement changes
 $(READY): requirements.txt constraints.txt

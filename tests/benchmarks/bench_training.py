@@ -1,18 +1,19 @@
-"""Speed of the training loop: ``python tests/benchmarks/bench_training.py`` from the repository root; not
-part of the test suite.
+"""Speed of the training loop: ``make bench``, or ``python tests/benchmarks/bench_training.py``.
 
 These take turns in one run, so that whatever else the machine does falls on all of them alike:
 
 - *plain*: an epoch written in the usual way: PIL images, torchvision transforms, a DataLoader with 2 workers,
   the optimizer as it comes, ``.item()`` in every step;
 - *float32*: an epoch of ``utils.training.fit`` with ``precision="float32"``;
-- *fit*: an epoch of ``fit`` with its default settings: same data, batch size, model, optimizer and augmentation;
+- *bfloat16*: the same in torch's bfloat16, without our own layers;
+- *fit*: an epoch of ``fit`` as it is by default; data, batches, model, optimizer and augmentation are the same;
 - *limit*: forward pass, backward pass and optimizer step, over and over on one fixed batch that is ready in
   memory, with the same settings as *fit*: the model's own compute limit, which no loop around it can exceed.
 
-``ONEDNN_MAX_CPU_ISA=AVX512_CORE_BF16`` (or ``AVX512_CORE``, ``AVX2``) makes this processor a slower one.
-Reported are the medians over the rounds of images per second, of the ratio fit / plain, of the fraction fit / limit,
-and the share of the machine's fastest matrix product.
+Reported are medians over the rounds: images per second, the ratio fit / plain, the fraction fit / limit, and
+the share of the machine's fastest matrix product. Where another column than *fit* is the fastest of its row, the
+rule of :func:`utils.training.precision.choose_settings` is not the best for that model on this machine.
+``ONEDNN_MAX_CPU_ISA=AVX512_CORE_BF16`` (or ``AVX512_CORE``, ``AVX2``) makes the processor a slower one.
 """
 
 from __future__ import annotations
@@ -22,9 +23,10 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import torch
 import torch.nn.functional as F
@@ -36,6 +38,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from PIL import Image
 from torchvision import transforms
 
+from tests.benchmarks.how_fast import COLUMNS, PAGE, Machine, row, write_section
 from utils.analysis.accounting import account
 from utils.data.augment import Compose, RandomCrop, RandomFlip
 from utils.data.batches import Batches
@@ -57,8 +60,9 @@ def named(name: str, **options: Any) -> Callable[[], nn.Module]:
 
 @dataclass(frozen=True)
 class Case:
-    """A network, images per epoch (a few seconds each), and by how much ``fit`` has to be faster than the plain loop
-    on a processor with each unit for bfloat16, and without one.
+    """A network, images per epoch, and by how much ``fit`` has to be faster than the plain loop.
+
+    ``aims``: for a processor with each unit for bfloat16, and without one.
     """
 
     build: Callable[[], nn.Module]
@@ -167,43 +171,53 @@ def synthetic(n: int) -> Split:
 
 @dataclass(frozen=True)
 class Measured:
-    """Images per second over the rounds: the plain loop, ``fit`` in float32, ``fit``, and its compute limit."""
+    """Images per second in each round, from the plain loop to ``fit``, and the compute limit of ``fit``."""
 
-    plain: list[float]
-    exact: list[float]
-    ours: list[float]
-    limit: list[float]
+    plain: list[float] = field(default_factory=list)
+    float32: list[float] = field(default_factory=list)
+    bfloat16: list[float] = field(default_factory=list)
+    fit: list[float] = field(default_factory=list)
+    limit: list[float] = field(default_factory=list)
 
-    def ratio(self) -> list[float]:
-        return [a / b for a, b in zip(self.ours, self.plain, strict=True)]
+    def median(self, name: str) -> float:
+        return statistics.median(getattr(self, name))
 
-    def share(self) -> list[float]:
-        return [a / b for a, b in zip(self.ours, self.limit, strict=True)]
+    def ratios(self, name: str, other: str) -> list[float]:
+        """Round by round, so that what else the machine did falls on both."""
+        return [a / b for a, b in zip(getattr(self, name), getattr(self, other), strict=True)]
 
 
 def measure(case: Case, rounds: int) -> Measured:
-    """All four take turns in each round; the limit is taken before and after ``fit``, and the two are averaged."""
+    """All take turns in each round; the limit is the mean of one before and one after ``fit``."""
     split = synthetic(case.images)
     torch.manual_seed(0)
-    models = [case.build() for _ in range(4)]
+    models = [case.build() for _ in range(5)]
     plain_optimizer = torch.optim.Adam(models[0].parameters(), lr=LR)
     settings = choose_settings("cpu")
     x, y = next(iter(Batches(split, BATCH_SIZE, shuffle=False)))
-    few = split.subset(
-        min(2 * BATCH_SIZE, len(split))
-    )  # first steps are slow: kernels are chosen, memory is fetched
+    # first steps are slow: kernels are chosen, memory is fetched
+    few = split.subset(min(2 * BATCH_SIZE, len(split)))
     steps = max(2, case.images // BATCH_SIZE // 2)
-    plain_epoch(models[0], plain_optimizer, few)
-    for precision, model in (("float32", models[1]), ("auto", models[2])):
-        fit_epoch(model, few, precision)
-    limit(models[3], settings, x, y, 2)
-    found = Measured([], [], [], [])
+
+    def by_torch_alone(model: nn.Module, part: Split) -> float:
+        with mock.patch("utils.training.precision.bfloat16_unit", return_value=""):
+            return fit_epoch(model, part, "bfloat16")
+
+    ways = {
+        "plain": lambda part: plain_epoch(models[0], plain_optimizer, part),
+        "float32": lambda part: fit_epoch(models[1], part, "float32"),
+        "bfloat16": lambda part: by_torch_alone(models[2], part),
+        "fit": lambda part: fit_epoch(models[3], part, "auto"),
+    }
+    for way in ways.values():
+        way(few)
+    found = Measured()
     for _ in range(rounds):
-        found.plain.append(plain_epoch(models[0], plain_optimizer, split))
-        found.exact.append(fit_epoch(models[1], split, "float32"))
-        before = limit(models[3], settings, x, y, steps)
-        found.ours.append(fit_epoch(models[2], split, "auto"))
-        found.limit.append(2 / (1 / before + 1 / limit(models[3], settings, x, y, steps)))
+        before = limit(models[4], settings, x, y, steps)
+        for name in reversed(ways):
+            getattr(found, name).append(ways[name](split))
+            if name == "fit":
+                found.limit.append(2 / (1 / before + 1 / limit(models[4], settings, x, y, steps)))
     return found
 
 
@@ -219,53 +233,50 @@ def matrix_peak(dtype: torch.dtype, n: int = 2048) -> float:
     return 2 * n**3 / min(seconds) / 1e9
 
 
-def tell(name: str, found: Measured, unit: str, peak: float) -> bool:
-    """Print a line for one model, and say whether it meets the aims."""
-    case = MODELS[name]
-    macs = account(case.build(), (3, 32, 32)).total_macs
-    plain, exact, ours, most, ratio, share = (
-        statistics.median(c)
-        for c in (found.plain, found.exact, found.ours, found.limit, found.ratio(), found.share())
-    )
-    used = (
-        6 * macs * ours / 1e9 / peak
-    )  # a multiply-add is two operations; the backward pass has twice as many
-    aim = case.aims[unit]
-    met = ratio >= aim and share >= LIMIT_FRACTION
-    print(
-        f"{name:14} {plain:8,.0f} {exact:8,.0f} {ours:8,.0f} {most:8,.0f} {ratio:7.2f} ({aim:.1f}) {share:7.0%} "
-        f"{used:6.0%}  {'met' if met else 'NOT MET'}   rounds: "
-        + " ".join(f"{r:.2f}/{f:.0%}" for r, f in zip(found.ratio(), found.share(), strict=True)),
-        flush=True,
-    )
-    return met
+def share_of_peak(case: Case, images_per_second: float, peak: float) -> float:
+    """The share of the machine's fastest matrix product."""
+    # a multiply-add is two operations, and the backward pass has twice as many as the forward pass
+    return 6 * account(case.build(), (3, 32, 32)).total_macs * images_per_second / 1e9 / peak
+
+
+def met(case: Case, found: Measured, unit: str) -> bool:
+    """Whether the model meets its aims."""
+    ratio, share = (statistics.median(found.ratios("fit", other)) for other in ("plain", "limit"))
+    return ratio >= case.aims[unit] and share >= LIMIT_FRACTION
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("models", nargs="*", help=f"which of {', '.join(MODELS)} (default: all)")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument(
+        "--write", action="store_true", help=f"also write this machine's table into {PAGE.name}"
+    )
     arguments = parser.parse_args()
     unknown = set(arguments.models) - set(MODELS)
     if unknown or arguments.rounds < 1:
         parser.error(
             f"models are {', '.join(MODELS)}, rounds at least 1; got {arguments.models}, {arguments.rounds}"
         )
-    unit = bfloat16_unit()
-    peaks = {dtype: matrix_peak(dtype) for dtype in (torch.float32, torch.bfloat16)}
-    print(
-        f"{processor_name()} ({unit or 'no bfloat16 unit'}), {torch.get_num_threads()} threads, torch {torch.__version__}; "
-        f"matrix product {peaks[torch.float32]:,.0f} GFLOP/s in float32, {peaks[torch.bfloat16]:,.0f} in bfloat16"
-    )
-    print(
-        f"images/s, medians of {arguments.rounds} rounds, batches of {BATCH_SIZE}\n"
-        f"{'':14} {'plain':>8} {'float32':>8} {'fit':>8} {'limit':>8} {'fit/plain':>9}{'fit/limit':>12} {'of peak':>7}"
-    )
-    peak = peaks[torch.bfloat16 if unit else torch.float32]
-    good = [
-        tell(name, measure(MODELS[name], arguments.rounds), unit, peak) for name in arguments.models or MODELS
-    ]
-    return 0 if all(good) else 1
+    machine = Machine(
+        processor_name(), bfloat16_unit(), torch.get_num_threads(), torch.__version__,
+        matrix_peak(torch.float32), matrix_peak(torch.bfloat16), arguments.rounds,
+    )  # fmt: skip
+    print(f"{machine.describe()}\nimages/s, medians of {arguments.rounds} rounds, batches of {BATCH_SIZE}")
+    print("".join(f"{title:>14}" for title in COLUMNS), flush=True)
+    rows, good = {}, True
+    for name in arguments.models or MODELS:
+        case, found = MODELS[name], measure(MODELS[name], arguments.rounds)
+        rows[name] = row(name, found, share_of_peak(case, found.median("fit"), machine.peak))
+        success = met(case, found, machine.unit)
+        told = " ".join(f"{ratio:.2f}" for ratio in found.ratios("fit", "plain"))
+        aim = f"aim {case.aims[machine.unit]:g}: {'met' if success else 'NOT MET'} (rounds: {told})"
+        print("".join(f"{cell:>14}" for cell in rows[name]), f"  {aim}", flush=True)
+        good = good and success
+    if arguments.write:
+        write_section(machine, list(rows.values()))
+        print(f"written: {PAGE}")
+    return 0 if good else 1
 
 
 if __name__ == "__main__":
