@@ -45,3 +45,6 @@ def additions() -> Experiment:
             "padding by reflection; 45,000 of the 50,000 training images",
         ),
     )
+
+
+EXPERIMENTS = (additions(),)

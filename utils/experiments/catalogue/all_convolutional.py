@@ -33,3 +33,6 @@ def all_convolutional() -> Experiment:
             "images are normalized by channel, in the paper whitened",
         ),
     )
+
+
+EXPERIMENTS = (all_convolutional(),)

@@ -68,3 +68,6 @@ def gradients() -> Experiment:
             "half the channels of VGG-A; stochastic gradient descent with momentum, for the lengths of the steps are those of plain descent",
         ),
     )
+
+
+EXPERIMENTS = (bands(), gradients())

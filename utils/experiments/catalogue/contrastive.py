@@ -96,3 +96,6 @@ def contrastive_to_a_plateau() -> Experiment:
             "cross entropy sees flips and crops, the contrastive losses SimCLR's views",
         ),
     )
+
+
+EXPERIMENTS = (contrastive(narrow=True), contrastive(), contrastive("cifar100"), contrastive_to_a_plateau())

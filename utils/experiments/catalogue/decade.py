@@ -51,3 +51,6 @@ def decade() -> Experiment:
             "GoogLeNet without auxiliary heads",
         ),
     )
+
+
+EXPERIMENTS = (decade(),)

@@ -95,3 +95,6 @@ def identity_mappings() -> Experiment:
         },
         deviations=(*DEVIATIONS, "45,000 of the 50,000 training images, 20 epochs"),
     )
+
+
+EXPERIMENTS = (degradation(width=0.5), degradation(), shortcut_variants(), identity_mappings())

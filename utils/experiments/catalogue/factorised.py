@@ -39,3 +39,6 @@ def factorised(dataset: str = "cifar100", width: float = 1.0) -> Experiment:
             *((f"{width:g} times the channels, in all four",) if width != 1 else ()),
         ),
     )
+
+
+EXPERIMENTS = (factorised("cifar10", width=0.5), factorised("cifar10"), factorised())

@@ -122,3 +122,13 @@ def families_to_a_plateau(images: int) -> Experiment:
             "fewer epochs the more images there are, but more optimizer steps",
         ),
     )
+
+
+EXPERIMENTS = (
+    families(narrow=True),
+    families(),
+    families("cifar100", narrow=True),
+    families("cifar100"),
+    *(families_by_size(images) for images in (1_000, 4_000, 20_000)),
+    *(families_to_a_plateau(images) for images in TO_A_PLATEAU),
+)

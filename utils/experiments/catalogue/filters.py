@@ -41,3 +41,6 @@ def filter_networks() -> Experiment:
             "one training for both instead of the report's; flips and crops only",
         ),
     )
+
+
+EXPERIMENTS = (filter_networks(),)

@@ -79,3 +79,6 @@ def vit_long() -> Experiment:
             "96 features, 6 layers, 4 heads and patches of 4×4 pixels; no training on other images before",
         ),
     )
+
+
+EXPERIMENTS = (alexnet_filters(), resnet_20_long(), vit_long())

@@ -81,3 +81,6 @@ def landscape_without_norm() -> Experiment:
             "rate of .1, which these networks do not survive; 30 epochs",
         ),
     )
+
+
+EXPERIMENTS = (landscape_networks(), landscape_without_norm())

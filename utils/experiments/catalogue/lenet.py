@@ -31,3 +31,6 @@ def lenet_on(dataset: str) -> Experiment:
             "Adam at one learning rate for all four models; the paper tunes its own second-order method for each",
         ),
     )
+
+
+EXPERIMENTS = (lenet_on("fashion-mnist"), lenet_on("cifar10"))

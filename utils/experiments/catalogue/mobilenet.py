@@ -55,3 +55,6 @@ def mobilenet(width: float = 1.0) -> Experiment:
             *narrow,
         ),
     )
+
+
+EXPERIMENTS = (mobilenet(width=0.5), mobilenet())

@@ -128,3 +128,6 @@ def noise_memorized() -> Experiment:
             "symmetric noise of 30 %, that of lab 13, is not in the paper",
         ),
     )
+
+
+EXPERIMENTS = (noise_cleanlab(width=0.25), noise_cleanlab(width=1), noise_imagenette(), noise_memorized())

@@ -65,3 +65,6 @@ def patchify(published: bool = False) -> Experiment:
             "inputs normalised with the mean and deviation of each channel instead of .5 and .5",
         ),
     )
+
+
+EXPERIMENTS = (patchify(), patchify(published=True))

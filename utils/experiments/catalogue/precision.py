@@ -52,3 +52,6 @@ def precisions() -> tuple[Experiment, ...]:
         precision("resnet-20", "resnet-20", SGD, 16),
         precision("vgg-a-bn", "vgg-a-bn-cifar", FALLING, 12),
     )
+
+
+EXPERIMENTS = precisions()

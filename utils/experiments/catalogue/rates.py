@@ -64,3 +64,6 @@ def rates_gradients() -> Experiment:
         budgets={**BUDGETS, "full": Budget(epochs=10, seeds=(0,))},
         deviations=(*DEVIATIONS[:1], "the gradient is that of a batch, measured at every sixteenth step"),
     )
+
+
+EXPERIMENTS = (rates(), rates_gradients())

@@ -64,3 +64,6 @@ def ablations(width: float = 1.0) -> Experiment:
         },
         deviations=(*DEVIATIONS, *narrow, "sgd-own-rate is not in the report: a fair rate for SGD"),
     )
+
+
+EXPERIMENTS = (ablations(width=0.5), ablations())

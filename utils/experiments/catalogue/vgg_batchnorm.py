@@ -43,3 +43,6 @@ def vgg_batchnorm() -> Experiment:
             "course template: weights from Glorot's normal distribution, a norm behind each convolution",
         ),
     )
+
+
+EXPERIMENTS = (vgg_batchnorm(),)
