@@ -5,9 +5,15 @@ import torch
 import torchvision
 from torch import nn
 
+from tests.models import zoo
 from utils.analysis.accounting import account
 from utils.models import build_model
 from utils.models.stacks import local_response_norm
+
+ZOO = {
+    "alexnet": zoo.large(61_100_840, fixed_size=True),
+    "alexnet-cifar": zoo.small(4_816_714, fixed_size=True),
+}
 
 
 def on_meta(name, *arguments, **options):

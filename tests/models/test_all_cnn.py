@@ -4,8 +4,16 @@ import pytest
 import torch
 from torch import nn
 
+from tests.models import zoo
 from utils.analysis.accounting import account
 from utils.models import build_model
+
+ZOO = {
+    "all-cnn-c": zoo.small(1_369_738, fixed_size=True),
+    "convpool-cnn-c": zoo.small(1_369_738, fixed_size=True),
+    "model-c": zoo.small(954_730, fixed_size=True),
+    "strided-cnn-c": zoo.small(954_730, fixed_size=True),
+}
 
 # parameters for 10 and 100 classes, 10⁶ multiply-adds for 10 classes, sides of the map after each convolution
 TABLE = {

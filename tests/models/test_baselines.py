@@ -5,7 +5,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.models import zoo
 from utils.models import build_model, mlp_width
+
+ZOO = {
+    "linear": zoo.small(7_850, fixed_size=True, channels=1, size=28),
+    "mlp": zoo.small(266_610, fixed_size=True, channels=1, size=28),
+}
 
 
 def parameters(model):

@@ -3,8 +3,13 @@
 import torch
 from torch import nn
 
+from tests.models import zoo
 from utils.analysis.accounting import account
 from utils.models import build_model
+
+ZOO = {
+    "cleanlab-cnn": zoo.small(4_434_570, fixed_size=True),
+}
 
 
 def on_meta(**options):

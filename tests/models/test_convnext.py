@@ -5,9 +5,15 @@ import torch
 import torchvision
 from torch import nn
 
+from tests.models import zoo
 from utils.analysis.accounting import account
 from utils.models import build_model
 from utils.models.convnext import ChannelNorm, ConvNeXtBlock, StochasticDepth
+
+ZOO = {
+    "convnext-t": zoo.large(28_589_128),
+    "convnext-t-cifar": zoo.small(27_825_802),
+}
 
 
 def total(model):

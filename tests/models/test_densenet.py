@@ -6,8 +6,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from tests.models import zoo
 from utils.models import build_model
 from utils.models.densenet import DenseLayer
+
+ZOO = {
+    "densenet": zoo.small(1_019_722),
+    "densenet-bc": zoo.small(769_162),
+}
 
 
 def total(model):

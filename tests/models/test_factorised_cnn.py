@@ -3,9 +3,14 @@
 import torch
 from torch import nn
 
+from tests.models import zoo
 from utils.analysis.accounting import account
 from utils.models import build_model
 from utils.models.factorised_cnn import ROWS
+
+ZOO = {
+    "factorised-cnn": zoo.small(549_156, fixed_size=True, classes=100),
+}
 
 
 def on_meta(*arguments, **options):

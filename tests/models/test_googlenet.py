@@ -5,9 +5,15 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from tests.models import zoo
 from utils.analysis.accounting import account
 from utils.models import build_model
 from utils.models.googlenet import MODULES, Inception, auxiliary_loss
+
+ZOO = {
+    "googlenet": zoo.large(13_378_280, fixed_size=True),  # 6,998,552 and the two auxiliary heads
+    "googlenet-cifar": zoo.small(5_976_122, fixed_size=True),
+}
 
 
 def on_meta(name, *arguments, **options):

@@ -8,8 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from tests.models import zoo
 from utils.models import build_model
 from utils.models.highway import HighwayLayer, mean_gates
+
+ZOO = {
+    "highway": zoo.small(509_194),
+}
 
 
 def total(model):

@@ -6,8 +6,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
+from tests.models import zoo
 from utils.models import build_model
 from utils.models.lenet import C3_CONNECTIONS, TableConv2d, digit_codes, scaled_tanh
+
+ZOO = {
+    "lenet": zoo.small(61_706, fixed_size=True, channels=1, size=28),
+    "lenet-5": zoo.small(60_000, fixed_size=True, channels=1),
+}
 
 
 def trainable(module):

@@ -5,9 +5,15 @@ import torch
 import torchvision
 from torch import nn
 
+from tests.models import zoo
 from utils.analysis.accounting import account
 from utils.models import build_model
 from utils.models.mobilenet_v2 import multiple_of_8
+
+ZOO = {
+    "mobilenet-v2": zoo.large(3_504_872),
+    "mobilenet-v2-cifar": zoo.small(2_598_074),
+}
 
 
 def total(model):

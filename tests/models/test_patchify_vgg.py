@@ -4,8 +4,13 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from tests.models import zoo
 from utils.analysis.accounting import account
 from utils.models import build_model
+
+ZOO = {
+    "patchify-vgg": zoo.small(1_315_786, fixed_size=True),
+}
 
 STRIDED, GAP = {"downsampling": "stride"}, {"head": "gap"}
 

@@ -5,9 +5,23 @@ import torch
 import torchvision
 from torch import nn
 
+from tests.models import zoo
 from utils.analysis.accounting import account
 from utils.models import build_model
 from utils.models.resnet import BasicBlock, Bottleneck
+
+ZOO = {
+    "resnet-18": zoo.large(11_689_512),
+    "resnet-34": zoo.large(21_797_672),
+    "resnet-50": zoo.large(25_557_032),
+    "resnet-101": zoo.large(44_549_160),
+    "resnet-152": zoo.large(60_192_808),
+    "resnet-18-cifar": zoo.small(11_173_962),
+    "resnet-34-cifar": zoo.small(21_282_122),
+    "resnet-50-cifar": zoo.small(23_520_842),
+    "resnet-101-cifar": zoo.small(42_512_970),
+    "resnet-152-cifar": zoo.small(58_156_618),
+}
 
 # blocks, parameters and GMACs at 224×224 (stride in the first 1×1, in the 3×3) for 1000 classes
 TABLE = {

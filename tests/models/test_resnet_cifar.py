@@ -7,9 +7,18 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F
 
+from tests.models import zoo
 from utils.analysis.accounting import account
 from utils.models import build_model
 from utils.models.resnet_cifar import VARIANTS, Block, ZeroPadShortcut
+
+ZOO = {
+    "resnet-20": zoo.small(269_722),
+    "resnet-32": zoo.small(464_154),
+    "resnet-44": zoo.small(658_586),
+    "resnet-56": zoo.small(853_018),
+    "resnet-110": zoo.small(1_727_962),
+}
 
 TOTALS = {20: 269_722, 32: 464_154, 44: 658_586, 56: 853_018, 110: 1_727_962}
 

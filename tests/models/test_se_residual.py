@@ -5,8 +5,13 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from tests.models import zoo
 from utils.analysis.accounting import account
 from utils.models import build_model
+
+ZOO = {
+    "se-residual": zoo.small(773_842),
+}
 
 
 def total(model):

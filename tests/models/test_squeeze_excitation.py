@@ -4,8 +4,13 @@ import pytest
 import torch
 from torch import nn
 
+from tests.models import zoo
 from utils.models import build_model
 from utils.models.squeeze_excitation import SqueezeExcitation
+
+ZOO = {
+    "se-resnet-18-cifar": zoo.small(11_263_042),
+}
 
 
 def total(model):

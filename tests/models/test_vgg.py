@@ -5,9 +5,22 @@ import torch
 import torchvision
 from torch import nn
 
+from tests.models import zoo
 from utils.analysis.accounting import account
 from utils.models import build_model
 from utils.models.vgg import CONVOLUTIONS
+
+ZOO = {
+    "vgg-a": zoo.large(132_863_336, fixed_size=True),
+    "vgg-a-bn": zoo.large(132_868_840, fixed_size=True),
+    "vgg-a-bn-cifar": zoo.small(9_756_426, fixed_size=True),
+    "vgg-a-cifar": zoo.small(9_750_922, fixed_size=True),
+    "vgg-a-lrn": zoo.large(132_863_336, fixed_size=True),
+    "vgg-b": zoo.large(133_047_848, fixed_size=True),
+    "vgg-c": zoo.large(133_638_952, fixed_size=True),
+    "vgg-d": zoo.large(138_357_544, fixed_size=True),
+    "vgg-e": zoo.large(143_667_240, fixed_size=True),
+}
 
 
 def parameters(model):

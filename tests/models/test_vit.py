@@ -4,8 +4,13 @@ import pytest
 import torch
 from torch import nn
 
+from tests.models import zoo
 from utils.models import build_model
 from utils.models.vit import Attention, TransformerLayer
+
+ZOO = {
+    "vit-cifar": zoo.small(4_771_082, fixed_size=True),
+}
 
 
 def total(model):

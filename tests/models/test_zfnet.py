@@ -3,8 +3,14 @@
 import torch
 from torch import nn
 
+from tests.models import zoo
 from utils.analysis.accounting import account
 from utils.models import build_model
+
+ZOO = {
+    "zfnet": zoo.large(62_357_608, fixed_size=True),
+    "zfnet-cifar": zoo.small(6_080_394, fixed_size=True),
+}
 
 
 def on_meta(name, *arguments, **options):

@@ -7,87 +7,16 @@ than LeNet. Networks that are small enough also run with values.
 import inspect
 import re
 from functools import cache
-from typing import NamedTuple
 
 import pytest
 import torch
 from torch import Tensor, fx, nn
 
-from utils.models import build_model, list_models, registry
-
-
-class Net(NamedTuple):
-    """What is expected of a name; ``fixed_size``: images of another size are refused."""
-
-    total: int
-    channels: int
-    size: int
-    fixed_size: bool
-    classes: int
-
-
-def small(total, *, fixed_size=False, channels=3, size=32, classes=10):
-    return Net(total, channels, size, fixed_size, classes)
-
-
-def large(total, *, fixed_size=False, size=224, classes=1000):
-    return Net(total, 3, size, fixed_size, classes)
-
+from tests.models import zoo
+from utils.models import build_model, registry
 
 # The totals of the papers' layers, each derived where the family is tested
-ZOO = {
-    "alexnet": large(61_100_840, fixed_size=True),
-    "alexnet-cifar": small(4_816_714, fixed_size=True),
-    "all-cnn-c": small(1_369_738, fixed_size=True),
-    "cleanlab-cnn": small(4_434_570, fixed_size=True),
-    "convnext-t": large(28_589_128),
-    "convnext-t-cifar": small(27_825_802),
-    "convpool-cnn-c": small(1_369_738, fixed_size=True),
-    "densenet": small(1_019_722),
-    "densenet-bc": small(769_162),
-    "factorised-cnn": small(549_156, fixed_size=True, classes=100),
-    "googlenet": large(13_378_280, fixed_size=True),  # 6,998,552 and the two auxiliary heads
-    "googlenet-cifar": small(5_976_122, fixed_size=True),
-    "highway": small(509_194),
-    "lenet": small(61_706, fixed_size=True, channels=1, size=28),
-    "lenet-5": small(60_000, fixed_size=True, channels=1),
-    "linear": small(7_850, fixed_size=True, channels=1, size=28),
-    "mlp": small(266_610, fixed_size=True, channels=1, size=28),
-    "mobilenet-v2": large(3_504_872),
-    "mobilenet-v2-cifar": small(2_598_074),
-    "model-c": small(954_730, fixed_size=True),
-    "patchify-vgg": small(1_315_786, fixed_size=True),
-    "resnet-18": large(11_689_512),
-    "resnet-34": large(21_797_672),
-    "resnet-50": large(25_557_032),
-    "resnet-101": large(44_549_160),
-    "resnet-152": large(60_192_808),
-    "resnet-18-cifar": small(11_173_962),
-    "resnet-34-cifar": small(21_282_122),
-    "resnet-50-cifar": small(23_520_842),
-    "resnet-101-cifar": small(42_512_970),
-    "resnet-152-cifar": small(58_156_618),
-    "resnet-20": small(269_722),
-    "resnet-32": small(464_154),
-    "resnet-44": small(658_586),
-    "resnet-56": small(853_018),
-    "resnet-110": small(1_727_962),
-    "se-residual": small(773_842),
-    "se-resnet-18-cifar": small(11_263_042),
-    "strided-cnn-c": small(954_730, fixed_size=True),
-    "vgg-a": large(132_863_336, fixed_size=True),
-    "vgg-a-bn": large(132_868_840, fixed_size=True),
-    "vgg-a-bn-cifar": small(9_756_426, fixed_size=True),
-    "vgg-a-cifar": small(9_750_922, fixed_size=True),
-    "vgg-a-lrn": large(132_863_336, fixed_size=True),
-    "vgg-b": large(133_047_848, fixed_size=True),
-    "vgg-c": large(133_638_952, fixed_size=True),
-    "vgg-d": large(138_357_544, fixed_size=True),
-    "vgg-e": large(143_667_240, fixed_size=True),
-    "vit-cifar": small(4_771_082, fixed_size=True),
-    "zfnet": large(62_357_608, fixed_size=True),
-    "zfnet-cifar": small(6_080_394, fixed_size=True),
-}
+ZOO = zoo.gathered()
 NAMES = sorted(ZOO)
 # small enough to compute with: at most some 10⁹ multiply-adds for two images
 COMPUTED = [name for name in NAMES if ZOO[name].size <= 32 and ZOO[name].total < 12_000_000]
@@ -126,10 +55,16 @@ def leaves_behind(outputs):
     return leaves
 
 
-def test_every_registered_name_is_tested_here():
-    new, gone = set(list_models()) - set(ZOO), set(ZOO) - set(list_models())
-    assert not new, f"add {sorted(new)} to ZOO in {__file__}: total, image and classes of each new network"
-    assert not gone, f"not registered: {sorted(gone)}; take them out of ZOO or import their families"
+@pytest.mark.parametrize("family", sorted(zoo.families()))
+def test_every_family_has_a_test_file_with_a_row_for_each_of_its_names(family):
+    names, file = zoo.families()[family], f"tests/models/test_{family}.py"
+    assert (zoo.HERE / f"test_{family}.py").exists(), (
+        f"{file} is missing: the tests of utils/models/{family}.py"
+    )
+    missing = sorted(set(names) - set(zoo.rows(family)))
+    assert not missing, f"add {missing} to ZOO in {file}: total, image and classes of each new network"
+    gone = sorted(set(zoo.rows(family)) - set(names))
+    assert not gone, f"utils/models/{family}.py does not register {gone}: take them out of ZOO in {file}"
 
 
 @pytest.mark.parametrize("name", NAMES)

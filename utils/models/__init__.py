@@ -1,51 +1,15 @@
-"""The networks of the course by name. Each family has a file that names its paper and the deviations."""
+"""The networks of the course by name.
 
-from utils.models import (  # importing a family registers its networks
-    alexnet,
-    all_cnn,
-    baselines,
-    cleanlab_cnn,
-    convnext,
-    densenet,
-    factorised_cnn,
-    googlenet,
-    highway,
-    lenet,
-    mobilenet_v2,
-    patchify_vgg,
-    resnet,
-    resnet_cifar,
-    se_residual,
-    squeeze_excitation,
-    vgg,
-    vit,
-    zfnet,
-)
+Each family has a file that names its paper and the deviations; whatever lies in this folder is found.
+"""
+
+import importlib
+import pkgutil
+
 from utils.models.baselines import mlp_width
 from utils.models.registry import build_model, list_models, register
 
-__all__ = [
-    "alexnet",
-    "all_cnn",
-    "baselines",
-    "build_model",
-    "cleanlab_cnn",
-    "convnext",
-    "densenet",
-    "factorised_cnn",
-    "googlenet",
-    "highway",
-    "lenet",
-    "list_models",
-    "mlp_width",
-    "mobilenet_v2",
-    "patchify_vgg",
-    "register",
-    "resnet",
-    "resnet_cifar",
-    "se_residual",
-    "squeeze_excitation",
-    "vgg",
-    "vit",
-    "zfnet",
-]
+for _module in pkgutil.iter_modules(__path__):  # importing a family registers its networks
+    importlib.import_module(f"{__name__}.{_module.name}")
+
+__all__ = ["build_model", "list_models", "mlp_width", "register"]
