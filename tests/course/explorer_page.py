@@ -7,7 +7,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Locator
 
-from utils.course.explorers import Explorer
+from utils.course.explorers.base import Explorer
 
 browser_test = pytest.mark.browser
 DESKTOP = {"width": 1280, "height": 900}

@@ -9,8 +9,7 @@ import torch
 from torch.nn import functional as F
 
 from tests.course.explorer_page import browser_test, manners, read
-from utils.course.explorers import attention_explorer
-from utils.course.explorers.attention import BLUR
+from utils.course.explorers.attention import BLUR, attention_explorer
 
 SIDE = 4
 GENERATOR = np.random.default_rng(15)

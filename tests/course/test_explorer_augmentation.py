@@ -7,8 +7,7 @@ import pytest
 import torch
 
 from tests.course.explorer_page import browser_test, manners, read
-from utils.course.explorers import augmentation_explorer
-from utils.course.explorers.augmentation import RECIPES, SHIFT
+from utils.course.explorers.augmentation import RECIPES, SHIFT, augmentation_explorer
 from utils.data.augment import (
     ColorJitter,
     Cutout,

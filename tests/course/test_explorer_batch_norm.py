@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from tests.course.explorer_page import browser_test, manners, read
-from utils.course.explorers import batch_norm_explorer
+from utils.course.explorers.batch_norm import batch_norm_explorer
 
 VALUES = (-2.5, 0.0, 1.0, 4.0, 7.25)
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from tests.course.explorer_page import browser_test, manners, read
-from utils.course.explorers import contrastive_circle, embedding_scrubber
-from utils.course.explorers.contrastive_circle import EXAMPLES, TEMPERATURES
+from utils.course.explorers.contrastive_circle import EXAMPLES, TEMPERATURES, contrastive_circle
+from utils.course.explorers.embedding_scrubber import embedding_scrubber
 from utils.training.losses import supervised_contrastive_loss
 
 ANGLES, LABELS = ((0.0, 90.0), (45.0, 180.0), (200.0, 300.0)), (0, 1, 0)

@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 from tests.course.explorer_page import browser_test, manners, read
-from utils.course.explorers import noise_explorer
-from utils.course.explorers.label_noise import LOWEST, PER_DECADE, levels
+from utils.course.explorers.label_noise import LOWEST, PER_DECADE, levels, noise_explorer
 
 GENERATOR = np.random.default_rng(13)
 EPOCHS, EXAMPLES = 12, 90

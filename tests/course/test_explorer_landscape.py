@@ -10,7 +10,8 @@ import pytest
 
 from tests.course.explorer_page import browser_test, manners, read
 from utils.analysis.landscape import LossSurface, loss_bands
-from utils.course.explorers import band_scrubber, landscape_viewer
+from utils.course.explorers.band_scrubber import band_scrubber
+from utils.course.explorers.landscape_viewer import landscape_viewer
 
 GENERATOR = np.random.default_rng(8)
 RUNS = {lr: 2.5 * np.exp(-np.arange(40) / 20) + GENERATOR.random(40) for lr in ("0.0001", "0.001", "0.002")}

@@ -10,8 +10,7 @@ from torch.nn import functional as F
 
 from tests.course.explorer_page import browser_test, manners, read
 from utils.analysis.receptive_field import receptive_field
-from utils.course.explorers import BUILDER_PRESETS, receptive_field_builder
-from utils.course.explorers.receptive_field import dilated
+from utils.course.explorers.receptive_field import BUILDER_PRESETS, dilated, receptive_field_builder
 from utils.models import build_model
 
 PICTURE = np.random.default_rng(7).integers(0, 256, (16, 16, 3), dtype=np.uint8)

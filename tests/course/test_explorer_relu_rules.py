@@ -8,8 +8,7 @@ from torch import nn
 
 from tests.course.explorer_page import browser_test, manners, read
 from utils.analysis import attribution
-from utils.course.explorers import relu_rules
-from utils.course.explorers.relu_rules import EXAMPLES, WEIGHTS
+from utils.course.explorers.relu_rules import EXAMPLES, WEIGHTS, relu_rules
 
 METHODS = {
     "gradient": attribution.gradient,

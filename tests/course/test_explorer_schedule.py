@@ -3,8 +3,7 @@
 import pytest
 
 from tests.course.explorer_page import browser_test, manners, read
-from utils.course.explorers import schedule_explorer
-from utils.course.explorers.schedule_explorer import COUNTINGS, GAMMA, RATES, SCHEDULES
+from utils.course.explorers.schedule_explorer import COUNTINGS, GAMMA, RATES, SCHEDULES, schedule_explorer
 from utils.training import schedules
 
 EPOCHS, BATCHES = 12, 30

@@ -6,8 +6,7 @@ import pytest
 from scipy.stats import t as student_t
 
 from tests.course.explorer_page import browser_test, manners, read
-from utils.course.explorers import seed_explorer
-from utils.course.explorers.seed_explorer import critical_values
+from utils.course.explorers.seed_explorer import critical_values, seed_explorer
 from utils.experiments.claims import interval
 
 

@@ -7,7 +7,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from tests.course.explorer_page import browser_test, manners, read
-from utils.course.explorers import transfer_explorer
+from utils.course.explorers.transfer import transfer_explorer
 
 SIZES, LAYERS = (20, 100, 500), (("conv1", 4, 30, 1000), ("conv2", 6, 300, 20000), ("fc", 5, 40, 30))
 WAYS = {"from scratch": False, "random, frozen": True, "trained, frozen": True, "fine-tuned": False}

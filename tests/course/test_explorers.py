@@ -11,14 +11,10 @@ import torch
 from torch.nn import functional as F
 
 from tests.course.explorer_page import browser_test, manners, page_of, read
-from utils.course.explorers import (
-    KERNELS,
-    PRESETS,
-    Explorer,
-    convolution_stepper,
-    output_size_calculator,
-    toeplitz_builder,
-)
+from utils.course.explorers.base import Explorer
+from utils.course.explorers.convolution import KERNELS, convolution_stepper
+from utils.course.explorers.output_size import PRESETS, output_size_calculator
+from utils.course.explorers.toeplitz import toeplitz_builder
 
 GENERATOR = np.random.default_rng(7)
 IMAGE = GENERATOR.random((12, 10)).round(2)

@@ -1,5 +1,6 @@
 """Profiles, badge, fallback, set-up on foreign hosts, and the core of the exercise checks."""
 
+import re
 import subprocess
 import sys
 import types
@@ -32,9 +33,19 @@ def test_profile_comes_from_the_environment(monkeypatch):
         profiles.current_profile()
 
 
-def test_sizes_of_an_unknown_lab_are_refused():
-    with pytest.raises(ValueError, match="99_nothing"):
-        profiles.sizes("99_nothing", "smoke")
+def test_a_size_has_the_value_of_the_profile():
+    table = {"images": (10, 100, 1000), "rates": ((), (0.1,), (0.1, 0.2))}
+    assert vars(profiles.sizes("quick", table)) == {"images": 100, "rates": (0.1,)}
+    assert vars(profiles.sizes("full", table)) == {"images": 1000, "rates": (0.1, 0.2)}
+
+
+@pytest.mark.parametrize("values", [(1, 2), (1, 2, 3, 4), 3, "abc"])
+def test_a_size_without_a_value_for_each_profile_is_refused(values):
+    with pytest.raises(
+        ValueError,
+        match=f"images needs a value for each of smoke, quick, full, got {re.escape(repr(values))}",
+    ):
+        profiles.sizes("smoke", {"images": values})
 
 
 def test_badge_tells_what_was_run_and_escapes_it():

@@ -1,8 +1,10 @@
 """Every lab keeps the anatomy of the book, and the address in it is that of _config.yml."""
 
+import ast
+
 import pytest
 
-from utils.course.profiles import PROFILES, SIZES
+from utils.course.profiles import PROFILES
 from utils.publishing.notebooks import LAB_NAME, labs, problems, read
 from utils.publishing.stamp import configured, stamp
 
@@ -24,10 +26,13 @@ def test_address_is_the_one_of_the_configuration(path):
 
 
 @pytest.mark.parametrize("path", EACH)
-def test_lab_has_sizes_and_starts_under_its_own_name(path):
-    assert path.stem in SIZES
-    assert all(len(values) == len(PROFILES) for values in SIZES[path.stem].values())
-    assert f'start_lab("{path.stem}")' in read(path).cells[2].source
+def test_lab_starts_under_its_own_name_with_sizes_for_each_profile(path):
+    calls = [node for node in ast.walk(ast.parse(read(path).cells[2].source)) if isinstance(node, ast.Call)]
+    (start,) = [call for call in calls if getattr(call.func, "id", "") == "start_lab"]
+    assert [ast.literal_eval(argument) for argument in start.args] == [path.stem]
+    for size in start.keywords:
+        values = ast.literal_eval(size.value)
+        assert isinstance(values, tuple) and len(values) == len(PROFILES), f"{size.arg}: {values}"
 
 
 def test_folder_holds_notebooks_and_nothing_else():

@@ -82,10 +82,10 @@ def test_strip_keeps_outputs_only_where_they_are_checked():
     dropped = v4.new_code_cell("print(2)")
     for cell in (kept, dropped):
         cell.outputs, cell.execution_count = [v4.new_output("stream", text="1\n")], 7
-    notebook = strip(v4.new_notebook(cells=[kept, dropped], metadata={"widgets": {}}))
+    notebook = strip(v4.new_notebook(cells=[kept, dropped], metadata={"widgets": {}, "lab": {"title": "T"}}))
     assert [len(cell.outputs) for cell in notebook.cells] == [1, 0]
     assert [cell.execution_count for cell in notebook.cells] == [1, None]
-    assert "widgets" not in notebook.metadata
+    assert "widgets" not in notebook.metadata and notebook.metadata["lab"] == {"title": "T"}
 
 
 def test_refresh_keeps_the_checked_outputs_and_no_others(tmp_path):

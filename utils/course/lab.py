@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
@@ -94,14 +95,17 @@ class Lab:
         self.badge.finish(time.perf_counter() - self.started)
 
 
-def start_lab(name: str) -> Lab:
-    """Begin the lab ``name``: read the profile, choose the device, set the figure style and show the badge."""
+def start_lab(name: str, **table: Sequence) -> Lab:
+    """Begin the lab ``name``: read the profile, choose the device, set the figure style and show the badge.
+
+    ``table``: name of a size → its values in (smoke, quick, full); ``lab.sizes`` has that of the profile.
+    """
     import torch
 
     from utils.course.plots import use_style
 
     profile = current_profile()
-    lab_sizes = sizes(name, profile)
+    lab_sizes = sizes(profile, table)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     use_style()
     badge = Badge(

@@ -16,7 +16,9 @@ from utils.publishing.suite import run_suite
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m utils.publishing", description="Build and tend the book.")
+    parser = argparse.ArgumentParser(
+        prog="python -m utils.publishing", description="Build and tend the book."
+    )
     commands = parser.add_subparsers(dest="command", required=True)
     book = commands.add_parser("book", help="execute the labs and write the HTML book to _build/html")
     book.add_argument(

@@ -9,6 +9,7 @@ import nbformat
 from nbformat import NotebookNode
 
 ROOT = Path(__file__).resolve().parents[2]
+CARD = "lab"  # the key of a notebook's metadata under which it says what the lab is: see contents.Card
 KEEP_OUTPUT = "nbval-check-output"  # the one tag whose cells keep their outputs in git
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
 LAB_NAME = re.compile(r"\d\d_[a-z0-9_]+\.ipynb")
@@ -54,6 +55,7 @@ def tags(cell: NotebookNode) -> set[str]:
 def strip(notebook: NotebookNode) -> NotebookNode:
     """Remove in place every output outside ``nbval-check-output`` cells, the counts and what editors leave behind."""
     notebook.metadata = {
+        **({CARD: notebook.metadata[CARD]} if CARD in notebook.metadata else {}),
         "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
         "language_info": {"name": "python"},
     }
