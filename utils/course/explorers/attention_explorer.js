@@ -4,7 +4,14 @@ function build(ui, data) {
   const S = data.side,
     PLACES = S * S;
   const WAYS = ["attention", "convolution"];
-  const state = { example: 0, layer: 0, head: 0, way: "attention", asks: "patch", query: Math.floor(S / 2) * S + Math.floor(S / 2) };
+  const state = {
+    example: 0,
+    layer: 0,
+    head: 0,
+    way: "attention",
+    asks: "patch",
+    query: Math.floor(S / 2) * S + Math.floor(S / 2),
+  };
   let parts; // the pieces of the drawing
 
   const example = () => data.examples[state.example];
@@ -20,7 +27,9 @@ function build(ui, data) {
     const { q, k, classToken } = layer();
     const asking = q[state.head][state.asks === "class" ? 0 : state.query + (classToken ? 1 : 0)];
     const keys = k[state.head];
-    const scores = keys.map((key) => key.reduce((sum, value, i) => sum + value * asking[i], 0) / Math.sqrt(asking.length));
+    const scores = keys.map(
+      (key) => key.reduce((sum, value, i) => sum + value * asking[i], 0) / Math.sqrt(asking.length),
+    );
     const largest = Math.max(...scores);
     const powers = scores.map((score) => Math.exp(score - largest));
     const total = powers.reduce((sum, value) => sum + value, 0);
@@ -47,7 +56,12 @@ function build(ui, data) {
     if (name === "example") ui.draw();
     else update();
   };
-  const pictures = select("Picture", data.examples.map(({ name }) => name), 0, set("example"));
+  const pictures = select(
+    "Picture",
+    data.examples.map(({ name }) => name),
+    0,
+    set("example"),
+  );
   const ways = choice("Weights of", WAYS, "attention", set("way"), ["attention", "3×3 convolution"]);
   const layers = html("div", {});
   const heads = html("div", {});
@@ -74,7 +88,12 @@ function build(ui, data) {
     const wanted = `${state.example} ${state.layer} ${count}`;
     if (wanted !== built) {
       const focused = layers.contains(layers.getRootNode().activeElement);
-      const picked = select("Layer", example().layers.map(({ name }) => name), state.layer, set("layer"));
+      const picked = select(
+        "Layer",
+        example().layers.map(({ name }) => name),
+        state.layer,
+        set("layer"),
+      );
       layers.replaceChildren(picked.node);
       if (focused) picked.node.querySelector("select").focus();
       const names = range(count).map((index) => index + 1);
@@ -97,8 +116,20 @@ function build(ui, data) {
   const detail = html("p", {});
   const note = html("p", { class: "small" });
   ui.body.append(
-    html("style", {}, "fieldset:disabled, select:disabled { opacity: .5; } fieldset:disabled input { cursor: default; }"),
-    html("div", { class: "controls" }, data.examples.length > 1 ? pictures.node : null, ways.node, layers, heads, asks.node),
+    html(
+      "style",
+      {},
+      "fieldset:disabled, select:disabled { opacity: .5; } fieldset:disabled input { cursor: default; }",
+    ),
+    html(
+      "div",
+      { class: "controls" },
+      data.examples.length > 1 ? pictures.node : null,
+      ways.node,
+      layers,
+      heads,
+      asks.node,
+    ),
     html("div", { class: "controls" }, place.node),
     views,
     html("div", { class: "result" }, readout, detail, note),
@@ -117,19 +148,35 @@ function build(ui, data) {
       line.forEach((colour, c) =>
         picture.append(
           // a little wider than a pixel, so that no ground shines through between two
-          svg("rect", { x: c * across, y: r * down, width: across + 0.4, height: down + 0.4, fill: `#${colour}` }),
+          svg("rect", {
+            x: c * across,
+            y: r * down,
+            width: across + 0.4,
+            height: down + 0.4,
+            fill: `#${colour}`,
+          }),
         ),
       ),
     );
     range(S - 1).forEach((index) => {
       const at = (index + 1) * cell;
       const look = { stroke: "#ffffff", "stroke-opacity": 0.45, "stroke-width": 1 };
-      picture.append(svg("line", { x1: at, y1: 0, x2: at, y2: side, ...look }), svg("line", { x1: 0, y1: at, x2: side, y2: at, ...look }));
+      picture.append(
+        svg("line", { x1: at, y1: 0, x2: at, y2: side, ...look }),
+        svg("line", { x1: 0, y1: at, x2: side, y2: at, ...look }),
+      );
     });
     const map = drawing(side, side, "", { class: "touch" });
-    const table = cells(map, S, S, cell, () => ({ fill: "var(--panel)", stroke: "var(--line)", text: cell >= 30 ? "0" : undefined }), {
-      font: cell * 0.34,
-    });
+    const table = cells(
+      map,
+      S,
+      S,
+      cell,
+      () => ({ fill: "var(--panel)", stroke: "var(--line)", text: cell >= 30 ? "0" : undefined }),
+      {
+        font: cell * 0.34,
+      },
+    );
     const marks = [picture, map].map((view) => {
       const group = svg("g", {});
       view.append(group);
@@ -147,7 +194,13 @@ function build(ui, data) {
     });
     const scale = html("div", { class: "scale", "aria-hidden": "true" });
     const figure = (name, rest, view, below = null) =>
-      html("div", { class: "picture", style: `width:${side}px` }, html("p", { class: "caption" }, html("strong", {}, name), rest), view, below);
+      html(
+        "div",
+        { class: "picture", style: `width:${side}px` },
+        html("p", { class: "caption" }, html("strong", {}, name), rest),
+        view,
+        below,
+      );
     views.replaceChildren(
       figure("The picture", `, ${S} × ${S} patches`, picture),
       figure("Weight of each patch", ", in %", map, scale),
@@ -194,7 +247,9 @@ function build(ui, data) {
     const ground = signed(0, 1, ui.dark());
     scale.replaceChildren(
       negative ? percent(-largest) : "0",
-      html("i", { style: `background:linear-gradient(90deg,${negative ? `${PALETTE.blue},` : ""}${ground},${PALETTE.vermillion})` }),
+      html("i", {
+        style: `background:linear-gradient(90deg,${negative ? `${PALETTE.blue},` : ""}${ground},${PALETTE.vermillion})`,
+      }),
       percent(largest),
     );
 
@@ -209,7 +264,8 @@ function build(ui, data) {
     if (fixed) {
       readout.textContent = `${asking} is computed from itself and its neighbours: ${inside} of the 9 weights fall on the picture.`;
       detail.textContent = inside < 9 ? `The other ${9 - inside} fall on the padding, on zeros.` : "";
-      note.textContent = "These weights are the same for every patch and every picture. Training sets them once.";
+      note.textContent =
+        "These weights are the same for every patch and every picture. Training sets them once.";
     } else {
       const descending = [...weights].sort((a, b) => b - a);
       let held = 0,
@@ -221,7 +277,8 @@ function build(ui, data) {
         `if all were alike, each would get ${percent(1 / tokens.length)}.` +
         (own ? ` The class token gets ${percent(tokens[0])}.` : "") +
         (distance === null ? "" : ` Mean distance: ${format(distance, 1)} patches.`);
-      note.textContent = "These weights are computed, by softmax, from the query of the token that asks and the keys of all.";
+      note.textContent =
+        "These weights are computed, by softmax, from the query of the token that asks and the keys of all.";
     }
     map.setAttribute(
       "aria-label",

@@ -21,7 +21,8 @@ function build(ui, data) {
     for (let row = 0; row < SIDE; row++)
       for (let column = 0; column < SIDE; column++) {
         const [r, c] = source(row, column);
-        if (inside(r) && inside(c)) for (const channel of [0, 1, 2]) result[at(row, column) + channel] = pixels[at(r, c) + channel];
+        if (inside(r) && inside(c))
+          for (const channel of [0, 1, 2]) result[at(row, column) + channel] = pixels[at(r, c) + channel];
       }
     return result;
   }
@@ -43,7 +44,8 @@ function build(ui, data) {
   const level = (value) => Math.floor(clamp(value, 0, WHITE));
   function eachPixel(pixels, change) {
     const result = new Float64Array(pixels.length);
-    for (let start = 0; start < pixels.length; start += 3) result.set(change(pixels.subarray(start, start + 3)).map(level), start);
+    for (let start = 0; start < pixels.length; start += 3)
+      result.set(change(pixels.subarray(start, start + 3)).map(level), start);
     return result;
   }
   const luma = (rgb) => Math.floor(rgb[0] * LUMA[0] + rgb[1] * LUMA[1] + rgb[2] * LUMA[2]);
@@ -65,7 +67,12 @@ function build(ui, data) {
         value = Math.max(red, green, blue),
         chroma = value - Math.min(red, green, blue),
         part = Math.max(chroma, 1);
-      const sixths = value === red ? (green - blue) / part : value === green ? (blue - red) / part + 2 : (red - green) / part + 4;
+      const sixths =
+        value === red
+          ? (green - blue) / part
+          : value === green
+            ? (blue - red) / part + 2
+            : (red - green) / part + 4;
       // a channel loses the whole chroma at the far side of the circle of colours, none within one sixth of its own colour
       return [5, 3, 1].map((own) => {
         const distance = own + sixths + 6 * turn,
@@ -82,7 +89,8 @@ function build(ui, data) {
       for (let c = Math.max(0, left); c < Math.min(SIDE, left + size); c++) result.set(colour, at(r, c));
     return result;
   }
-  const blended = (pixels, other, share) => pixels.map((value, index) => Math.round(share * value + (1 - share) * other[index]));
+  const blended = (pixels, other, share) =>
+    pixels.map((value, index) => Math.round(share * value + (1 - share) * other[index]));
 
   function augmented(picture, partner, chosen) {
     let pixels = pictures[picture].pixels;
@@ -106,8 +114,20 @@ function build(ui, data) {
 
   // ---- state ----
   const NEUTRAL = {
-    flip: false, down: 0, right: 0, border: "reflect", degrees: 0, brightness: 1, contrast: 1, saturation: 1, hue: 0,
-    size: 0, row: Math.floor(SIDE / 2), column: Math.floor(SIDE / 2), fill: "black", share: 1,
+    flip: false,
+    down: 0,
+    right: 0,
+    border: "reflect",
+    degrees: 0,
+    brightness: 1,
+    contrast: 1,
+    saturation: 1,
+    hue: 0,
+    size: 0,
+    row: Math.floor(SIDE / 2),
+    column: Math.floor(SIDE / 2),
+    fill: "black",
+    share: 1,
   };
   const state = { picture: 0, partner: 1, recipe: 0, chosen: { ...NEUTRAL }, samples: [], kept: 0, lost: 0 };
 
@@ -148,10 +168,25 @@ function build(ui, data) {
   }
 
   // ---- controls ----
-  const pixelsSaid = (value, forward, back) => (value === 0 ? "0" : `${Math.abs(value)} ${value > 0 ? forward : back}`);
+  const pixelsSaid = (value, forward, back) =>
+    value === 0 ? "0" : `${Math.abs(value)} ${value > 0 ? forward : back}`;
   const SLIDERS = [
-    { key: "down", label: "Shift, rows", from: -data.shift, to: data.shift, step: 1, say: (v) => pixelsSaid(v, "down", "up") },
-    { key: "right", label: "Shift, columns", from: -data.shift, to: data.shift, step: 1, say: (v) => pixelsSaid(v, "right", "left") },
+    {
+      key: "down",
+      label: "Shift, rows",
+      from: -data.shift,
+      to: data.shift,
+      step: 1,
+      say: (v) => pixelsSaid(v, "down", "up"),
+    },
+    {
+      key: "right",
+      label: "Shift, columns",
+      from: -data.shift,
+      to: data.shift,
+      step: 1,
+      say: (v) => pixelsSaid(v, "right", "left"),
+    },
     { key: "degrees", label: "Rotation", from: -180, to: 180, step: 5, say: (v) => `${format(v)}°` },
     { key: "brightness", label: "Brightness", from: 0, to: 2, step: 0.1, say: (v) => `× ${format(v)}` },
     { key: "contrast", label: "Contrast", from: 0, to: 2, step: 0.1, say: (v) => `× ${format(v)}` },
@@ -160,7 +195,14 @@ function build(ui, data) {
     { key: "size", label: "Cutout, side", from: 0, to: SIDE, step: 1, say: (v) => `${v} pixels` },
     { key: "row", label: "Cutout, row", from: 0, to: SIDE - 1, step: 1, say: String },
     { key: "column", label: "Cutout, column", from: 0, to: SIDE - 1, step: 1, say: String },
-    { key: "share", label: "Mixup, share of the first picture", from: 0, to: 1, step: 0.05, say: (v) => format(v) },
+    {
+      key: "share",
+      label: "Mixup, share of the first picture",
+      from: 0,
+      to: 1,
+      step: 0.05,
+      say: (v) => format(v),
+    },
   ];
   const change = (key) => (value) => {
     state.chosen[key] = value;
@@ -182,10 +224,15 @@ function build(ui, data) {
     state.partner = index;
     ui.draw();
   });
-  const recipe = select("What is drawn at random", data.recipes.map(({ name }) => name), state.recipe, (index) => {
-    state.recipe = index;
-    draw();
-  });
+  const recipe = select(
+    "What is drawn at random",
+    data.recipes.map(({ name }) => name),
+    state.recipe,
+    (index) => {
+      state.recipe = index;
+      draw();
+    },
+  );
   const flip = toggle("Flip left and right", false, change("flip"));
   const border = choice("What comes in", ["reflect", "black"], NEUTRAL.border, change("border"));
   const fill = choice("Cutout with", ["black", "mean colour"], NEUTRAL.fill, change("fill"));
@@ -219,18 +266,47 @@ function build(ui, data) {
   };
   const views = [figure(before, "as it is"), figure(after, "augmented"), figure(other, "mixed in")];
   const thumbnails = range(THUMBNAILS).map(screen);
-  const strip = html("div", {}, html("p", { class: "caption", style: "margin-top:10px" }, "Eight fresh draws; the first is shown above"), html("div", { class: "thumbnails" }, thumbnails));
+  const strip = html(
+    "div",
+    {},
+    html("p", { class: "caption", style: "margin-top:10px" }, "Eight fresh draws; the first is shown above"),
+    html("div", { class: "thumbnails" }, thumbnails),
+  );
   const label = html("p", { class: "total", "aria-live": "polite" });
   const question = html("p", {});
   const tally = html("p", { class: "small" });
   const group = (...keys) => keys.map((key) => bars[key].node);
   ui.body.append(
     sheet,
-    html("div", { class: "controls" }, first.node, recipe.node, html("div", { class: "controls tight", style: "margin:0" }, again, reset)),
-    html("div", { class: "row" }, views.map(({ node }) => node)),
-    html("div", { class: "result" }, label, question, html("div", { class: "controls tight", style: "margin:8px 0 4px" }, kept, lost), tally),
+    html(
+      "div",
+      { class: "controls" },
+      first.node,
+      recipe.node,
+      html("div", { class: "controls tight", style: "margin:0" }, again, reset),
+    ),
+    html(
+      "div",
+      { class: "row" },
+      views.map(({ node }) => node),
+    ),
+    html(
+      "div",
+      { class: "result" },
+      label,
+      question,
+      html("div", { class: "controls tight", style: "margin:8px 0 4px" }, kept, lost),
+      tally,
+    ),
     strip,
-    html("div", { class: "controls", style: "margin:12px 0 0" }, flip.node, border.node, fill.node, second.node),
+    html(
+      "div",
+      { class: "controls", style: "margin:12px 0 0" },
+      flip.node,
+      border.node,
+      fill.node,
+      second.node,
+    ),
     html("div", { class: "sliders" }, group(...SLIDERS.map(({ key }) => key))),
   );
 
@@ -270,14 +346,21 @@ function build(ui, data) {
       bars[key].set(Math.round((chosen[key] - from) / step), Math.round((to - from) / step), text);
       bars[key].node.firstChild.textContent = `${name}: ${text}`;
     }
-    const big = clamp(Math.floor((ui.width() - 44) / (mixed ? 3 : 2) / SIDE), 1, Math.max(1, Math.floor(192 / SIDE))) * SIDE;
+    const big =
+      clamp(Math.floor((ui.width() - 44) / (mixed ? 3 : 2) / SIDE), 1, Math.max(1, Math.floor(192 / SIDE))) *
+      SIDE;
     paint(before, pictures[picture].pixels, big, `The picture as it is: ${pictures[picture].name}`);
     paint(after, pixels, big, `The augmented picture: ${told(chosen)}`);
     paint(other, pictures[partner].pixels, big, `The picture that is mixed in: ${pictures[partner].name}`);
     views[2].node.hidden = !mixed;
     strip.hidden = !state.samples.length;
     state.samples.forEach((sample, index) =>
-      paint(thumbnails[index], augmented(picture, partner, sample), SIDE * Math.max(1, Math.floor(64 / SIDE)), `Draw ${index + 1}: ${told(sample)}`),
+      paint(
+        thumbnails[index],
+        augmented(picture, partner, sample),
+        SIDE * Math.max(1, Math.floor(64 / SIDE)),
+        `Draw ${index + 1}: ${told(sample)}`,
+      ),
     );
     label.textContent = `Label in training: ${parts(soft)}`;
     question.textContent = mixed
@@ -287,6 +370,14 @@ function build(ui, data) {
     tally.textContent = answers
       ? `Your answers so far: ${state.kept} of ${answers} kept. Each answer draws anew.`
       : "The page does not know the answer: it is a question about the data. Each answer draws anew.";
-    ui.publish({ chosen, picture, partner, label: soft, pixels: Array.from(pixels), answers: { kept: state.kept, lost: state.lost }, samples: state.samples.length });
+    ui.publish({
+      chosen,
+      picture,
+      partner,
+      label: soft,
+      pixels: Array.from(pixels),
+      answers: { kept: state.kept, lost: state.lost },
+      samples: state.samples.length,
+    });
   };
 }

@@ -21,15 +21,10 @@ function build(ui, data) {
   };
   const tenth = Math.max(1, Math.round(T / 10));
   const bar = slider("Training step", state.at, move, () => tenth);
-  const scale = choice(
-    "Scale",
-    ["linear", "log"],
-    "linear",
-    (value) => {
-      state.log = value === "log";
-      ui.draw();
-    },
-  );
+  const scale = choice("Scale", ["linear", "log"], "linear", (value) => {
+    state.log = value === "log";
+    ui.draw();
+  });
   const runs = toggle("Show the runs", state.runs, (value) => {
     state.runs = value;
     ui.draw();
@@ -54,7 +49,12 @@ function build(ui, data) {
   const note = html("p", { class: "small" });
   ui.body.append(
     sheet,
-    html("div", { class: "controls" }, scale.node, data.bands.some((band) => band.runs.length > 1) ? runs.node : null),
+    html(
+      "div",
+      { class: "controls" },
+      scale.node,
+      data.bands.some((band) => band.runs.length > 1) ? runs.node : null,
+    ),
     stage,
     html("div", { class: "controls", style: "margin:6px 0 0" }, bar.node),
     legend,
@@ -68,7 +68,9 @@ function build(ui, data) {
       power = 10 ** Math.floor(Math.log10(raw));
     const step = power * [1, 2, 5, 10].find((factor_) => raw <= factor_ * power * 1.0001);
     const first = Math.ceil(low / step - 1e-9);
-    return range(Math.floor(high / step + 1e-9) - first + 1).map((i) => Number(((first + i) * step).toPrecision(12)));
+    return range(Math.floor(high / step + 1e-9) - first + 1).map((i) =>
+      Number(((first + i) * step).toPrecision(12)),
+    );
   }
   function logTicks(low, high) {
     const found = [];
@@ -110,11 +112,23 @@ function build(ui, data) {
     place = { index: (pixel) => ((pixel - left) / (right - left)) * (T - 1) };
 
     const picture = drawing(width, HEIGHT, describe());
-    const axis = (attributes) => svg("line", { stroke: "var(--line)", "shape-rendering": "crispEdges", ...attributes });
+    const axis = (attributes) =>
+      svg("line", { stroke: "var(--line)", "shape-rendering": "crispEdges", ...attributes });
     for (const value of state.log ? logTicks(low, high) : ticks(low, high, 5))
       picture.append(
         axis({ x1: left, x2: right, y1: y(value), y2: y(value) }),
-        svg("text", { x: left - 7, y: y(value), dy: "0.35em", "text-anchor": "end", "font-size": 12, fill: "var(--muted)" }, digits(value)),
+        svg(
+          "text",
+          {
+            x: left - 7,
+            y: y(value),
+            dy: "0.35em",
+            "text-anchor": "end",
+            "font-size": 12,
+            fill: "var(--muted)",
+          },
+          digits(value),
+        ),
       );
     const [from, to] = [data.steps[0], data.steps.at(-1)];
     for (const value of to > from ? ticks(from, to, width < 480 ? 3 : 6) : [from]) {
@@ -129,7 +143,12 @@ function build(ui, data) {
       words((left + right) / 2, HEIGHT - 9, "training step", { "font-size": 12.5, fill: "var(--muted)" }),
       svg(
         "text",
-        { transform: `translate(12 ${(top + bottom) / 2}) rotate(-90)`, "text-anchor": "middle", "font-size": 12.5, fill: "var(--muted)" },
+        {
+          transform: `translate(12 ${(top + bottom) / 2}) rotate(-90)`,
+          "text-anchor": "middle",
+          "font-size": 12.5,
+          fill: "var(--muted)",
+        },
         data.quantity,
       ),
     );
@@ -137,7 +156,10 @@ function build(ui, data) {
     // stripes in different directions, because bands overlap and colour is not all that everyone sees
     const defs = svg("defs", {});
     picture.append(defs);
-    const line = (values) => values.map((value, index) => `${index ? "L" : "M"}${x(index).toFixed(1)} ${y(value).toFixed(1)}`).join("");
+    const line = (values) =>
+      values
+        .map((value, index) => `${index ? "L" : "M"}${x(index).toFixed(1)} ${y(value).toFixed(1)}`)
+        .join("");
     data.bands.forEach((band, number_) => {
       const { dash } = LOOKS[number_],
         ink = inkOf(number_),
@@ -145,39 +167,76 @@ function build(ui, data) {
       defs.append(
         svg(
           "pattern",
-          { id, width: 8, height: 8, patternUnits: "userSpaceOnUse", patternTransform: `rotate(${[45, -45, 90][number_]})` },
+          {
+            id,
+            width: 8,
+            height: 8,
+            patternUnits: "userSpaceOnUse",
+            patternTransform: `rotate(${[45, -45, 90][number_]})`,
+          },
           svg("rect", { width: 8, height: 8, fill: ink, "fill-opacity": 0.16 }),
           svg("rect", { width: 2, height: 8, fill: ink, "fill-opacity": 0.4 }),
         ),
       );
-      const back = band.lower.map((value, index) => `L${x(index).toFixed(1)} ${y(value).toFixed(1)}`).reverse().join("");
+      const back = band.lower
+        .map((value, index) => `L${x(index).toFixed(1)} ${y(value).toFixed(1)}`)
+        .reverse()
+        .join("");
       picture.append(svg("path", { d: `${line(band.upper)}${back}Z`, fill: `url(#${id})` }));
       for (const edge of [band.lower, band.upper])
-        picture.append(svg("path", { d: line(edge), fill: "none", stroke: ink, "stroke-width": 1.6, "stroke-dasharray": dash }));
+        picture.append(
+          svg("path", {
+            d: line(edge),
+            fill: "none",
+            stroke: ink,
+            "stroke-width": 1.6,
+            "stroke-dasharray": dash,
+          }),
+        );
       if (state.runs)
         for (const run of band.runs)
-          picture.append(svg("path", { d: line(run.values), fill: "none", stroke: ink, "stroke-width": 0.8 }));
+          picture.append(
+            svg("path", { d: line(run.values), fill: "none", stroke: ink, "stroke-width": 0.8 }),
+          );
     });
 
     // the cursor, and what it reads
     const at = x(state.at);
-    picture.append(svg("line", { x1: at, x2: at, y1: top, y2: bottom, stroke: "var(--ink)", "stroke-width": 1.2 }));
+    picture.append(
+      svg("line", { x1: at, x2: at, y1: top, y2: bottom, stroke: "var(--ink)", "stroke-width": 1.2 }),
+    );
     data.bands.forEach((band, number_) => {
       const ink = inkOf(number_);
       const shift = (number_ - (data.bands.length - 1) / 2) * 7;
       const [lower, upper] = [band.lower[state.at], band.upper[state.at]];
       picture.append(
-        svg("line", { x1: at + shift, x2: at + shift, y1: y(lower), y2: y(upper), stroke: ink, "stroke-width": 4, "stroke-linecap": "round" }),
+        svg("line", {
+          x1: at + shift,
+          x2: at + shift,
+          y1: y(lower),
+          y2: y(upper),
+          stroke: ink,
+          "stroke-width": 4,
+          "stroke-linecap": "round",
+        }),
       );
       if (state.runs)
         for (const run of band.runs)
           picture.append(
-            svg("circle", { cx: at + shift, cy: y(run.values[state.at]), r: 3.6, fill: "var(--ground)", stroke: ink, "stroke-width": 2 }),
+            svg("circle", {
+              cx: at + shift,
+              cy: y(run.values[state.at]),
+              r: 3.6,
+              fill: "var(--ground)",
+              stroke: ink,
+              "stroke-width": 2,
+            }),
           );
     });
     stage.replaceChildren(picture);
   }
-  const inkOf = (number_) => (ui.dark() ? mix(LOOKS[number_].colour, "#ffffff", 0.45) : LOOKS[number_].colour);
+  const inkOf = (number_) =>
+    ui.dark() ? mix(LOOKS[number_].colour, "#ffffff", 0.45) : LOOKS[number_].colour;
 
   // ---- words ----
   const stepText = () => {
@@ -222,7 +281,9 @@ function build(ui, data) {
         "aria-hidden": "true",
       });
     legend.replaceChildren(
-      ...data.bands.map((band, number_) => html("li", {}, patch(number_), `${band.label} (${band.runs.length} runs)`)),
+      ...data.bands.map((band, number_) =>
+        html("li", {}, patch(number_), `${band.label} (${band.runs.length} runs)`),
+      ),
     );
   }
 
@@ -233,7 +294,13 @@ function build(ui, data) {
       return { lower, upper, width: Number((upper - lower).toPrecision(4)) };
     });
     bar.set(state.at, T - 1, stepText());
-    ui.publish({ at: state.at, step: data.steps[state.at], readings, scale: state.log ? "log" : "linear", runs: state.runs });
+    ui.publish({
+      at: state.at,
+      step: data.steps[state.at],
+      readings,
+      scale: state.log ? "log" : "linear",
+      runs: state.runs,
+    });
     draw();
     write(readings);
   };

@@ -69,7 +69,11 @@ function cells(parent, rows, columns, size, paint, { x = 0, y = 0, font = size *
 
 // Text centred on (x, y) both ways.
 function words(x, y, text, attributes = {}) {
-  return svg("text", { x, y, "text-anchor": "middle", dy: "0.35em", "font-size": 13, ...attributes }, String(text));
+  return svg(
+    "text",
+    { x, y, "text-anchor": "middle", dy: "0.35em", "font-size": 13, ...attributes },
+    String(text),
+  );
 }
 
 // ---- numbers and colours --------------------------------------------------------------------------------------------
@@ -110,7 +114,8 @@ function luminance(colour) {
 }
 // black or white, whichever can be read better on the colour
 const inkOn = (colour) => (luminance(colour) > 0.179 ? "#000000" : "#ffffff");
-const grey = (value, low = 0, high = 1) => mix("#000000", "#ffffff", clamp((value - low) / (high - low || 1), 0, 1));
+const grey = (value, low = 0, high = 1) =>
+  mix("#000000", "#ffffff", clamp((value - low) / (high - low || 1), 0, 1));
 // blue below zero, vermillion above, the page's ground at zero
 function signed(value, largest, dark) {
   const share = largest > 0 ? clamp(Math.abs(value) / largest, 0, 1) : 0;
@@ -149,8 +154,13 @@ function choice(label, values, value, change, names = values) {
       input.checked = values[index] === chosen;
     });
   set(value);
-  const options = inputs.map((input, index) => html("label", {}, input, html("span", {}, String(names[index]))));
-  return { node: html("fieldset", {}, html("legend", {}, label), html("div", { class: "options" }, options)), set };
+  const options = inputs.map((input, index) =>
+    html("label", {}, input, html("span", {}, String(names[index]))),
+  );
+  return {
+    node: html("fieldset", {}, html("legend", {}, label), html("div", { class: "options" }, options)),
+    set,
+  };
 }
 
 function toggle(label, value, change) {

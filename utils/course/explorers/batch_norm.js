@@ -121,7 +121,12 @@ function build(ui, data) {
     readout = html("p", { class: "total", "aria-live": "polite" });
   ui.body.append(
     sheet,
-    html("div", { class: "controls" }, mode.node, parameters.map(({ node }) => node)),
+    html(
+      "div",
+      { class: "controls" },
+      mode.node,
+      parameters.map(({ node }) => node),
+    ),
     html("div", { class: "controls tight" }, add, remove, once, often, reset),
     html("div", { class: "norm" }, table, html("div", { class: "picture" }, stage, legend)),
     html("div", { class: "result" }, readout, batchLine, runningLine),
@@ -196,10 +201,28 @@ function build(ui, data) {
       const deviation = Math.sqrt(variance),
         left = atX(mean - deviation),
         right = atX(mean + deviation);
-      const look = dash ? { fill: "none", "stroke-dasharray": "4 3" } : { fill: colour, "fill-opacity": 0.35 };
+      const look = dash
+        ? { fill: "none", "stroke-dasharray": "4 3" }
+        : { fill: colour, "fill-opacity": 0.35 };
       picture.append(
-        svg("rect", { x: left, y: TOP - 21, width: Math.max(1, right - left), height: 42, stroke: colour, "stroke-width": 1.5, ...look }),
-        svg("line", { x1: atX(mean), x2: atX(mean), y1: TOP - 21, y2: TOP + 21, stroke: colour, "stroke-width": 2.5, "stroke-dasharray": dash ? "4 3" : null }),
+        svg("rect", {
+          x: left,
+          y: TOP - 21,
+          width: Math.max(1, right - left),
+          height: 42,
+          stroke: colour,
+          "stroke-width": 1.5,
+          ...look,
+        }),
+        svg("line", {
+          x1: atX(mean),
+          x2: atX(mean),
+          y1: TOP - 21,
+          y2: TOP + 21,
+          stroke: colour,
+          "stroke-width": 2.5,
+          "stroke-dasharray": dash ? "4 3" : null,
+        }),
       );
     };
     const training = state.mode === "training";
@@ -212,28 +235,47 @@ function build(ui, data) {
     ]) {
       picture.append(svg("line", { x1: MARGIN, x2: width - MARGIN, y1: at, y2: at, stroke: "var(--edge)" }));
       for (const tick of ticks) {
-        picture.append(svg("line", { x1: place(tick), x2: place(tick), y1: at, y2: at + 5, stroke: "var(--edge)" }));
+        picture.append(
+          svg("line", { x1: place(tick), x2: place(tick), y1: at, y2: at + 5, stroke: "var(--edge)" }),
+        );
         text(place(tick), at === TOP ? 10 : at + 18, format(tick));
       }
       text(MARGIN, at === TOP ? TOP + 32 : BOTTOM - 22, name, { "text-anchor": "start" });
     }
     y.forEach((value, index) =>
       picture.append(
-        svg("line", { x1: atX(state.x[index]), x2: atY(value), y1: TOP + RADIUS, y2: BOTTOM - RADIUS, stroke: "var(--muted)", "stroke-opacity": 0.6 }),
+        svg("line", {
+          x1: atX(state.x[index]),
+          x2: atY(value),
+          y1: TOP + RADIUS,
+          y2: BOTTOM - RADIUS,
+          stroke: "var(--muted)",
+          "stroke-opacity": 0.6,
+        }),
       ),
     );
     const dot = (x, at, index, colour) => {
-      picture.append(svg("circle", { cx: x, cy: at, r: RADIUS, fill: colour, stroke: "var(--ground)", "stroke-width": 1.5 }));
+      picture.append(
+        svg("circle", {
+          cx: x,
+          cy: at,
+          r: RADIUS,
+          fill: colour,
+          stroke: "var(--ground)",
+          "stroke-width": 1.5,
+        }),
+      );
       picture.append(words(x, at, index + 1, { fill: inkOn(colour), "font-size": 11.5, "font-weight": 700 }));
     };
     y.forEach((value, index) => dot(atY(value), BOTTOM, index, PALETTE.orange));
     state.x.forEach((value, index) => dot(atX(value), TOP, index, PALETTE.blue));
     stage.replaceChildren(picture);
 
-    const patch = (style) => html("i", { style: `display:inline-block;width:18px;height:12px;${style}`, "aria-hidden": "true" });
-    const line = (colour, solid) =>
-      patch(solid ? `background:${colour}` : `border:1.5px dashed ${colour}`);
-    const entry = (colour, solid, name) => html("li", {}, line(colour, solid), `${name}: mean ± standard deviation${solid ? ", in use" : ""}`);
+    const patch = (style) =>
+      html("i", { style: `display:inline-block;width:18px;height:12px;${style}`, "aria-hidden": "true" });
+    const line = (colour, solid) => patch(solid ? `background:${colour}` : `border:1.5px dashed ${colour}`);
+    const entry = (colour, solid, name) =>
+      html("li", {}, line(colour, solid), `${name}: mean ± standard deviation${solid ? ", in use" : ""}`);
     legend.replaceChildren(entry(PALETTE.sky, training, "batch"), entry(PALETTE.green, !training, "running"));
   }
 

@@ -5,12 +5,23 @@ function build(ui, data) {
   const PULL = PALETTE.green,
     PUSH = PALETTE.vermillion;
   const MANY = 50; // steps of the second button
-  const state = { example: 0, selected: 0, by: "same class", form: "outside", temperature: data.temperature, rate: 0.5, steps: 0, rose: false };
+  const state = {
+    example: 0,
+    selected: 0,
+    by: "same class",
+    form: "outside",
+    temperature: data.temperature,
+    rate: 0.5,
+    steps: 0,
+    rose: false,
+  };
   let points = []; // { angle in degrees, image, view, label }
 
   function load(index) {
     const { angles, labels } = data.examples[index];
-    points = angles.flatMap((views, image) => views.map((angle, view) => ({ angle, image, view, label: labels[image] })));
+    points = angles.flatMap((views, image) =>
+      views.map((angle, view) => ({ angle, image, view, label: labels[image] })),
+    );
     Object.assign(state, { example: index, selected: 0, steps: 0, rose: false });
   }
   load(0);
@@ -21,7 +32,8 @@ function build(ui, data) {
   const radians = (degrees) => (degrees * Math.PI) / 180;
   const wrap = (degrees) => ((degrees % 360) + 360) % 360;
   const isPositive = (i, j) =>
-    i !== j && (state.by === "same class" ? points[i].label === points[j].label : points[i].image === points[j].image);
+    i !== j &&
+    (state.by === "same class" ? points[i].label === points[j].label : points[i].image === points[j].image);
 
   // loss of each anchor, G[i][j] = its derivative by the similarity (over the temperature) to j, gradient by the angles in radians
   function compute() {
@@ -42,11 +54,23 @@ function build(ui, data) {
           ? -others.reduce((sum, j) => sum + logShare[j], 0) / others.length
           : -Math.log(together / others.length),
       );
-      G.push(share.map((p, j) => (!isPositive(i, j) ? p : state.form === "outside" ? p - 1 / others.length : p - p / together)));
+      G.push(
+        share.map((p, j) =>
+          !isPositive(i, j) ? p : state.form === "outside" ? p - 1 / others.length : p - p / together,
+        ),
+      );
     }
     const weight = G.map((row, i) => row.map((value, j) => (i === j ? 0 : (value + G[j][i]) / n)));
-    const gradient = theta.map((own, k) => theta.reduce((sum, other, j) => sum - (weight[k][j] * Math.sin(own - other)) / tau(), 0));
-    return { each, weight, gradient, loss: each.reduce((sum, value) => sum + value, 0) / n, ...spread(theta) };
+    const gradient = theta.map((own, k) =>
+      theta.reduce((sum, other, j) => sum - (weight[k][j] * Math.sin(own - other)) / tau(), 0),
+    );
+    return {
+      each,
+      weight,
+      gradient,
+      loss: each.reduce((sum, value) => sum + value, 0) / n,
+      ...spread(theta),
+    };
   }
   function spread(theta) {
     let near = 0,
@@ -84,8 +108,18 @@ function build(ui, data) {
     state.rose = false;
     ui.draw();
   };
-  const example = select("Example", data.examples.map(({ name }) => name), 0, redraw(load));
-  const by = choice("Positives", ["same class", "same picture"], state.by, redraw((value) => (state.by = value)));
+  const example = select(
+    "Example",
+    data.examples.map(({ name }) => name),
+    0,
+    redraw(load),
+  );
+  const by = choice(
+    "Positives",
+    ["same class", "same picture"],
+    state.by,
+    redraw((value) => (state.by = value)),
+  );
   const form = choice(
     "Sum over them",
     ["outside", "inside"],
@@ -93,8 +127,16 @@ function build(ui, data) {
     redraw((value) => (state.form = value)),
     ["outside the log", "inside"],
   );
-  const temperature = slider("Temperature \u03c4", state.temperature, redraw((value) => (state.temperature = value)));
-  const which = slider("Point", 0, redraw((value) => (state.selected = value)));
+  const temperature = slider(
+    "Temperature \u03c4",
+    state.temperature,
+    redraw((value) => (state.temperature = value)),
+  );
+  const which = slider(
+    "Point",
+    0,
+    redraw((value) => (state.selected = value)),
+  );
   const angle = slider(
     "Its angle",
     0,
@@ -118,7 +160,19 @@ function build(ui, data) {
     spreadLine = html("p", {}),
     note = html("p", { class: "small" });
   const key = (dash, colour) =>
-    svg("svg", { width: 26, height: 10, "aria-hidden": "true" }, svg("line", { x1: 0, x2: 26, y1: 5, y2: 5, stroke: colour, "stroke-width": 3, "stroke-dasharray": dash }));
+    svg(
+      "svg",
+      { width: 26, height: 10, "aria-hidden": "true" },
+      svg("line", {
+        x1: 0,
+        x2: 26,
+        y1: 5,
+        y2: 5,
+        stroke: colour,
+        "stroke-width": 3,
+        "stroke-dasharray": dash,
+      }),
+    );
   ui.body.append(
     html("div", { class: "controls" }, example.node, by.node, form.node, temperature.node),
     html("div", { class: "controls" }, which.node, angle.node),
@@ -141,11 +195,18 @@ function build(ui, data) {
     RADIUS = 12;
   let middle = 0,
     circle = 0;
-  const place = (degrees, radius = circle) => [middle + radius * Math.cos(radians(degrees)), middle - radius * Math.sin(radians(degrees))];
+  const place = (degrees, radius = circle) => [
+    middle + radius * Math.cos(radians(degrees)),
+    middle - radius * Math.sin(radians(degrees)),
+  ];
 
   function mark(x, y, label, chosen) {
     const colour = COLOURS[label],
-      look = { fill: colour, stroke: chosen ? "var(--ink)" : "var(--ground)", "stroke-width": chosen ? 3 : 1.5 };
+      look = {
+        fill: colour,
+        stroke: chosen ? "var(--ink)" : "var(--ground)",
+        "stroke-width": chosen ? 3 : 1.5,
+      };
     const polygon = (corners, radius, turn) =>
       svg("polygon", {
         points: range(corners)
@@ -167,7 +228,10 @@ function build(ui, data) {
       [backX, backY] = [tipX - head * ux, tipY - head * uy];
     return [
       svg("line", { x1: x, y1: y, x2: backX, y2: backY, stroke: "var(--ink)", "stroke-width": 2.5 }),
-      svg("polygon", { points: `${tipX},${tipY} ${backX - 0.5 * head * uy},${backY + 0.5 * head * ux} ${backX + 0.5 * head * uy},${backY - 0.5 * head * ux}`, fill: "var(--ink)" }),
+      svg("polygon", {
+        points: `${tipX},${tipY} ${backX - 0.5 * head * uy},${backY + 0.5 * head * ux} ${backX + 0.5 * head * uy},${backY - 0.5 * head * ux}`,
+        fill: "var(--ink)",
+      }),
     ];
   }
   function draw({ weight, gradient, loss }) {
@@ -183,7 +247,15 @@ function build(ui, data) {
       if (j === state.selected || Math.abs(value) < 0.01 * strongest) return;
       const [x2, y2] = place(points[j].angle);
       picture.append(
-        svg("line", { x1: x, y1: y, x2, y2, stroke: value < 0 ? PULL : PUSH, "stroke-width": 0.8 + (4.5 * Math.abs(value)) / strongest, "stroke-dasharray": value < 0 ? null : "6 4" }),
+        svg("line", {
+          x1: x,
+          y1: y,
+          x2,
+          y2,
+          stroke: value < 0 ? PULL : PUSH,
+          "stroke-width": 0.8 + (4.5 * Math.abs(value)) / strongest,
+          "stroke-dasharray": value < 0 ? null : "6 4",
+        }),
       );
     });
     const largest = Math.max(...gradient.map(Math.abs));
@@ -192,14 +264,20 @@ function build(ui, data) {
       const long = (-gradient[k] / largest) * (ARROW - 2),
         at = radians(point.angle);
       // beyond the mark, on the outside, so that it is not hidden; a growing angle goes against the clock
-      picture.append(...arrow(place(point.angle, circle + RADIUS + 6), [-Math.sin(at) * long, -Math.cos(at) * long]));
+      picture.append(
+        ...arrow(place(point.angle, circle + RADIUS + 6), [-Math.sin(at) * long, -Math.cos(at) * long]),
+      );
     });
     const order = range(points.length).filter((k) => k !== state.selected);
     for (const k of [...order, state.selected]) {
       const [px, py] = place(points[k].angle);
       picture.append(
         mark(px, py, points[k].label, k === state.selected),
-        words(px, py, nameOf(points[k]), { fill: inkOn(COLOURS[points[k].label]), "font-size": 12.5, "font-weight": 700 }),
+        words(px, py, nameOf(points[k]), {
+          fill: inkOn(COLOURS[points[k].label]),
+          "font-size": 12.5,
+          "font-weight": 700,
+        }),
       );
     }
     stage.replaceChildren(picture);
@@ -227,7 +305,8 @@ function build(ui, data) {
   stage.addEventListener("pointermove", (event) => {
     if (!held) return;
     const [x, y] = pointer(event);
-    points[state.selected].angle = Math.round(wrap((Math.atan2(middle - y, x - middle) * 180) / Math.PI)) % 360;
+    points[state.selected].angle =
+      Math.round(wrap((Math.atan2(middle - y, x - middle) * 180) / Math.PI)) % 360;
     state.rose = false;
     ui.draw();
   });
@@ -257,7 +336,9 @@ function build(ui, data) {
     const largest = Math.max(...now.gradient.map(Math.abs));
     note.textContent =
       (state.rose ? "The loss has risen: the steps are too long for this temperature. " : "") +
-      (largest < LEAST ? "No point is moved: the gradient is 0. " : `The longest arrow stands for ${largest.toPrecision(2)} per radian. `) +
+      (largest < LEAST
+        ? "No point is moved: the gradient is 0. "
+        : `The longest arrow stands for ${largest.toPrecision(2)} per radian. `) +
       "Drag a point, or choose one and use the slider of its angle.";
     draw(now);
     ui.publish({

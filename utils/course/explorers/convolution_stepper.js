@@ -39,7 +39,8 @@ function build(ui, data) {
       : range(rows).map((r) =>
           range(columns).map((c) => {
             let sum = 0;
-            for (let i = 0; i < kh; i++) for (let j = 0; j < kw; j++) sum += weights[i][j] * (pixel(r, c, i, j) ?? 0);
+            for (let i = 0; i < kh; i++)
+              for (let j = 0; j < kw; j++) sum += weights[i][j] * (pixel(r, c, i, j) ?? 0);
             return sum;
           }),
         );
@@ -62,7 +63,10 @@ function build(ui, data) {
   // a new setting keeps the row and the column where it can
   const setting = (name) => (value) => {
     stop();
-    const [r, c] = [Math.floor(state.position / Math.max(1, now.columns)), state.position % Math.max(1, now.columns)];
+    const [r, c] = [
+      Math.floor(state.position / Math.max(1, now.columns)),
+      state.position % Math.max(1, now.columns),
+    ];
     state[name] = value;
     compute();
     goTo(Math.min(r, now.rows - 1) * now.columns + Math.min(c, now.columns - 1), true);
@@ -246,7 +250,8 @@ function build(ui, data) {
       picture,
       below,
     );
-  const colour = (value) => (now.negative ? signed(value, now.largest, ui.dark()) : grey(value, 0, now.largest));
+  const colour = (value) =>
+    now.negative ? signed(value, now.largest, ui.dark()) : grey(value, 0, now.largest);
 
   function outline(group, x, y, width, height) {
     for (const [stroke, thickness] of [
@@ -262,7 +267,12 @@ function build(ui, data) {
     const { size, taps, out, mark } = parts,
       { stride: s, dilation: d } = state;
     const { kh, kw, weights } = now;
-    ui.publish({ output: now.output, position: state.position, filled: state.filled, playing: state.timer !== null });
+    ui.publish({
+      output: now.output,
+      position: state.position,
+      filled: state.filled,
+      playing: state.timer !== null,
+    });
     taps.replaceChildren();
     mark.replaceChildren();
     for (const control of [back, play, next, bar.bar]) control.disabled = now.total === 0;
@@ -329,7 +339,10 @@ function build(ui, data) {
       show = size >= 19;
     const heaviest = Math.max(1e-9, ...weights.flat().map(Math.abs));
     const product = (i, j) => weights[i][j] * (now.pixel(r, c, i, j) ?? 0);
-    const largest = Math.max(1e-9, ...range(kh).flatMap((i) => range(kw).map((j) => Math.abs(product(i, j)))));
+    const largest = Math.max(
+      1e-9,
+      ...range(kh).flatMap((i) => range(kw).map((j) => Math.abs(product(i, j)))),
+    );
     const table = (name, paint) => {
       const spoken = range(kh)
         .map((i) =>
@@ -370,7 +383,9 @@ function build(ui, data) {
       ]),
       symbol("="),
       table("Products", (i, j) => [signed(product(i, j), largest, ui.dark()), product(i, j)]),
-      ui.width() < 480 ? "" : html("span", { class: "symbol", style: "color:var(--ink)" }, `Sum ${format(value)}`),
+      ui.width() < 480
+        ? ""
+        : html("span", { class: "symbol", style: "color:var(--ink)" }, `Sum ${format(value)}`),
     );
   }
 
@@ -399,7 +414,12 @@ function build(ui, data) {
     const rest = skipped
       ? html("span", { class: "zero" }, ` (and ${skipped} pixel${skipped > 1 ? "s" : ""} times 0)`)
       : "";
-    equation.replaceChildren(...terms, exact ? " = " : " ≈ ", html("span", { class: "total" }, format(value)), rest);
+    equation.replaceChildren(
+      ...terms,
+      exact ? " = " : " ≈ ",
+      html("span", { class: "total" }, format(value)),
+      rest,
+    );
   }
 
   compute();

@@ -10,26 +10,39 @@ function build(ui, data) {
   const wrong = new Uint8Array(N);
   data.wrong.forEach((index) => (wrong[index] = 1));
   const W = data.wrong.length;
-  const sources = data.sources.map((source) => source.losses.map((row) => range(N).map((i) => parseInt(row.slice(2 * i, 2 * i + 2), 36))));
+  const sources = data.sources.map((source) =>
+    source.losses.map((row) => range(N).map((i) => parseInt(row.slice(2 * i, 2 * i + 2), 36))),
+  );
   const power = (level) => data.lowest + level / data.perDecade;
   const loss = (level) => 10 ** power(level);
   let top = 0,
     bottom = Infinity;
-  for (const rows of sources) for (const row of rows) for (const level of row) (top = Math.max(top, level)), (bottom = Math.min(bottom, level));
+  for (const rows of sources)
+    for (const row of rows)
+      for (const level of row) ((top = Math.max(top, level)), (bottom = Math.min(bottom, level)));
   const from = Math.floor(power(bottom) / BIN),
     bins = Math.floor(power(top) / BIN) - from + 1;
   const STEP = 10; // levels between two places of the slider for the loss
   const places = Math.ceil(top / STEP) + 1;
 
   const order = sources.map((rows) => rows.map((row) => range(N).sort((a, b) => row[b] - row[a] || a - b))); // largest loss first
-  const state = { source: 0, epoch: Math.floor((E - 1) / 3), mode: "share", share: data.share, place: Math.round((-data.lowest * data.perDecade) / STEP) };
+  const state = {
+    source: 0,
+    epoch: Math.floor((E - 1) / 3),
+    mode: "share",
+    share: data.share,
+    place: Math.round((-data.lowest * data.perDecade) / STEP),
+  };
   state.place = clamp(state.place, 0, places - 1);
 
   // which examples are left out, and how good that is
   function choose(epoch) {
     const row = sources[state.source][epoch],
       sorted = order[state.source][epoch];
-    const count = state.mode === "share" ? N - Math.floor((1 - state.share / 100) * N) : row.filter((level) => level > state.place * STEP).length;
+    const count =
+      state.mode === "share"
+        ? N - Math.floor((1 - state.share / 100) * N)
+        : row.filter((level) => level > state.place * STEP).length;
     let found = 0;
     for (let i = 0; i < count; i++) found += wrong[sorted[i]];
     return {
@@ -39,7 +52,14 @@ function build(ui, data) {
       recall: found / W,
       lost: count - found,
       keptWrong: N > count ? (W - found) / (N - count) : null,
-      limit: state.mode === "loss" ? state.place * STEP : count && count < N ? (row[sorted[count - 1]] + row[sorted[count]]) / 2 : count ? bottom : top,
+      limit:
+        state.mode === "loss"
+          ? state.place * STEP
+          : count && count < N
+            ? (row[sorted[count - 1]] + row[sorted[count]]) / 2
+            : count
+              ? bottom
+              : top,
       out: sorted.slice(0, count),
     };
   }
@@ -49,7 +69,12 @@ function build(ui, data) {
     state[name] = value;
     ui.draw();
   };
-  const source = select("Losses of", data.sources.map((entry) => entry.label), 0, change("source"));
+  const source = select(
+    "Losses of",
+    data.sources.map((entry) => entry.label),
+    0,
+    change("source"),
+  );
   const mode = choice("Leave out", ["share", "loss"], "share", change("mode"), ["a share", "losses above"]);
   const epoch = slider("Epoch", state.epoch, change("epoch"), () => 5);
   const share = slider("Share left out", state.share, change("share"), () => 10);
@@ -92,14 +117,22 @@ function build(ui, data) {
       low = HEIGHT - 44;
     const out = new Uint8Array(N);
     chosen.out.forEach((index) => (out[index] = 1));
-    const counts = range(bins).map(() => [[0, 0], [0, 0]]); // [bin][wrong][left out]
-    sources[state.source][state.epoch].forEach((level, i) => counts[Math.floor(power(level) / BIN) - from][wrong[i]][out[i]]++);
+    const counts = range(bins).map(() => [
+      [0, 0],
+      [0, 0],
+    ]); // [bin][wrong][left out]
+    sources[state.source][state.epoch].forEach(
+      (level, i) => counts[Math.floor(power(level) / BIN) - from][wrong[i]][out[i]]++,
+    );
     const tallest = [0, 1].map((kind) => Math.max(1, ...counts.map((bin) => bin[kind][0] + bin[kind][1])));
     const unit = (low - high) / (tallest[0] + tallest[1]),
       ground = high + unit * tallest[0];
     const x = (value) => left + ((value / BIN - from) / bins) * (right - left);
     const picture = drawing(width, HEIGHT, describe(chosen));
-    for (const [kind, colour, sign] of [[0, PALETTE.blue, -1], [1, PALETTE.vermillion, 1]])
+    for (const [kind, colour, sign] of [
+      [0, PALETTE.blue, -1],
+      [1, PALETTE.vermillion, 1],
+    ])
       counts.forEach((bin, index) => {
         const [kept, gone] = bin[kind];
         const at = x((from + index) * BIN),
@@ -107,14 +140,29 @@ function build(ui, data) {
         const bar = (first, count, attributes) => {
           if (!count) return;
           const y = sign < 0 ? ground - unit * (first + count) : ground + unit * first;
-          picture.append(svg("rect", { x: at, y, width: Math.max(1, wide), height: unit * count, stroke: ink(colour), "stroke-width": 1, ...attributes }));
+          picture.append(
+            svg("rect", {
+              x: at,
+              y,
+              width: Math.max(1, wide),
+              height: unit * count,
+              stroke: ink(colour),
+              "stroke-width": 1,
+              ...attributes,
+            }),
+          );
         };
         bar(0, kept, { fill: ink(colour), "fill-opacity": 0.18 });
         bar(kept, gone, { fill: ink(colour) });
       });
-    const line = (attributes) => svg("line", { stroke: "var(--edge)", "shape-rendering": "crispEdges", ...attributes });
-    picture.append(line({ x1: left, x2: right, y1: ground, y2: ground, stroke: "var(--ink)" }), line({ x1: left, x2: right, y1: low, y2: low }));
-    const text = (x_, y_, value, attributes = {}) => picture.append(words(x_, y_, value, { "font-size": 12, fill: "var(--muted)", ...attributes }));
+    const line = (attributes) =>
+      svg("line", { stroke: "var(--edge)", "shape-rendering": "crispEdges", ...attributes });
+    picture.append(
+      line({ x1: left, x2: right, y1: ground, y2: ground, stroke: "var(--ink)" }),
+      line({ x1: left, x2: right, y1: low, y2: low }),
+    );
+    const text = (x_, y_, value, attributes = {}) =>
+      picture.append(words(x_, y_, value, { "font-size": 12, fill: "var(--muted)", ...attributes }));
     text(left - 6, high, tallest[0], { "text-anchor": "end" });
     text(left - 6, ground, 0, { "text-anchor": "end" });
     if (low - ground > 12) text(left - 6, low, tallest[1], { "text-anchor": "end" });
@@ -122,15 +170,42 @@ function build(ui, data) {
       picture.append(line({ x1: x(exponent), x2: x(exponent), y1: low, y2: low + 5 }));
       text(x(exponent), low + 15, exponent < -3 ? "≤0.0001" : short(10 ** exponent));
     }
-    text((left + right) / 2, HEIGHT - 9, width < 340 ? "loss (nats, logarithmic scale)" : "loss of an example (nats, logarithmic scale)", { "font-size": 12.5 });
+    text(
+      (left + right) / 2,
+      HEIGHT - 9,
+      width < 340 ? "loss (nats, logarithmic scale)" : "loss of an example (nats, logarithmic scale)",
+      { "font-size": 12.5 },
+    );
     picture.append(
-      svg("text", { transform: `translate(11 ${(high + low) / 2}) rotate(-90)`, "text-anchor": "middle", "font-size": 12.5, fill: "var(--muted)" }, "examples"),
+      svg(
+        "text",
+        {
+          transform: `translate(11 ${(high + low) / 2}) rotate(-90)`,
+          "text-anchor": "middle",
+          "font-size": 12.5,
+          fill: "var(--muted)",
+        },
+        "examples",
+      ),
     );
     const border = clamp(x(power(chosen.limit)), left, right);
-    picture.append(svg("line", { x1: border, x2: border, y1: high - 6, y2: low, stroke: "var(--ink)", "stroke-width": 1.4, "stroke-dasharray": "5 3" }));
+    picture.append(
+      svg("line", {
+        x1: border,
+        x2: border,
+        y1: high - 6,
+        y2: low,
+        stroke: "var(--ink)",
+        "stroke-width": 1.4,
+        "stroke-dasharray": "5 3",
+      }),
+    );
     stage.replaceChildren(picture);
     const patch = (colour, full) =>
-      html("i", { style: `display:inline-block;width:18px;height:12px;border:1px solid ${ink(colour)};background:${full ? ink(colour) : "none"}`, "aria-hidden": "true" });
+      html("i", {
+        style: `display:inline-block;width:18px;height:12px;border:1px solid ${ink(colour)};background:${full ? ink(colour) : "none"}`,
+        "aria-hidden": "true",
+      });
     legend.replaceChildren(
       html("li", {}, patch(PALETTE.blue, true), "up: true label, left out"),
       html("li", {}, patch(PALETTE.blue, false), "kept"),
@@ -148,22 +223,69 @@ function build(ui, data) {
       low = CURVES - 44;
     const x = (index) => (E > 1 ? left + (index / (E - 1)) * (right - left) : (left + right) / 2),
       y = (value) => low - value * (low - high);
-    const picture = drawing(width, CURVES, `Precision and recall over ${E} epochs; at epoch ${state.epoch + 1} ${percent(all[state.epoch].precision)} and ${percent(all[state.epoch].recall)}`);
+    const picture = drawing(
+      width,
+      CURVES,
+      `Precision and recall over ${E} epochs; at epoch ${state.epoch + 1} ${percent(all[state.epoch].precision)} and ${percent(all[state.epoch].recall)}`,
+    );
     for (const value of [0, 0.5, 1])
       picture.append(
-        svg("line", { x1: left, x2: right, y1: y(value), y2: y(value), stroke: "var(--line)", "shape-rendering": "crispEdges" }),
-        words(left - 6, y(value), `${100 * value} %`, { "font-size": 12, fill: "var(--muted)", "text-anchor": "end" }),
+        svg("line", {
+          x1: left,
+          x2: right,
+          y1: y(value),
+          y2: y(value),
+          stroke: "var(--line)",
+          "shape-rendering": "crispEdges",
+        }),
+        words(left - 6, y(value), `${100 * value} %`, {
+          "font-size": 12,
+          fill: "var(--muted)",
+          "text-anchor": "end",
+        }),
       );
-    picture.append(svg("line", { x1: x(state.epoch), x2: x(state.epoch), y1: high, y2: low, stroke: "var(--ink)" }));
-    for (const [name, colour, dash] of [["precision", PALETTE.green, null], ["recall", PALETTE.purple, "7 3"]]) {
+    picture.append(
+      svg("line", { x1: x(state.epoch), x2: x(state.epoch), y1: high, y2: low, stroke: "var(--ink)" }),
+    );
+    for (const [name, colour, dash] of [
+      ["precision", PALETTE.green, null],
+      ["recall", PALETTE.purple, "7 3"],
+    ]) {
       const points = all.map((entry, index) => [index, entry[name]]).filter(([, value]) => value !== null);
-      const path = points.map(([index, value], at) => `${at ? "L" : "M"}${x(index).toFixed(1)} ${y(value).toFixed(1)}`).join("");
-      if (points.length) picture.append(svg("path", { d: path, fill: "none", stroke: ink(colour), "stroke-width": 2.2, "stroke-dasharray": dash }));
+      const path = points
+        .map(([index, value], at) => `${at ? "L" : "M"}${x(index).toFixed(1)} ${y(value).toFixed(1)}`)
+        .join("");
+      if (points.length)
+        picture.append(
+          svg("path", {
+            d: path,
+            fill: "none",
+            stroke: ink(colour),
+            "stroke-width": 2.2,
+            "stroke-dasharray": dash,
+          }),
+        );
       const here = all[state.epoch][name];
-      if (here !== null) picture.append(svg("circle", { cx: x(state.epoch), cy: y(here), r: 4, fill: "var(--ground)", stroke: ink(colour), "stroke-width": 2 }));
+      if (here !== null)
+        picture.append(
+          svg("circle", {
+            cx: x(state.epoch),
+            cy: y(here),
+            r: 4,
+            fill: "var(--ground)",
+            stroke: ink(colour),
+            "stroke-width": 2,
+          }),
+        );
     }
-    for (const index of [...new Set([0, Math.floor((E - 1) / 2), E - 1])]) picture.append(words(x(index), low + 14, index + 1, { "font-size": 12, fill: "var(--muted)" }));
-    picture.append(words((left + right) / 2, CURVES - 9, "epoch: precision solid, recall dashed", { "font-size": 12.5, fill: "var(--muted)" }));
+    for (const index of [...new Set([0, Math.floor((E - 1) / 2), E - 1])])
+      picture.append(words(x(index), low + 14, index + 1, { "font-size": 12, fill: "var(--muted)" }));
+    picture.append(
+      words((left + right) / 2, CURVES - 9, "epoch: precision solid, recall dashed", {
+        "font-size": 12.5,
+        fill: "var(--muted)",
+      }),
+    );
     curves.replaceChildren(picture);
   }
 
@@ -197,8 +319,16 @@ function build(ui, data) {
     share.node.hidden = state.mode !== "share";
     limit.node.hidden = state.mode !== "loss";
     ui.publish({
-      source: state.source, epoch: state.epoch + 1, mode: state.mode, share: state.share, limit: loss(chosen.limit),
-      count: chosen.count, found: chosen.found, precision: chosen.precision, recall: chosen.recall, lost: chosen.lost,
+      source: state.source,
+      epoch: state.epoch + 1,
+      mode: state.mode,
+      share: state.share,
+      limit: loss(chosen.limit),
+      count: chosen.count,
+      found: chosen.found,
+      precision: chosen.precision,
+      recall: chosen.recall,
+      lost: chosen.lost,
       recalls: all.map((entry) => entry.recall),
     });
     drawHistogram(chosen);

@@ -2,7 +2,17 @@
 
 function build(ui, data) {
   // a colour scale ordered in lightness from dark blue to yellow (nine colours of viridis), for every kind of colour vision
-  const SCALE = ["#440154", "#472d7b", "#3b528b", "#2c728e", "#21918c", "#28ae80", "#5ec962", "#addc30", "#fde725"];
+  const SCALE = [
+    "#440154",
+    "#472d7b",
+    "#3b528b",
+    "#2c728e",
+    "#21918c",
+    "#28ae80",
+    "#5ec962",
+    "#addc30",
+    "#fde725",
+  ];
   const colourAt = (share) => {
     const at = clamp(share, 0, 1) * (SCALE.length - 1),
       below = Math.min(Math.floor(at), SCALE.length - 2);
@@ -97,7 +107,13 @@ function build(ui, data) {
   const readout = html("p", { class: "total", "aria-live": "polite" });
   const note = html("p", { class: "small" });
   ui.body.append(
-    html("div", { class: "controls" }, several ? which.node : null, data.positive ? height.node : null, several ? common.node : null),
+    html(
+      "div",
+      { class: "controls" },
+      several ? which.node : null,
+      data.positive ? height.node : null,
+      several ? common.node : null,
+    ),
     stage,
     html("div", { class: "controls", style: "margin:6px 0 0" }, turn.node, tilt.node, point.node),
     legend,
@@ -151,7 +167,9 @@ function build(ui, data) {
       return [width / 2 + x * size, tallness / 2 - y * size];
     };
     const style = getComputedStyle(ui.body);
-    const [ink, muted, edge] = ["--ink", "--muted", "--edge"].map((name) => style.getPropertyValue(name).trim());
+    const [ink, muted, edge] = ["--ink", "--muted", "--edge"].map((name) =>
+      style.getPropertyValue(name).trim(),
+    );
     const { alphas, betas, loss, path: walk } = surface();
     const shown = limits();
     const xs = alphas.map((value) => along(alphas, value)),
@@ -175,8 +193,16 @@ function build(ui, data) {
     };
 
     // the floor, and numbers along the two edges that are nearest
-    const corners = [[-1, -1], [1, -1], [1, 1], [-1, 1]];
-    stroke([...corners, corners[0]].map(([x, y]) => [x, y, FLOOR]), edge);
+    const corners = [
+      [-1, -1],
+      [1, -1],
+      [1, 1],
+      [-1, 1],
+    ];
+    stroke(
+      [...corners, corners[0]].map(([x, y]) => [x, y, FLOOR]),
+      edge,
+    );
     const near = (side) => project(side).away < 0;
     const frontY = near([0, -1, 0]) ? -1 : 1,
       frontX = near([-1, 0, 0]) ? -1 : 1;
@@ -190,17 +216,31 @@ function build(ui, data) {
       write(text, [left + across * by, top + down * by], colour);
     };
     if (state.tilt > 2) {
-      for (const [at, value] of [[-0.9, alphas[0]], [0.9, alphas.at(-1)]])
+      for (const [at, value] of [
+        [-0.9, alphas[0]],
+        [0.9, alphas.at(-1)],
+      ])
         beside(format(value), [at, frontY], [0, frontY]);
-      for (const [at, value] of [[-0.9, betas[0]], [0.9, betas.at(-1)]])
+      for (const [at, value] of [
+        [-0.9, betas[0]],
+        [0.9, betas.at(-1)],
+      ])
         beside(format(value), [frontX, at], [frontX, 0]);
       beside(data.labels[0], [0, frontY], [0, frontY], ink);
       beside(data.labels[1], [frontX, 0], [frontX, 0], ink);
     }
     // the upright axis at the corner that is furthest left
     if (state.tilt < 80) {
-      const post = corners.reduce((best, corner) => (project([...corner, 0]).x < project([...best, 0]).x ? corner : best));
-      stroke([[...post, FLOOR], [...post, tall(1)]], edge);
+      const post = corners.reduce((best, corner) =>
+        project([...corner, 0]).x < project([...best, 0]).x ? corner : best,
+      );
+      stroke(
+        [
+          [...post, FLOOR],
+          [...post, tall(1)],
+        ],
+        edge,
+      );
       for (const share of [0, 0.5, 1]) {
         const [x, y] = page([...post, tall(share)]);
         pen.fillStyle = edge;
@@ -215,10 +255,18 @@ function build(ui, data) {
     const patches = [];
     for (let row = 0; row + 1 < betas.length; row++)
       for (let column = 0; column + 1 < alphas.length; column++) {
-        const places = [[row, column], [row, column + 1], [row + 1, column + 1], [row + 1, column]].map(([r, c]) => [
-          xs[c], ys[r], tall(heights[r][c]),
-        ]);
-        const mean = (heights[row][column] + heights[row][column + 1] + heights[row + 1][column + 1] + heights[row + 1][column]) / 4;
+        const places = [
+          [row, column],
+          [row, column + 1],
+          [row + 1, column + 1],
+          [row + 1, column],
+        ].map(([r, c]) => [xs[c], ys[r], tall(heights[r][c])]);
+        const mean =
+          (heights[row][column] +
+            heights[row][column + 1] +
+            heights[row + 1][column + 1] +
+            heights[row + 1][column]) /
+          4;
         const [middleX, middleY] = [(places[0][0] + places[2][0]) / 2, (places[0][1] + places[2][1]) / 2];
         patches.push({ places, mean, away: project([middleX, middleY, tall(mean)]).away });
       }
@@ -248,7 +296,11 @@ function build(ui, data) {
       column = state.point % alphas.length;
     ball(page([xs[column], ys[row], tall(heights[row][column])]), 6, PALETTE.vermillion);
     function ball([x, y], radius, colour) {
-      for (const [r, fill_] of [[radius, "#000000"], [radius - 1, "#ffffff"], [radius - 2.2, colour]]) {
+      for (const [r, fill_] of [
+        [radius, "#000000"],
+        [radius - 1, "#ffffff"],
+        [radius - 2.2, colour],
+      ]) {
         pen.beginPath();
         pen.arc(x, y, r, 0, 2 * Math.PI);
         pen.fillStyle = fill_;
@@ -272,7 +324,8 @@ function build(ui, data) {
   }
 
   // ---- words ----
-  const valueAt = (share, [low, high]) => (state.log ? low * (high / low) ** share : low + share * (high - low));
+  const valueAt = (share, [low, high]) =>
+    state.log ? low * (high / low) ** share : low + share * (high - low);
   const brieflySaid = (value) => String(Number(value.toPrecision(3))).replace("-", MINUS);
   const describeView = () => `turned by ${format(state.turn)} degrees, seen from ${state.tilt} degrees above`;
 
@@ -293,17 +346,23 @@ function build(ui, data) {
     );
     const hits = accuracy ? `, accuracy ${format(100 * accuracy[row][column], 1)} %` : "";
     readout.textContent = `${label ? label + ", " : ""}${where}: loss ${value === null ? "not finite" : brieflySaid(value)}${hits}`;
-    const parts = [`Heights from ${brieflySaid(shown[0])} to ${brieflySaid(shown[1])}${state.log ? " on a log scale" : ""}.`];
+    const parts = [
+      `Heights from ${brieflySaid(shown[0])} to ${brieflySaid(shown[1])}${state.log ? " on a log scale" : ""}.`,
+    ];
     const cut = loss.flat().filter((one) => one === null || one > shown[1]).length;
     if (cut) parts.push(`${cut} of ${loss.flat().length} points lie higher and are cut off.`);
     if (walk) {
       const lost = walk.filter(([a, b]) => !inside(alphas, a) || !inside(betas, b)).length;
-      if (lost) parts.push(`${lost} of ${walk.length} states of the path lie outside the plane that is drawn.`);
+      if (lost)
+        parts.push(`${lost} of ${walk.length} states of the path lie outside the plane that is drawn.`);
     }
     parts.push("Drag the picture, or use the sliders: arrow keys up and down take larger steps.");
     note.textContent = parts.join(" ");
     const dot = (colour) =>
-      html("i", { style: `display:inline-block;width:13px;height:13px;border-radius:50%;border:2px solid var(--ink);background:${colour}`, "aria-hidden": "true" });
+      html("i", {
+        style: `display:inline-block;width:13px;height:13px;border-radius:50%;border:2px solid var(--ink);background:${colour}`,
+        "aria-hidden": "true",
+      });
     const bar = html("i", {
       style: `display:inline-block;width:90px;height:11px;border:1px solid var(--edge);background:linear-gradient(90deg,${SCALE.join(",")})`,
       "aria-hidden": "true",
@@ -321,7 +380,12 @@ function build(ui, data) {
       limits: shown,
       point: [row, column],
       value: value === null ? "" : value,
-      corners: [[-1, -1], [1, -1], [1, 1], [-1, 1]].map(([x, y]) => {
+      corners: [
+        [-1, -1],
+        [1, -1],
+        [1, 1],
+        [-1, 1],
+      ].map(([x, y]) => {
         const seen = project([x, y, 0]);
         return [round(seen.x, 6), round(seen.y, 6)];
       }),

@@ -2,7 +2,14 @@
 
 function build(ui, data) {
   const LIMITS = { n: [1, 1024], k: [1, 16], p: [0, 20], s: [1, 16], d: [1, 4], op: [0, 15] };
-  const LABELS = { n: "Input n", k: "Kernel k", p: "Padding p", s: "Stride s", d: "Dilation d", op: "Output padding" };
+  const LABELS = {
+    n: "Input n",
+    k: "Kernel k",
+    p: "Padding p",
+    s: "Stride s",
+    d: "Dilation d",
+    op: "Output padding",
+  };
   const first = data.presets.findIndex((preset) => preset.name === data.preset);
   const state = { preset: first, mode: "conv", op: 0, ...data.presets[first] };
   delete state.name;
@@ -18,14 +25,24 @@ function build(ui, data) {
         return {
           problem: `The window spans ${span} cells, the padded line has only ${n + 2 * p}: there is no output.`,
         };
-      return { span, size, exact: room / s + 1, leftover: room % s, line: n + 2 * p, count: size, from: p, to: p + n };
+      return {
+        span,
+        size,
+        exact: room / s + 1,
+        leftover: room % s,
+        line: n + 2 * p,
+        count: size,
+        from: p,
+        to: p + n,
+      };
     }
     const size = (n - 1) * s - 2 * p + span + op;
     if (op >= Math.max(s, d))
       return {
         problem: `Output padding ${op} must be smaller than the stride or the dilation (here ${Math.max(s, d)}): torch refuses it.`,
       };
-    if (size < 1) return { problem: `The padding cuts off everything: the output would have length ${size}.` };
+    if (size < 1)
+      return { problem: `The padding cuts off everything: the output would have length ${size}.` };
     // output padding keeps cells at the end that the padding would have cut, and adds new ones only beyond the last stamp
     return {
       span,
@@ -311,7 +328,14 @@ function build(ui, data) {
           );
         else if (d === 1)
           picture.append(
-            svg("rect", { ...frame, y, height: thick, fill: tint, stroke: "var(--edge)", "stroke-width": 0.7 }),
+            svg("rect", {
+              ...frame,
+              y,
+              height: thick,
+              fill: tint,
+              stroke: "var(--edge)",
+              "stroke-width": 0.7,
+            }),
           );
         else {
           picture.append(
@@ -353,7 +377,10 @@ function build(ui, data) {
     }
     if (!whole)
       picture.append(
-        words((fit - tail) * size + breakWidth / 2, top + size / 2, "⋯", { fill: "var(--muted)", "font-size": 20 }),
+        words((fit - tail) * size + breakWidth / 2, top + size / 2, "⋯", {
+          fill: "var(--muted)",
+          "font-size": 20,
+        }),
       );
     stage.replaceChildren(picture);
     writeLegend(now, seen, next);
@@ -369,7 +396,9 @@ function build(ui, data) {
     const missed = range(now.to - now.from).some((index) => !seen[now.from + index]);
     const entries = [
       ["border:1px solid var(--edge);background:var(--panel)", transposed ? "output" : "input pixel"],
-      state.p ? ["border:1px dashed var(--edge)", transposed ? "cut off by the padding" : "padding, 0"] : null,
+      state.p
+        ? ["border:1px dashed var(--edge)", transposed ? "cut off by the padding" : "padding, 0"]
+        : null,
       [`background:${PALETTE.sky}`, transposed ? "stamp of input number …" : "window of output number …"],
       [`background:${PALETTE.orange}`, transposed ? "the last stamp" : "the last window"],
       missed
@@ -381,7 +410,9 @@ function build(ui, data) {
       transposed && state.op ? [`background:${PALETTE.purple}`, "kept by the output padding"] : null,
       next ? ["border:1.6px dashed var(--warn)", "the next window does not fit"] : null,
     ];
-    legend.replaceChildren(...entries.filter(Boolean).map(([style, text]) => html("li", {}, patch(style), text)));
+    legend.replaceChildren(
+      ...entries.filter(Boolean).map(([style, text]) => html("li", {}, patch(style), text)),
+    );
   }
 
   const summary = (now) =>

@@ -184,7 +184,12 @@ function build(ui, data) {
       });
       const name = html("span", {}),
         numbers = range(4).map(() => html("td", {}));
-      return { radio, name, numbers, row: html("tr", {}, html("th", { scope: "row" }, html("label", {}, radio, name)), numbers) };
+      return {
+        radio,
+        name,
+        numbers,
+        row: html("tr", {}, html("th", { scope: "row" }, html("label", {}, radio, name)), numbers),
+      };
     });
     body.replaceChildren(...lines.map(({ row }) => row));
   }
@@ -216,7 +221,12 @@ function build(ui, data) {
   const legend = html("ul", { class: "legend" });
   const readout = html("p", { class: "total", "aria-live": "polite" });
   const note = html("p", { class: "small" });
-  const editor = html("div", { class: "controls" }, kind.node, Object.values(fields).map(({ node }) => node));
+  const editor = html(
+    "div",
+    { class: "controls" },
+    kind.node,
+    Object.values(fields).map(({ node }) => node),
+  );
   ui.body.append(
     sheet,
     html("div", { class: "controls" }, presets.node, input.node),
@@ -283,7 +293,11 @@ function build(ui, data) {
     const { n } = state,
       last = n - 1;
     // room for the fields of all units of the layer, so that the picture stays where it is while one moves over it
-    const beyond = Math.max(0, -interval(state.at, 0)[0], interval(state.at, now[state.at].map - 1)[1] - last);
+    const beyond = Math.max(
+      0,
+      -interval(state.at, 0)[0],
+      interval(state.at, now[state.at].map - 1)[1] - last,
+    );
     const margin = Math.min(beyond, Math.ceil(0.4 * n)); // a field may be many times the picture
     const width = Math.min(stage.parentElement.clientWidth || 320, 430),
       scale = width / (n + 2 * margin);
@@ -304,22 +318,43 @@ function build(ui, data) {
 
     const picture = drawing(width, width, describe(region, seen), { style: "overflow:hidden" });
     picture.append(
-      svg("rect", { x: place(0), y: place(0), width: n * scale, height: n * scale, fill: "none", stroke: "var(--edge)" }),
+      svg("rect", {
+        x: place(0),
+        y: place(0),
+        width: n * scale,
+        height: n * scale,
+        fill: "none",
+        stroke: "var(--edge)",
+      }),
     );
     // all that is not seen lies under a veil; the seen pixels are holes in it
     const box = (low, high, first_, last_) =>
       `M${place(first_)} ${place(low)}H${place(last_ + 1)}V${place(high + 1)}H${place(first_)}Z`;
     const [rows, columns] = seen.map(runs);
-    const holes = rows.flatMap(([low, high]) => columns.map(([left, right]) => box(low, high, left, right))).join("");
+    const holes = rows
+      .flatMap(([low, high]) => columns.map(([left, right]) => box(low, high, left, right)))
+      .join("");
     picture.append(
-      svg("path", { d: box(0, last, 0, last) + holes, "fill-rule": "evenodd", fill: "var(--ground)", "fill-opacity": 0.72 }),
+      svg("path", {
+        d: box(0, last, 0, last) + holes,
+        "fill-rule": "evenodd",
+        fill: "var(--ground)",
+        "fill-opacity": 0.72,
+      }),
     );
     // fields of the layers below, each of the unit nearest to the same place
     for (let level = 1; level < state.at; level++) {
       const around = state.spot.map((spot) => interval(level, unitAt(level, spot)));
-      frame(around, [["#ffffff", 2.2], [PALETTE.blue, 1.2]]);
+      frame(around, [
+        ["#ffffff", 2.2],
+        [PALETTE.blue, 1.2],
+      ]);
     }
-    frame(region, [["#000000", 5], ["#ffffff", 3.8], [PALETTE.vermillion, 2.6]]);
+    frame(region, [
+      ["#000000", 5],
+      ["#ffffff", 3.8],
+      [PALETTE.vermillion, 2.6],
+    ]);
     function frame([[top, bottom], [left, right]], strokes) {
       for (const [stroke, thickness] of strokes)
         picture.append(
@@ -341,7 +376,9 @@ function build(ui, data) {
       html("i", { style: `display:inline-block;width:16px;height:12px;${style}`, "aria-hidden": "true" });
     legend.replaceChildren(
       html("li", {}, patch(`border:2.6px solid ${PALETTE.vermillion}`), "field of the unit"),
-      state.at > 1 ? html("li", {}, patch(`border:1.6px solid ${PALETTE.blue}`), "fields of the layers below") : "",
+      state.at > 1
+        ? html("li", {}, patch(`border:1.6px solid ${PALETTE.blue}`), "fields of the layers below")
+        : "",
       html("li", {}, patch("border:1px solid var(--edge);background:var(--panel)"), "veiled: not seen"),
     );
   }
@@ -359,7 +396,9 @@ function build(ui, data) {
     const missed = extent(rows) * extent(columns) - rows.length * columns.length;
     const outside = region.some(([low, high]) => low < 0 || high > n - 1);
     const parts = [
-      outside ? `Inside the picture lie ${extent(rows)}×${extent(columns)} of them.` : "All of it lies inside the picture.",
+      outside
+        ? `Inside the picture lie ${extent(rows)}×${extent(columns)} of them.`
+        : "All of it lies inside the picture.",
       missed ? `The unit skips ${count(missed, "pixel")} of these: the stack has holes.` : "",
       `It sees ${format(100 * share, 1)} % of the picture.`,
       size >= n ? `The field is at least as large as the input (${n}).` : "",

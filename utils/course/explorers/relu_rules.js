@@ -5,13 +5,19 @@ function build(ui, data) {
   const RULES = [
     { name: "gradient", title: "Gradient", formula: "open if the way up was > 0", passes: (x) => x > 0 },
     { name: "deconvnet", title: "Deconvnet", formula: "open if the signal is > 0", passes: (x, g) => g > 0 },
-    { name: "guided", title: "Guided backpropagation", formula: "open if both are > 0", passes: (x, g) => x > 0 && g > 0 },
+    {
+      name: "guided",
+      title: "Guided backpropagation",
+      formula: "open if both are > 0",
+      passes: (x, g) => x > 0 && g > 0,
+    },
   ];
   const STEP = 1e-4; // by which inputs are moved to try the slope
   const state = { x: [...data.examples[0].x], g: [...data.examples[0].g] };
 
   // ---- arithmetic ----
-  const times = (matrix, vector) => matrix.map((row) => row.reduce((sum, weight, j) => sum + weight * vector[j], 0));
+  const times = (matrix, vector) =>
+    matrix.map((row) => row.reduce((sum, weight, j) => sum + weight * vector[j], 0));
   const transposed = (matrix) => matrix[0].map((_, j) => matrix.map((row) => row[j]));
   const relu = (vector) => vector.map((value) => Math.max(0, value));
   function up(x) {
@@ -69,7 +75,11 @@ function build(ui, data) {
       "fieldset",
       {},
       html("legend", {}, legend),
-      html("div", { class: "controls tight", style: "margin:0" }, fields.filter((f) => f.list === list).map((f) => f.field.node)),
+      html(
+        "div",
+        { class: "controls tight", style: "margin:0" },
+        fields.filter((f) => f.list === list).map((f) => f.field.node),
+      ),
     );
 
   // ---- the page ----
@@ -112,12 +122,28 @@ function build(ui, data) {
   const gate = (open) => html("td", { class: open ? "open" : "closed" }, open ? "1" : "0");
   const empty = (count) => range(count).map(() => html("td", {}));
   const line = (label, cells_, className = "") =>
-    html("tr", { class: className }, html("th", { scope: "row" }, label), cells_, empty(columns - cells_.length));
+    html(
+      "tr",
+      { class: className },
+      html("th", { scope: "row" }, label),
+      cells_,
+      empty(columns - cells_.length),
+    );
   const table = (title, detail, lines) =>
-    html("table", { class: "numbers" }, html("caption", {}, title, " ", html("span", {}, detail)), html("tbody", {}, lines));
+    html(
+      "table",
+      { class: "numbers" },
+      html("caption", {}, title, " ", html("span", {}, detail)),
+      html("tbody", {}, lines),
+    );
 
   function matrix(name, weights) {
-    const rows = weights.map((row, i) => line(`unit ${i + 1}`, row.map((value) => coloured(value, 3))));
+    const rows = weights.map((row, i) =>
+      line(
+        `unit ${i + 1}`,
+        row.map((value) => coloured(value, 3)),
+      ),
+    );
     return table(name, "a row for each unit of the layer", rows);
   }
 
@@ -163,7 +189,9 @@ function build(ui, data) {
     const wrong = (values, mask) => values.filter((value, i) => value <= 0 && mask[i]).length;
     const closed = wrong(now.a, deconvnet.first.mask) + wrong(now.b, deconvnet.second.mask);
     const parts = [
-      closed ? `Deconvnet sends a signal through ${closed} closed unit${closed === 1 ? "" : "s"}, which said nothing on the way up.` : "",
+      closed
+        ? `Deconvnet sends a signal through ${closed} closed unit${closed === 1 ? "" : "s"}, which said nothing on the way up.`
+        : "",
       guided.x.every((value) => value === 0) && slopes.some((value) => Math.abs(value) > 1e-6)
         ? "Guided backpropagation sends nothing at all, although the score does depend on x."
         : "",
@@ -175,7 +203,9 @@ function build(ui, data) {
       g: state.g,
       forward: now,
       back: Object.fromEntries(results.map(({ rule, x }) => [rule.name, x])),
-      masks: Object.fromEntries(results.map(({ rule, first, second }) => [rule.name, [first.mask, second.mask]])),
+      masks: Object.fromEntries(
+        results.map(({ rule, first, second }) => [rule.name, [first.mask, second.mask]]),
+      ),
       slopes: kink ? [] : slopes,
     });
   };

@@ -19,7 +19,9 @@ function build(ui, data) {
 
   // In 2-D a row of the kernel has a hue and a column a lightness: a block of the matrix then has one hue.
   const colourOf = (index) =>
-    state.mode === "1d" ? COLOURS[index] : mix(COLOURS[Math.floor(index / 3)], "#ffffff", [0, 0.36, 0.66][index % 3]);
+    state.mode === "1d"
+      ? COLOURS[index]
+      : mix(COLOURS[Math.floor(index / 3)], "#ffffff", [0, 0.36, 0.66][index % 3]);
   const coefficient = (index) => (state.mode === "1d" ? state.kernel : state.kernel2d)[index];
   const outputLength = (n, k) => {
     const { padding: p, stride: s, dilation: d } = state[state.mode];
@@ -261,7 +263,8 @@ function build(ui, data) {
       size,
       (_, column) => {
         const [, c] = real(0, column);
-        if (c < 0 || c >= now.columns) return { text: "0", ink: "var(--muted)", stroke: "var(--edge)", dash: "3 2" };
+        if (c < 0 || c >= now.columns)
+          return { text: "0", ink: "var(--muted)", stroke: "var(--edge)", dash: "3 2" };
         const tap = now.tap(active, c);
         const tint = tap < 0 ? "var(--panel)" : colourOf(tap);
         return {
@@ -297,7 +300,13 @@ function build(ui, data) {
         if (!here)
           return tap < 0
             ? { stroke: "var(--line)", dash: "3 2" }
-            : { fill: "var(--panel)", text: names[tap], ink: "var(--muted)", stroke: "var(--edge)", dash: "3 2" };
+            : {
+                fill: "var(--panel)",
+                text: names[tap],
+                ink: "var(--muted)",
+                stroke: "var(--edge)",
+                dash: "3 2",
+              };
         return tap < 0
           ? { fill: "var(--ground)", stroke: "var(--line)" }
           : { fill: colourOf(tap), text: names[tap], ink: "#000" };
