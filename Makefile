@@ -1,4 +1,5 @@
 # make book: the HTML book from nothing.  make test: every test from nothing.  make lab: JupyterLab.  make student: no solutions.
+# make format: the layout of the code, which make test looks at first.  make contents: the pages made from the labs' metadata.
 # make queue: the recorded runs that are due, for HOURS hours, behind all other work.
 PYTHON ?= python3
 PROFILE ?= smoke
@@ -14,13 +15,20 @@ BIN := $(VENV)/bin
 endif
 READY := $(VENV)/.ready
 
-.PHONY: book test lab student queue stamp strip bench clean
+.PHONY: book test format contents lab student queue stamp strip bench clean
 
 book: $(READY)
 	$(BIN)/python -m utils.publishing book --profile $(PROFILE)
 
 test: $(READY)
 	$(BIN)/python -m utils.publishing test
+
+format: $(READY)
+	$(BIN)/python -m ruff format utils tests book
+	$(BIN)/python -m ruff check --fix utils tests book
+
+contents: $(READY)
+	$(BIN)/python -m utils.publishing contents
 
 lab: $(READY)
 	$(BIN)/python -m jupyter lab labs

@@ -1,7 +1,7 @@
 """Sphinx extension: leaves the scripts of sphinx-thebe out of the pages.
 
-Jupyter Book loads sphinx-thebe whether or not a book uses it. Its start-up script stands twice on each page, which is a console
-error, and it names a host that a page without live code has no business with.
+Jupyter Book loads sphinx-thebe whether or not a book uses it. Its start-up script stands twice on each
+page, which is a console error, and it names a host that a page without live code has no business with.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ EXERCISES = [
 
 @pytest.fixture(scope="module")
 def kernel():
-    """Returns a function that gives one running kernel per lab, in which the cells an exercise relies on have been run."""
+    """Returns a function: lab → its running kernel, in which the cells that exercises need have been run."""
     clients = {}
 
     def for_lab(path):

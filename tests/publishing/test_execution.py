@@ -45,19 +45,35 @@ def test_notebooks_run_side_by_side_once_and_failures_are_left_out(tmp_path, cap
     one = write(tmp_path, "one", MEETING.format(own="one", other="two"), threads)
     two = write(tmp_path, "two", MEETING.format(own="two", other="one"))
     broken = write(tmp_path, "broken", "1 / 0")
-    assert sorted(execute_into_cache([one, two, broken], cache, 2, 60, environment)) == [one, two]
+    kept = {path: tmp_path / "kept" / path.stem / "key.ipynb" for path in (one, two, broken)}
+    assert sorted(execute_into_cache(kept, cache, 2, 60, environment)) == [one, two]
     assert "broken.ipynb failed: CellExecutionError" in capsys.readouterr().out
     share = max(1, (os.cpu_count() or 1) // 2)
-    assert cached_outputs(cache, one) == ["True\n", f"{share} smoke\n"] and cached_outputs(cache, two) == [
-        "True\n"
-    ]
+    assert cached_outputs(cache, one) == ["True\n", f"{share} smoke\n"]
+    assert cached_outputs(cache, two) == ["True\n"]
+    assert [path.exists() for path in kept.values()] == [True, True, False]
 
-    assert execute_into_cache([one, two], cache, 2, 60, environment) == []
+    del kept[broken]
+    assert execute_into_cache(kept, cache, 2, 60, environment) == []
     write(tmp_path, "two", "print('changed')")
-    assert execute_into_cache([one, two], cache, 2, 60, environment) == [two]
+    kept[two] = tmp_path / "kept" / "two" / "another key.ipynb"
+    assert execute_into_cache(kept, cache, 2, 60, environment) == [two]
     assert cached_outputs(cache, two) == ["changed\n"]
+
+    new_cache = tmp_path / "new cache"
+    assert execute_into_cache(kept, new_cache, 2, 60, environment) == []
+    assert cached_outputs(new_cache, one) == ["True\n", f"{share} smoke\n"]
+    assert cached_outputs(new_cache, two) == ["changed\n"]
+
+
+def test_a_kept_notebook_of_other_code_is_run_again(tmp_path):
+    path, kept = write(tmp_path, "one", "print(1)"), tmp_path / "kept.ipynb"
+    execute_into_cache({path: kept}, tmp_path / "first", 1, 60)
+    write(tmp_path, "one", "print(2)")
+    assert execute_into_cache({path: kept}, tmp_path / "second", 1, 60) == [path]
+    assert cached_outputs(tmp_path / "second", path) == ["2\n"]
 
 
 def test_refuses_no_notebooks_at_a_time(tmp_path):
     with pytest.raises(ValueError, match="got 0"):
-        execute_into_cache([], tmp_path, 0, 60)
+        execute_into_cache({}, tmp_path, 0, 60)

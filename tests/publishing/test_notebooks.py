@@ -10,7 +10,13 @@ from utils.publishing.student import stub, student_edition
 
 v4 = nbformat.v4
 SETUP = 'REPOSITORY = "https://github.com/a/b"\nprepare()'
-SOLUTION = 'def double(x):\n    """Twice x."""\n    ### BEGIN SOLUTION\n    y = x\n    return x + y\n    ### END SOLUTION\n'
+SOLUTION = '''def double(x):
+    """Twice x."""
+    ### BEGIN SOLUTION
+    y = x
+    return x + y
+    ### END SOLUTION
+'''
 HEADINGS = [
     "What you will do",
     "The question",
@@ -39,7 +45,7 @@ def good_notebook():
         tagged("plot()", mystnb={"image": {"alt": "a line"}}),
         v4.new_markdown_cell("**Figure 1.1.** A line."),
     ]
-    for number in range(3):
+    for _ in range(3):
         cells += [
             v4.new_markdown_cell("<details><summary>Hint</summary>add</details>"),
             tagged(SOLUTION, "solution", "hide-input"),

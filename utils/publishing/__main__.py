@@ -1,4 +1,4 @@
-"""What the Makefile calls: ``python -m utils.publishing book | test | student | strip | refresh | stamp``."""
+"""What the Makefile calls: ``python -m utils.publishing book | test | contents | student | strip | …``."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import sys
 
 from utils.course.profiles import PROFILES
 from utils.publishing.book import build_book
+from utils.publishing.contents import write_contents
 from utils.publishing.notebooks import ROOT, labs, read, strip, write
 from utils.publishing.refresh import refresh
 from utils.publishing.stamp import stamp_all
@@ -28,6 +29,9 @@ def main(arguments: list[str] | None = None) -> int:
         "--no-strict", dest="strict", action="store_false", help="do not treat warnings as errors"
     )
     commands.add_parser("test", help="run every test: units, labs, exercises, book, built pages")
+    commands.add_parser(
+        "contents", help="write contents, introduction and plan from the metadata of the labs"
+    )
     commands.add_parser("student", help="write the student edition to _build/student")
     commands.add_parser("strip", help="remove the outputs that do not belong in git from every lab")
     renew = commands.add_parser("refresh", help="run labs and renew the outputs that stay in git")
@@ -48,6 +52,8 @@ def _run(options: argparse.Namespace) -> int:
         return run_suite()
     if options.command == "book":
         build_book(options.profile, strict=options.strict)
+    elif options.command == "contents":
+        print("\n".join(write_contents()) or "all pages say what the labs say")
     elif options.command == "student":
         for path in write_student_edition():
             print(path.relative_to(ROOT))

@@ -1,4 +1,4 @@
-"""The labs as files: reading and writing them, stripping outputs by rule, and the anatomy every lab must have."""
+"""The labs as files: reading, writing, stripping outputs by rule, and the anatomy every lab must have."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def tags(cell: NotebookNode) -> set[str]:
 
 
 def strip(notebook: NotebookNode) -> NotebookNode:
-    """Remove in place every output outside ``nbval-check-output`` cells, the counts and what editors leave behind."""
+    """Remove in place what does not belong in git: all outputs but checked ones, and what editors leave."""
     notebook.metadata = {
         **({CARD: notebook.metadata[CARD]} if CARD in notebook.metadata else {}),
         "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
@@ -75,7 +75,7 @@ def strip(notebook: NotebookNode) -> NotebookNode:
 
 
 def problems(notebook: NotebookNode, setup: str) -> list[str]:
-    """What in this lab breaks the rules of the book, one sentence each; ``setup`` is the set-up cell all labs share."""
+    """What in this lab breaks the rules, one sentence each; ``setup``: the set-up cell that all share."""
     return [
         *_frame_problems(notebook, setup),
         *_anatomy_problems(notebook),
@@ -99,7 +99,7 @@ def _frame_problems(notebook: NotebookNode, setup: str) -> list[str]:
             found.append(f"cell {number} has outputs: run `python -m utils.publishing strip`")
         if KEEP_OUTPUT in tags(cell) and not cell.get("outputs"):
             found.append(
-                f"cell {number} is tagged {KEEP_OUTPUT!r} but has none: run `python -m utils.publishing refresh`"
+                f"cell {number} is tagged {KEEP_OUTPUT!r} but empty: run `python -m utils.publishing refresh`"
             )
     return found
 

@@ -1,4 +1,4 @@
-"""Executing a lab in order to renew the outputs that stay in git: those of its ``nbval-check-output`` cells."""
+"""Executing a lab to renew the outputs that stay in git: those of its ``nbval-check-output`` cells."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ CELL_TIMEOUT = 600  # seconds
 
 
 def refresh(path: Path) -> int:
-    """Run the lab in the smoke profile and keep the outputs of the cells that are checked; returns how many there are.
+    """Run the lab in the smoke profile and keep the outputs of its checked cells; returns how many they are.
 
-    The outputs must be the same in every profile. ``nbclient.exceptions.CellExecutionError`` if a cell fails; the file is then
-    left as it was.
+    The outputs must be the same in every profile. ``nbclient.exceptions.CellExecutionError`` if a cell
+    fails; the file is then left as it was.
     """
     notebook = strip(read(path))
     executed = copy.deepcopy(notebook)

@@ -1,4 +1,4 @@
-"""One place for the repository's address: ``_config.yml``. From there it is stamped into the labs' badges and set-up cells."""
+"""The repository's address stands in ``_config.yml``; from there it is stamped into every lab."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Repository:
 
     @property
     def slug(self) -> str:
-        """``owner/name`` of a GitHub address; ``ValueError`` if the address is not one (Colab and Kaggle open nothing else)."""
+        """``owner/name`` of a GitHub address; ``ValueError`` on others, which Colab cannot open."""
         match = re.fullmatch(r"https://github\.com/([\w.-]+/[\w.-]+?)(?:\.git)?/?", self.url)
         if not match:
             raise ValueError(f"repository.url must be https://github.com/OWNER/NAME, got {self.url!r}")
@@ -38,7 +38,8 @@ def configured(root: Path = ROOT) -> Repository:
 
 
 def badges(repository: Repository, lab: str) -> str:
-    """The line of links under a lab's title. Links, not pictures: a badge image would be a request to another host."""
+    """The line of links under a lab's title."""
+    # links, not pictures: the image of a badge would be a request to another host
     page = f"{repository.slug}/blob/{repository.branch}/labs/{lab}"
     colab = f"https://colab.research.google.com/github/{page}"
     kaggle = f"https://kaggle.com/kernels/welcome?src=https://github.com/{page}"
@@ -48,7 +49,7 @@ def badges(repository: Repository, lab: str) -> str:
 
 
 def stamp(notebook: NotebookNode, repository: Repository, lab: str) -> NotebookNode:
-    """Fill in place the badges of cell 0 and the address in the set-up cell; ``ValueError`` if either has no place for it."""
+    """Fill in place the badges of cell 0 and the address in cell 1; ``ValueError`` if either has no place."""
     title, setup = notebook.cells[0], notebook.cells[1]
     if not BADGES.search(title.source):
         raise ValueError(f"{lab}: cell 0 has no line '<!-- badges -->'")
@@ -60,7 +61,7 @@ def stamp(notebook: NotebookNode, repository: Repository, lab: str) -> NotebookN
 
 
 def stamp_all(url: str | None = None, branch: str | None = None, root: Path = ROOT) -> Repository:
-    """Stamp every lab with the repository of ``_config.yml``, after writing ``url`` and ``branch`` into it where given."""
+    """Stamp every lab with the repository of ``_config.yml``, after writing ``url`` and ``branch`` there."""
     config = root / "_config.yml"
     text = config.read_text(encoding="utf-8")
     for key, value in (("url", url), ("branch", branch)):

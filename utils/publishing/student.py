@@ -14,7 +14,7 @@ BETWEEN = re.compile(rf"^(?P<indent>[ ]*){BEGIN}.*?{END}[^\n]*$", re.DOTALL | re
 
 
 def stub(source: str) -> str:
-    """The solution cell ``source`` with what stands between the two marks replaced by a line that raises NotImplementedError.
+    """The solution cell ``source``, raising NotImplementedError in place of what stands between the marks.
 
     ``ValueError`` if the marks are not there.
     """

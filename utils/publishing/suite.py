@@ -1,4 +1,4 @@
-"""``make test``: every test there is, one step after the other, with the time of each and what was left out at the end."""
+"""``make test``: every test there is, step by step, with times and what was left out at the end."""
 
 from __future__ import annotations
 
@@ -11,9 +11,13 @@ from pathlib import Path
 
 from utils.publishing.notebooks import ROOT
 
+RUFF = [sys.executable, "-m", "ruff"]
 PYTEST = [sys.executable, "-m", "pytest", "-q"]
 CELL_TIMEOUT = 600  # seconds for one cell of a notebook
+PYTHON_FILES = ["utils", "tests", "book"]
 STEPS: dict[str, list[str]] = {
+    "gate: layout (make format)": [*RUFF, "format", "--check", *PYTHON_FILES],
+    "gate: lint": [*RUFF, "check", *PYTHON_FILES],
     "unit tests": PYTEST,
     "labs, every cell": [
         *PYTEST,
