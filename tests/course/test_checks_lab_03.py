@@ -77,7 +77,7 @@ WRONG = [
     ("chain_parameters", lambda ls: sum(i * k + 1 for i, o, k in ls), "its own kernels"),
     ("chain_parameters", lambda ls: chain_parameters(ls[:1]), "first layer alone"),
     ("chain_parameters", lambda ls: 1_300_000, "added up over the layers"),
-    ("chain_parameters", lambda ls: "many", "got 'many'"),
+    ("chain_parameters", lambda ls: "many", "got str 'many'"),
     ("inception_parameters", lambda m, r: inception_parameters(m, r) - sum(r), "all six convolutions"),
     (
         "inception_parameters",
@@ -116,7 +116,7 @@ WRONG = [
     ("polyak_average", lambda ws, k: list(ws)[-1], "the last tensor"),
     ("polyak_average", lambda ws, k: polyak_average(list(ws), k + 1 if k == 2 else k), "number first itself"),
     ("polyak_average", lambda ws, k: torch.stack(ws[k:]).mean(0), "TypeError"),
-    ("polyak_average", update_in_place, "changed the tensors"),
+    ("polyak_average", update_in_place, "expected the tensors it was given unchanged"),
     ("polyak_average", lambda ws, k: 0.5 * polyak_average(ws, k), "this one included"),
 ]
 

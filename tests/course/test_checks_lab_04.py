@@ -71,7 +71,7 @@ WRONG = [
     ("count_resnet_parameters", lambda d: count(d) + 16 * 32 + 32 * 64, "option A has no parameters"),
     ("count_resnet_parameters", lambda d: 269_722, "count_resnet_parameters(8)"),
     ("count_resnet_parameters", lambda d: None, "returned None"),
-    ("count_resnet_parameters", lambda d: [1], "four parts"),
+    ("count_resnet_parameters", lambda d: [1], "expected one number, got list of length 1"),
     ("shortcut_a", lambda x, c, s: x[:, :, ::s, ::s], "zeros are missing"),
     ("shortcut_a", lambda x, c, s: shortcut_a(x, c, 1), "not thinned out"),
     (

@@ -112,7 +112,7 @@ WRONG = [
     ("nearest_separable", lambda w: (svd(w)[1][0] * svd(w)[0][0], svd(w)[2][0]), "u: its columns"),
     ("nearest_separable", lambda w: nearest_separable(w)[::-1], "first the column"),
     ("nearest_separable", lambda w: (w[:, 0] + 1, w[0] + 2), "first column of u"),
-    ("nearest_separable", lambda w: torch.outer(*nearest_separable(w)), "pair of tensors"),
+    ("nearest_separable", lambda w: torch.outer(*nearest_separable(w)), "expected two tensors (column, row)"),
     (
         "nearest_separable",
         lambda w: (nearest_separable(w)[0][:, None], nearest_separable(w)[1]),
@@ -179,7 +179,7 @@ WRONG = [
     ("arithmetic_intensity", no_groups, "has as few weights"),
     ("arithmetic_intensity", in_values, "bytes_per_value"),
     ("arithmetic_intensity", lambda *a, **o: 1 / arithmetic_intensity(*a, **o), "which way round"),
-    ("arithmetic_intensity", lambda *a, **o: "many", "got 'many'"),
+    ("arithmetic_intensity", lambda *a, **o: "many", "str 'many'"),
 ]
 
 

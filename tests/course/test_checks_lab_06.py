@@ -74,7 +74,7 @@ WRONG = [
         "not the one after it",
     ),
     ("field_interval", lambda ls, u: (0, 0), "d·(k − 1) further"),
-    ("field_interval", lambda ls, u: 7, "a pair (first pixel, last pixel)"),
+    ("field_interval", lambda ls, u: 7, "two values (first pixel, last pixel)"),
     ("field_interval", lambda ls, u: 1 // 0, "ZeroDivisionError"),
     ("layers_needed", lambda n, k, s: layers_needed(n, k, s) + 1, "exactly `size` is enough"),
     ("layers_needed", lambda n, k, s: (n - 1) // (k - 1), "at least `size`"),

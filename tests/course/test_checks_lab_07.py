@@ -83,7 +83,7 @@ WRONG = [
     ("group_norm", lambda x, n, e: group_norm(x, x.shape[1], e), "each channel by itself"),
     ("group_norm", lambda x, n, e: group_norm(x, n, e).flatten(1), "expected shape"),
     ("group_norm", lambda x, n, e: None, "returned None"),
-    ("fold", lambda *a: fold(*a)[0], "expected a pair"),
+    ("fold", lambda *a: fold(*a)[0], "two values (weight, bias)"),
     ("fold", lambda w, *a: (w, fold(w, *a)[1]), "channel by channel"),
     ("fold", folded(lambda a: {"gamma": torch.ones_like(a["gamma"])}), "gamma: it multiplies"),
     (
@@ -104,7 +104,7 @@ WRONG = [
         lambda b, m: (torch.cat(b).mean(dim=0), torch.cat(b).var(dim=0)),
         "0 and 1, not the first batch",
     ),
-    ("running_statistics", lambda b, m: running_statistics(b, m)[0], "expected a pair"),
+    ("running_statistics", lambda b, m: running_statistics(b, m)[0], "two values (mean, variance)"),
     ("rms_norm_backward", lambda g, x, e: g / r_of(x, e), "each x_i is in r"),
     (
         "rms_norm_backward",

@@ -144,8 +144,8 @@ WRONG = [
         lambda a, b: (ranks(a) * ranks(b)).sum() / (ranks(a).norm() * ranks(b).norm()),
         "subtract the mean rank",
     ),
-    ("spearman", lambda a, b: ranks(a), "expected shape"),
-    ("spearman", lambda a, b: "much", "expected a number"),
+    ("spearman", lambda a, b: ranks(a), "expected one number, got a tensor of shape (6,)"),
+    ("spearman", lambda a, b: "much", "expected one number, got str 'much'"),
 ]
 
 

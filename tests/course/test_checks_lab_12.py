@@ -144,7 +144,7 @@ WRONG = [
     (
         "two_speeds",
         lambda m, h, lr, f: groups(m, h, lr, f * lr),
-        "4.bias frozen: expected the rates [] for 4.bias",
+        "4.bias frozen, the rates for 4.bias:\nexpected []",
     ),
     ("two_speeds", last_two, "need not be the last layer"),
     ("two_speeds", lambda m, h, lr, f: list(m.parameters()), "list of dicts"),
@@ -154,7 +154,7 @@ WRONG = [
     ("speed_up", lambda e, h, n: n * (e + 3 * h) / (e + 3 * h * n), "2 and not 3"),
     ("speed_up", lambda e, h, n: float(n), "that costs something"),
     ("speed_up", lambda e, h, n: (e + 2 * h) / (e + 2 * h * n), "in each of them"),
-    ("speed_up", lambda e, h, n: "ten times", "expected a number"),
+    ("speed_up", lambda e, h, n: "ten times", "expected one number, got str 'ten times'"),
     ("renormalise", lambda x, m, s, nm, ns: normal(x, nm, ns), "the first half"),
     ("renormalise", lambda x, m, s, nm, ns: pixels(x, m, s), "the second half"),
     ("renormalise", lambda x, m, s, nm, ns: renormalise(x, nm, ns, m, s), "changed places"),
@@ -167,7 +167,7 @@ WRONG = [
     ("renormalise", lambda x, m, s, nm, ns: pixels(x, m, s) / column(ns) - column(nm), "before you divide"),
     ("renormalise", lambda x, m, s, nm, ns: normal(x * column(s), nm, ns), "add it back"),
     ("renormalise", lambda x, m, s, nm, ns: renormalise(x, m, s, nm, ns)[0], "expected shape"),
-    ("fitting_weights", lambda a, b: fitting_weights(a, b)[0], "expected a pair"),
+    ("fitting_weights", lambda a, b: fitting_weights(a, b)[0], "expected two values (fits, left)"),
     ("fitting_weights", lambda a, b: fitting_weights(a, b, lambda p, q: True), "does not fit"),
     (
         "fitting_weights",

@@ -116,7 +116,7 @@ WRONG = [
     ("forget_report", changed(0, lambda report, x, w, r: report[1] * float(w.double().mean())), "not of all"),
     ("forget_report", changed(1, lambda report, x, w, r: report[1] + 0.01), "two counts behind the recall"),
     ("forget_report", lambda x, w, r: 0.5, "three numbers"),
-    ("forget_report", lambda x, w, r: (0.1, "high", 0.2), "expected a number"),
+    ("forget_report", lambda x, w, r: (0.1, "high", 0.2), "expected one number"),
     ("prune_by_class", lambda y, p, c: prune_by_class(y, p, c.T), "given labels are rows"),
     ("prune_by_class", lambda y, p, c: prune_by_class(y, p, c + _as_row(c)), "no part of what is removed"),
     ("prune_by_class", lambda y, p, c: prune_by_class(y, p, c, descending=True), "least probable ones first"),

@@ -84,7 +84,7 @@ WRONG = [
     ("nt_xent", one_side, "of the same side"),
     ("nt_xent", lambda a, b, t: (one_side(a, b, t) + one_side(b, a, t)) / 2, "of the same side"),
     ("nt_xent", overflowing, "logsumexp, not exp"),
-    ("nt_xent", lambda a, b, t: a, "expected a number, got a tensor"),
+    ("nt_xent", lambda a, b, t: a, "expected one number, got a tensor"),
     ("pulls_inside", lambda s, p, t: pulls_inside(s, p, t) * t, "the factor 1/τ"),
     ("pulls_inside", lambda s, p, t: (torch.softmax(s / t, 0) - p / p.sum()) / t, "derivative of L_out"),
     ("pulls_inside", lambda s, p, t: -pulls_inside(s, p, t), "the sign"),

@@ -1,1 +1,1 @@
-"""Exercise checks: one module per lab, one function per exercise, named as the function the student writes."""
+"""Exercise checks: one module per lab, one function per exercise, named as the student's function."""

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.overrides import TorchFunctionMode
 
-from utils.course.checks.core import CheckFailed, call, expect_close, expect_equal, passed
+from utils.course.checks.core import (
+    Slips,
+    call,
+    call_without_convolutions,
+    expect_close,
+    expect_equal,
+    hint_for,
+    listed,
+    passed,
+)
 
 RANDOM_CASES = 20
-# what an exercise asks to be written by hand
-FORBIDDEN = {torch.conv1d, torch.conv2d, torch.conv3d, torch.convolution, F.unfold}
-FORBIDDEN |= {torch.conv_transpose1d, torch.conv_transpose2d, torch.conv_transpose3d}
-Slips = Iterator[tuple[str, Tensor]]  # where to look, and what somebody gets who should look there
+CLOSE = 1e-4  # absolute; sums of many products are in another order in the student's function
 
 
 def correlate_1d(function: Callable) -> None:
@@ -26,12 +30,12 @@ def correlate_1d(function: Callable) -> None:
     for n, k, padding, stride, dilation in _cases_1d(seed=1):
         x, w = _draw(n * 97 + k, n, k)
         options = {"padding": padding, "stride": stride, "dilation": dilation}
-        got = _without_convolutions(function, x, w, **options)
+        got = call_without_convolutions(function, x, w, **options)
         if isinstance(got, (list, tuple)) and all(isinstance(value, (int, float)) for value in got):
             got = torch.tensor(got)
         want = _conv1d(x, w, **options)
-        hint = _hint(got, want, _correlation_slips(x, w, want, **options))
-        hint = hint or "y[i] = Σ w[j] · x[i·stride + j·dilation − padding], and x is 0 outside 0 … n − 1."
+        hint = "y[i] = Σ w[j] · x[i·stride + j·dilation − padding], and x is 0 outside 0 … n − 1."
+        hint = _hint(got, _correlation_slips(x, w, want, **options), hint)
         expect_close(got, want, what=f"correlate_1d(x [{n}], w [{k}], {_shown(options)})", look_at=hint)
     passed("correlate_1d", f"edge cases and {RANDOM_CASES} random cases agree with F.conv1d")
 
@@ -70,27 +74,19 @@ def input_sizes(function: Callable) -> None:
     cases += [tuple(draw.randint(*limit) for limit in limits) for _ in range(RANDOM_CASES)]
     for m, k, padding, stride, dilation in cases:
         options = {"padding": padding, "stride": stride, "dilation": dilation}
-        got = call(function, m, k, **options)
-        if isinstance(got, Tensor):
-            got = got.tolist()
-        elif isinstance(got, Iterable) and not isinstance(got, (str, dict)):
-            got = list(got)
+        got = listed(call(function, m, k, **options))
         want = _inputs(m, k, **options)
         hint = "the n with m − 1 ≤ (n + 2p − d(k − 1) − 1) / s < m. Try yours in the output-size formula."
         if isinstance(got, (int, float)):
             hint = "the return value: a list, also where there is only one length."
-        elif got != want:
-            slips = _input_size_slips(m, k, want, **options)
-            hint = next((text for text, slip in slips if got == slip), hint)
+        hint = hint_for(got, _input_size_slips(m, k, want, **options), hint)
         expect_equal(got, want, what=f"input_sizes({m}, {k}, {_shown(options)})", look_at=hint)
     passed(
         "input_sizes", f"31 and 32 give 16, and {RANDOM_CASES} random cases agree with a search over all n"
     )
 
 
-def _input_size_slips(
-    m: int, k: int, want: list[int], padding: int, stride: int, dilation: int
-) -> Iterator[tuple[str, list[int]]]:
+def _input_size_slips(m: int, k: int, want: list[int], padding: int, stride: int, dilation: int) -> Slips:
     least = (m - 1) * stride - 2 * padding + dilation * (k - 1) + 1
     every = list(range(least, least + stride))
     yield "the stride: it stands in the formula.", _inputs(m, k, padding, 1, dilation)
@@ -108,15 +104,15 @@ def _input_size_slips(
 def true_convolution(function: Callable) -> None:
     """``function(x, w)`` is the true 2-D convolution of x ``[H, W]`` and w ``[kh, kw]``, in full."""
     generator = torch.Generator().manual_seed(1)
-    # then: not square, one pixel, a kernel larger than the picture, one row, a kernel that is larger one way only
+    # then: not square, one pixel, a kernel larger than the picture, one row, a kernel larger one way only
     shapes = [((5, 5), (3, 3)), ((6, 4), (3, 3)), ((5, 7), (2, 3)), ((4, 4), (1, 1)), ((3, 3), (4, 4))]
     shapes += [((1, 6), (1, 3)), ((2, 3), (5, 2))]
     for size, kernel_size in shapes:
         x, w = torch.randn(size, generator=generator), torch.randn(kernel_size, generator=generator)
         want = _full_convolution(x, w)
         got = call(function, x, w)
-        hint = _hint(got, want, _full_convolution_slips(x, w, want))
-        hint = hint or "(x ∗ w)[r, c] = Σ w[u, v] · x[r − u, c − v], over all u and v."
+        hint = "(x ∗ w)[r, c] = Σ w[u, v] · x[r − u, c − v], over all u and v."
+        hint = _hint(got, _full_convolution_slips(x, w, want), hint)
         expect_close(got, want, what=f"true_convolution(x {size}, w {kernel_size})", look_at=hint)
         look_at = "convolution commutes. Does your function need x to be the larger one?"
         expect_close(call(function, w, x), want, what="With x and w exchanged", look_at=look_at)
@@ -162,11 +158,11 @@ def conv2d_im2col(function: Callable) -> None:
         x = torch.randn(channels, *size, generator=generator)
         w = torch.randn(out, channels, *kernel, generator=generator)
         want = _conv2d(x, w, padding, stride)
-        got = _without_convolutions(function, x, w, padding=padding, stride=stride)
-        hint = _hint(got, want, _im2col_slips(x, w, want, padding, stride))
-        hint = hint or "each column holds one window, in the order of a row of w.flatten(1)."
+        got = call_without_convolutions(function, x, w, padding=padding, stride=stride)
+        hint = "each column holds one window, in the order of a row of w.flatten(1)."
+        hint = _hint(got, _im2col_slips(x, w, want, padding, stride), hint)
         what = f"conv2d_im2col(x {tuple(x.shape)}, w {tuple(w.shape)}, padding={padding}, stride={stride})"
-        expect_close(got, want, what=what, look_at=hint, atol=1e-4)
+        expect_close(got, want, what=what, look_at=hint, atol=CLOSE)
     passed(
         "conv2d_im2col",
         f"{len(cases)} layers agree with F.conv2d: channels, padding, stride, any kernel shape",
@@ -197,10 +193,10 @@ def kernel_gradient(function: Callable) -> None:
         want, by_x = torch.autograd.grad(y, (w, x), gradient)
         x = x.detach()
         got = call(function, x, gradient, k, padding=padding, stride=stride)
-        hint = _hint(got, want, _kernel_gradient_slips(x, gradient, want, by_x, padding, stride))
-        hint = hint or "w[j] enters output i with the factor x[i·stride + j − padding]; sum over i."
+        hint = "w[j] enters output i with the factor x[i·stride + j − padding]; sum over i."
+        hint = _hint(got, _kernel_gradient_slips(x, gradient, want, by_x, padding, stride), hint)
         what = f"kernel_gradient(x [{n}], gradient [{len(y)}], k={k}, padding={padding}, stride={stride})"
-        expect_close(got, want, what=what, look_at=hint, atol=1e-4)
+        expect_close(got, want, what=what, look_at=hint, atol=CLOSE)
     passed("kernel_gradient", f"edge cases and {RANDOM_CASES} random cases agree with autograd")
 
 
@@ -215,30 +211,6 @@ def _kernel_gradient_slips(
     yield "the length: with a stride some values of x are read by no window; keep k entries.", longer
     yield "the stride: w[j] meets x[i·stride + j − padding].", _derivative(x, gradient, k, padding, 1)
     yield "the padding: w[j] meets x[i·stride + j − padding].", _derivative(x, gradient, k, 0, stride)
-
-
-class _Watch(TorchFunctionMode):
-    """Notes the names of the forbidden torch functions that run inside."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.used: list[str] = []
-
-    def __torch_function__(self, func, types, args=(), kwargs=None):
-        if func in FORBIDDEN:
-            self.used.append(f"F.{func.__name__}")
-        return func(*args, **(kwargs or {}))
-
-
-def _without_convolutions(function: Callable, *arguments: Any, **keywords: Any) -> Any:
-    with _Watch() as watch:
-        result = call(function, *arguments, **keywords)
-    if watch.used:
-        raise CheckFailed(
-            f"{function.__name__} calls {watch.used[0]}: here you write by hand what that function does.\n"
-            "Look at: the text of the exercise, which says what is not allowed."
-        )
-    return result
 
 
 def _cases_1d(seed: int, dilated: bool = True) -> list[tuple[int, int, int, int, int]]:
@@ -310,17 +282,11 @@ def _derivative(x: Tensor, gradient: Tensor, k: int, padding: int, stride: int) 
     return torch.stack([(gradient * padded[j::stride][: len(gradient)]).sum() for j in range(k)])
 
 
-def _hint(got: Any, want: Tensor, slips: Slips) -> str:
-    """Where to look: the text of the first slip that gives what came; empty if there is none."""
+def _hint(got: object, slips: Slips, otherwise: str) -> str:
+    """As ``hint_for``; where no tensor came, that is what to look at."""
     if not isinstance(got, Tensor):
         return "the return value: a tensor."
-    if _same(got, want):
-        return ""
-    return next((text for text, slip in slips if _same(got, slip) and not _same(slip, want)), "")
-
-
-def _same(a: Tensor, b: Tensor) -> bool:
-    return a.shape == b.shape and torch.allclose(a.detach().double(), b.detach().double(), atol=1e-4)
+    return hint_for(got, slips, otherwise, atol=CLOSE)
 
 
 def _shown(options: dict[str, int]) -> str:

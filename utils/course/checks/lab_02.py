@@ -9,7 +9,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from utils.course.checks.core import CheckFailed, call, expect_close, expect_equal, passed
+from utils.course.checks.core import (
+    Slips,
+    call,
+    expect_close,
+    expect_equal,
+    expect_shape,
+    hint_for,
+    listed,
+    number_of,
+    parts_of,
+    passed,
+)
 from utils.models.lenet import C3_CONNECTIONS
 
 LENET_LAYERS = ((5, 1), (2, 2), (5, 1), (2, 2), (5, 1))  # kernel and stride of C1, S2, C3, S4, C5
@@ -35,18 +46,16 @@ def conv_parameters(function: Callable) -> None:
         links, outputs = sum(len(inputs) for inputs in table), len(table)
         full = len({i for inputs in table for i in inputs}) * outputs
         want = links * size**2 + outputs
-        slips = {  # later entries are the likelier slips, they win where two give the same number
-            links * (size + 1) + outputs: "the kernel: it has kernel_size × kernel_size weights.",
-            full * size**2 + outputs: "the table: only the maps listed for an output map have a kernel.",
-            links * (size**2 + 1): "the biases: an output map has one bias, however many maps feed it.",
-            links * size**2: "the biases: one for every output map.",
-        }
-        got = call(function, table, size)
-        got = got.tolist() if isinstance(got, Tensor) else got  # a number where the tensor has no dimensions
+        slips = [  # the likelier first: two may give the same number
+            ("the biases: one for every output map.", links * size**2),
+            ("the biases: an output map has one bias, however many maps feed it.", links * (size**2 + 1)),
+            ("the table: only the maps listed for an output map have a kernel.", full * size**2 + outputs),
+            ("the kernel: it has kernel_size × kernel_size weights.", links * (size + 1) + outputs),
+        ]
+        what = f"conv_parameters({_shown(table)}, {size})"
+        got = number_of(call(function, table, size), what)
         hint = "one kernel for each connected pair of maps, one bias for each output map."
-        if isinstance(got, (int, float)):
-            hint = slips.get(got, hint)
-        expect_equal(got, want, what=f"conv_parameters({_shown(table)}, {size})", look_at=hint)
+        expect_equal(got, want, what=what, look_at=hint_for(got, slips, hint))
     passed("conv_parameters", f"C1 has 156, C3 has 1,516 parameters, and {RANDOM_CASES} random tables agree")
 
 
@@ -62,11 +71,7 @@ def subsampling_weight(function: Callable) -> None:
         )
         if isinstance(weight, Tensor) and weight.shape == (channels, 1, 2, 2) and channels > 1:
             look_at = "this is the weight for groups=C. Write it in full, with zero kernels between maps."
-        if not isinstance(weight, Tensor) or weight.shape != shape:
-            got = tuple(weight.shape) if isinstance(weight, Tensor) else type(weight).__name__
-            raise CheckFailed(
-                f"The weight for {channels} maps: expected shape {shape}, got {got}.\nLook at: {look_at}"
-            )
+        expect_shape(weight, shape, what=f"The weight for {channels} maps", look_at=look_at)
         x, bias = (
             torch.randn(2, channels, 8, 6, generator=generator),
             torch.randn(channels, generator=generator),
@@ -98,22 +103,13 @@ def rbf_as_linear(function: Callable) -> None:
     ]
     for label, prototypes in cases:
         classes, features = prototypes.shape
-        answer = call(function, prototypes)
-        if not (
-            isinstance(answer, tuple) and len(answer) == 2 and all(isinstance(a, Tensor) for a in answer)
-        ):
-            got = type(answer).__name__
-            raise CheckFailed(
-                f"Expected a pair of tensors (weight, bias), got {got}.\nLook at: the return line."
-            )
-        weight, bias = (a.detach().to(torch.float32) for a in answer)
-        for part, shape, name in ((weight, (classes, features), "weight"), (bias, (classes,), "bias")):
-            if part.shape != shape:
-                raise CheckFailed(
-                    f"{name} for {classes} classes and {features} features: "
-                    f"expected shape {shape}, got {tuple(part.shape)}.\n"
-                    "Look at: F.linear(x, weight, bias) computes x @ weight.T + bias."
-                )
+        answer = parts_of(call(function, prototypes), ("weight", "bias"), "rbf_as_linear", of="tensors")
+        shapes = ((classes, features), (classes,))
+        for part, shape, name in zip(answer, shapes, ("weight", "bias"), strict=True):
+            what = f"{name} for {classes} classes and {features} features"
+            look_at = "F.linear(x, weight, bias) computes x @ weight.T + bias."
+            expect_shape(part, shape, what=what, look_at=look_at)
+        weight, bias = (part.detach().to(torch.float32) for part in answer)
         # short features keep the softmax away from 0 and 1, where every answer would look right
         x = torch.randn(6, features, generator=generator) / features**0.5
 
@@ -123,18 +119,22 @@ def rbf_as_linear(function: Callable) -> None:
         want = F.log_softmax(-((x[:, None] - prototypes) ** 2).sum(-1), dim=1)
         got, squares = log_softmax(weight, bias), (prototypes**2).sum(1)
         hint = "expand −‖x − w‖² = −‖x‖² + 2·x·w − ‖w‖²; the first term is the same for every class."
-        slips = [
-            ((prototypes, -squares), "the factor 2 of the middle term 2·x·w."),
-            ((-2 * prototypes, squares), "the sign: the smallest distance must get the largest score."),
-            ((2 * prototypes, squares), "the sign of the bias: a long prototype is further away."),
+        slips: Slips = [
             (
-                (2 * prototypes, torch.zeros(classes)),
                 "the bias −‖w‖²: it drops out only where all prototypes have the same length.",
+                log_softmax(2 * prototypes, torch.zeros(classes)),
             ),
+            (
+                "the sign of the bias: a long prototype is further away.",
+                log_softmax(2 * prototypes, squares),
+            ),
+            (
+                "the sign: the smallest distance must get the largest score.",
+                log_softmax(-2 * prototypes, squares),
+            ),
+            ("the factor 2 of the middle term 2·x·w.", log_softmax(prototypes, -squares)),
         ]
-        for (w, b), slip in slips:
-            if torch.allclose(got, log_softmax(w, b), atol=1e-4):
-                hint = slip
+        hint = hint_for(got, slips, hint, atol=1e-4)
         expect_close(got, want, what=f"log-softmax of your layer ({label})", look_at=hint, atol=1e-4)
     passed(
         "rbf_as_linear", "same class probabilities as the RBF layer, also where prototypes differ in length"
@@ -158,35 +158,11 @@ def receptive_fields(function: Callable) -> None:
     ]
     for layers in cases:
         want = _fields(layers)
-        got = call(function, list(layers))
+        got = listed(call(function, list(layers)))
         hint = "a kernel of k reaches k − 1 steps further; a step is all strides before it multiplied."
         if isinstance(got, (int, float)):
             hint = "the return value: a list with one size for each layer."
-        elif isinstance(got, (list, tuple)):
-            got = list(got)
-            own_stride, grown = 1, [1]
-            for kernel, stride in layers:
-                own_stride *= stride
-                grown.append(grown[-1] + (kernel - 1) * own_stride)
-            last_only, previous = [1], 1
-            for kernel, stride in layers:
-                last_only.append(last_only[-1] + (kernel - 1) * previous)
-                previous = stride
-            slips = [
-                ([1, *want], "the return value: one size for each layer, without the pixel you start from."),
-                ([w - 1 for w in want], "the start: before any layer a unit sees one pixel, not none."),
-                (
-                    last_only[1:],
-                    "the steps: all strides so far are multiplied, not only the last one counted.",
-                ),
-                (grown[1:], "the order: a layer's own stride spreads the layers after it, not itself."),
-                (
-                    _fields([(k, 1) for k, _ in layers]),
-                    "the strides: after a stride of 2 a step covers two input pixels.",
-                ),
-            ]
-            for slip, text in slips:
-                hint = text if got == slip else hint
+        hint = hint_for(got, _field_slips(layers), hint)
         expect_equal(got, want, what=f"receptive_fields({list(layers)})", look_at=hint)
     passed(
         "receptive_fields",
@@ -206,20 +182,39 @@ def unscramble(function: Callable) -> None:
         got = call(function, weight, order)
         want = torch.stack([weight[:, int((order == pixel).nonzero())] for pixel in range(n)], dim=1)
         hint = "input i of the trained layer was pixel order[i]: its weights belong in column order[i]."
-        if isinstance(got, Tensor) and got.shape == weight.shape:
-            if torch.equal(got, weight[:, order]):
-                hint = (
-                    "the direction: weight[:, order] scrambles once more. You need the inverse permutation."
-                )
-            elif torch.equal(got, weight):
-                hint = "the columns: these are still in the scrambled order."
-        elif isinstance(got, Tensor) and got.shape == weight.T.shape:
+        slips = [
+            (
+                "the direction: weight[:, order] scrambles once more. You need the inverse permutation.",
+                weight[:, order],
+            ),
+            ("the columns: these are still in the scrambled order.", weight),
+        ]
+        hint = hint_for(got, slips, hint)
+        if isinstance(got, Tensor) and got.shape == weight.T.shape != weight.shape:
             hint = "the shape: rows are hidden units, columns are pixels, as in the weight you were given."
         expect_close(
             got, want, what=f"The weight for {n} pixels in the order {_shown(order.tolist())}", look_at=hint
         )
         expect_close(x @ got.T, x[:, order] @ weight.T, what="The layer's output", look_at=hint)
     passed("unscramble", "the layer gives on plain pictures what it gave on scrambled ones, up to 784 pixels")
+
+
+def _field_slips(layers: Sequence[tuple[int, int]]) -> Slips:
+    want = _fields(layers)
+    own_stride, grown = 1, [1]
+    for kernel, stride in layers:
+        own_stride *= stride
+        grown.append(grown[-1] + (kernel - 1) * own_stride)
+    last_only, previous = [1], 1
+    for kernel, stride in layers:
+        last_only.append(last_only[-1] + (kernel - 1) * previous)
+        previous = stride
+    without = _fields([(kernel, 1) for kernel, _ in layers])
+    yield "the strides: after a stride of 2 a step covers two input pixels.", without
+    yield "the order: a layer's own stride spreads the layers after it, not itself.", grown[1:]
+    yield "the steps: all strides so far are multiplied, not only the last one counted.", last_only[1:]
+    yield "the start: before any layer a unit sees one pixel, not none.", [size - 1 for size in want]
+    yield "the return value: one size for each layer, without the pixel you start from.", [1, *want]
 
 
 def _fields(layers: Sequence[tuple[int, int]]) -> list[int]:

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from utils.course.checks.core import CheckFailed, call, expect_close, expect_equal, passed
+from utils.course.checks.core import (
+    Slips,
+    call,
+    expect_close,
+    expect_equal,
+    fail,
+    hint_for,
+    listed,
+    number_of,
+    passed,
+)
 from utils.models.googlenet import MODULES
 from utils.models.vgg import CHANNELS, CONVOLUTIONS
 
@@ -37,23 +46,11 @@ def alexnet_sides(function: Callable) -> None:
     cases += [(generator.randint(70, 600), generator.randint(0, 5)) for _ in range(RANDOM_CASES)]
     for side, padding in cases:
         want = _sides(side, padding)
-        got = call(function, side, padding)
+        got = listed(call(function, side, padding))
         hint = "(n + 2p − k) // s + 1, four times: 11×11 with stride 4, then 3×3 with stride 2 three times."
-        if isinstance(got, (list, tuple)):
-            got = list(got)
+        if isinstance(got, list):
             exact = (side + 2 * padding - 11) / 4 + 1
-            slips = [
-                (_sides(side, 0), "the padding of conv1: 2 · padding pixels are added to the side."),
-                (_sides(side + padding, 0) if padding else None, "the padding: it comes on both ends."),
-                (_pooled(want[0] - 1), "the + 1: the first window has a place too."),
-                (
-                    _pooled(-(-(side + 2 * padding - 11) // 4) + 1),
-                    "the rounding: what is left over is cut off.",
-                ),
-                (_pooled(want[0], kernel=2), "the poolings: their windows are 3×3, not 2×2."),
-                (want[:1] + want[2:], "the number of sides: conv1, pool1, pool2 and pool5 are four."),
-            ]
-            hint = next((text for slip, text in slips if slip != want and got == slip), hint)
+            hint = hint_for(got, _side_slips(side, padding), hint)
             if got and isinstance(got[0], float) and abs(got[0] - exact) < 1e-9 and got != want:
                 hint = (
                     "the rounding: there are whole places only. Two slashes, //, cut off what is left over."
@@ -63,9 +60,7 @@ def alexnet_sides(function: Callable) -> None:
         expect_equal(got, want, what=f"alexnet_sides({side}, {padding})", look_at=hint)
         if any(not isinstance(n, int) for n in got):
             kinds = ", ".join(type(n).__name__ for n in got)
-            raise CheckFailed(
-                f"alexnet_sides({side}, {padding}): expected ints, got {kinds}.\nLook at: // for /."
-            )
+            fail(f"alexnet_sides({side}, {padding})", "ints", kinds, "// for /.")
     fits = {case: _sides(*case)[-1] for case in ((224, 0), (224, 2), (227, 0))}
     told = "; ".join(
         f"{side} with padding {padding} ends at {last}, "
@@ -91,35 +86,31 @@ def chain_parameters(function: Callable) -> None:
         cases.append(("a random chain", chain))
     for label, layers in cases:
         want = _parameters(layers)
-        got = _number(call(function, list(layers)))
-        slips = {  # later entries are the likelier slips, they win where two give the same number
-            sum(
-                i * k + 1 for i, o, k in layers
-            ): "the output maps: each has its own kernels and its own bias.",
-            sum(i * k * o + o for i, o, k in layers): "the kernel: it has kernel · kernel weights.",
-            sum(
-                (k * k + 1) * o for i, o, k in layers
-            ): "the input maps: every output map has one kernel for each.",
-            sum(
-                (k * k + 1) * i * o for i, o, k in layers
-            ): "the biases: one for an output map, not for a kernel.",
-            sum(
-                k * k * i * o + i for i, o, k in layers
-            ): "the biases: one for each output map, not input map.",
-            sum(k * k * i * o for i, o, k in layers): "the biases: one for each output map.",
-        }
-        if layers:
-            first = _parameters(layers[:1])
-            slips |= {first: "the loop: this is the first layer alone."} if first != want else {}
-        hint = "(maps in · kernel² + 1) · maps out, added up over the layers."
-        hint = slips.get(got, hint) if isinstance(got, (int, float)) else hint
         shown = list(layers) if len(layers) < 4 else f"{len(layers)} layers"
-        expect_equal(got, want, what=f"chain_parameters of {label} ({shown})", look_at=hint)
+        what = f"chain_parameters of {label} ({shown})"
+        got = number_of(call(function, list(layers)), what)
+        hint = "(maps in · kernel² + 1) · maps out, added up over the layers."
+        expect_equal(got, want, what=what, look_at=hint_for(got, _chain_slips(layers), hint))
     vgg = ", ".join(f"{name} {_parameters(vgg_layers(name)):,}" for name in PRINTED_VGG)
     passed(
         "chain_parameters",
         f"VGG {vgg}: all five as printed. Model C {_parameters(MODEL_C):,}: not {PRINTED_MODEL_C} million",
     )
+
+
+def _chain_slips(layers: Sequence[tuple[int, int, int]]) -> Slips:
+    """The likelier first: two may give the same number."""
+
+    def total(of_one: Callable[[int, int, int], int]) -> int:
+        return sum(of_one(*layer) for layer in layers)
+
+    yield "the loop: this is the first layer alone.", _parameters(layers[:1])
+    yield "the biases: one for each output map.", total(lambda i, o, k: k * k * i * o)
+    yield "the biases: one for each output map, not input map.", total(lambda i, o, k: k * k * i * o + i)
+    yield "the biases: one for an output map, not for a kernel.", total(lambda i, o, k: (k * k + 1) * i * o)
+    yield "the input maps: every output map has one kernel for each.", total(lambda i, o, k: (k * k + 1) * o)
+    yield "the kernel: it has kernel · kernel weights.", total(lambda i, o, k: i * k * o + o)
+    yield "the output maps: each has its own kernels and its own bias.", total(lambda i, o, k: i * k + 1)
 
 
 def inception_parameters(function: Callable) -> None:
@@ -138,23 +129,30 @@ def inception_parameters(function: Callable) -> None:
         convolutions = _convolutions(maps, row)
         want = _parameters(convolutions)
         a, b, c, d, e, f = row
-        slips = {
-            _parameters([(maps, a, 1), (maps, c, 3), (maps, e, 5), (maps, f, 1)]): (
-                "the reductions: 3×3 and 5×5 read what a 1×1 convolution before them has made."
+        slips = [
+            ("the biases of the two reductions.", want - b - d),
+            ("the biases: one for every map of all six convolutions.", want - sum(row)),
+            (
+                "the last large window: it is 5×5 in the paper (3×3 in torchvision).",
+                _parameters([(i, o, 3 if k == 5 else k) for i, o, k in convolutions]),
             ),
-            want - _parameters([(maps, f, 1)]): "the branch with the pooling: a 1×1 convolution follows it.",
-            want
-            - _parameters([(maps, b, 1), (maps, d, 1)]): "the two 1×1 reductions: they have parameters too.",
-            _parameters([(i, o, 3 if k == 5 else k) for i, o, k in convolutions]): (
-                "the last large window: it is 5×5 in the paper (3×3 in torchvision)."
+            (
+                "the two 1×1 reductions: they have parameters too.",
+                want - _parameters([(maps, b, 1), (maps, d, 1)]),
             ),
-            want - sum(row): "the biases: one for every map of all six convolutions.",
-            want - b - d: "the biases of the two reductions.",
-        }
-        got = _number(call(function, maps, row))
+            (
+                "the branch with the pooling: a 1×1 convolution follows it.",
+                want - _parameters([(maps, f, 1)]),
+            ),
+            (
+                "the reductions: 3×3 and 5×5 read what a 1×1 convolution before them has made.",
+                _parameters([(maps, a, 1), (maps, c, 3), (maps, e, 5), (maps, f, 1)]),
+            ),
+        ]
+        what = f"inception_parameters({maps}, {row})"
+        got = number_of(call(function, maps, row), what)
         hint = "six convolutions: four read the module's input, two read what a 1×1 convolution has made."
-        hint = slips.get(got, hint) if isinstance(got, (int, float)) else hint
-        expect_equal(got, want, what=f"inception_parameters({maps}, {row})", look_at=hint)
+        expect_equal(got, want, what=what, look_at=hint_for(got, slips, hint))
     exact = {name: _parameters(_convolutions(*case)) for name, case in zip(MODULES, _modules(), strict=True)}
     off = [name for name, printed in PRINTED_MODULES.items() if abs(printed * K / exact[name] - 1) > OFF]
     printed = sum(PRINTED_MODULES.values()) + PRINTED_REST
@@ -182,24 +180,7 @@ def averaged_prediction(function: Callable) -> None:
         got = call(function, scores)
         hint = "softmax over the classes first, then the mean over the networks."
         if isinstance(got, Tensor):
-            slips = [
-                (scores.mean(dim=0).softmax(dim=-1), "the order: probabilities are averaged, not scores."),
-                (scores.mean(dim=0), "the softmax: these are averaged scores, not probabilities."),
-                (scores.softmax(dim=-1).sum(dim=0), "the mean: the rows must add up to 1."),
-                (
-                    scores.log_softmax(dim=-1).mean(dim=0).exp(),
-                    "the logarithm: average probabilities, not their logs.",
-                ),
-                (
-                    scores.softmax(dim=1).mean(dim=0),
-                    "the softmax: it goes over the classes, the last dimension.",
-                ),
-                (
-                    scores.softmax(dim=0).mean(dim=0),
-                    "the softmax: it goes over the classes, the last dimension.",
-                ),
-            ]
-            hint = next((text for slip, text in slips if _same(got, slip) and not _same(slip, want)), hint)
+            hint = hint_for(got, _average_slips(scores), hint)
             if got.shape == (networks, classes) and networks != pictures:
                 hint = "the dimension of the mean: networks are the first one."
             elif not got.isfinite().all():
@@ -209,6 +190,17 @@ def averaged_prediction(function: Callable) -> None:
         "averaged_prediction",
         f"the probabilities of {len(cases)} sets of networks are averaged, each network counts alike",
     )
+
+
+def _average_slips(scores: Tensor) -> Slips:
+    yield "the order: probabilities are averaged, not scores.", scores.mean(dim=0).softmax(dim=-1)
+    yield "the softmax: these are averaged scores, not probabilities.", scores.mean(dim=0)
+    yield "the mean: the rows must add up to 1.", scores.softmax(dim=-1).sum(dim=0)
+    logs = scores.log_softmax(dim=-1).mean(dim=0)
+    yield "the logarithm: average probabilities, not their logs.", logs.exp()
+    for dim in (1, 0):
+        wrong = scores.softmax(dim=dim).mean(dim=0)
+        yield "the softmax: it goes over the classes, the last dimension.", wrong
 
 
 def polyak_average(function: Callable) -> None:
@@ -221,25 +213,22 @@ def polyak_average(function: Callable) -> None:
         got = call(function, own, first)
         hint = "add (w − mean) / (number of tensors so far, this one included)."
         if any(not torch.equal(a, b) for a, b in zip(own, iterates, strict=True)):
-            raise CheckFailed(
-                "polyak_average changed the tensors it was given.\n"
-                "Look at: start from a copy, weights.clone(), or do not update in place."
-            )
-        if isinstance(got, Tensor):
-            slips = [
-                (torch.stack(iterates).mean(dim=0), "the start: tensors before number first are left out."),
-                (
-                    torch.stack(iterates[: first + 1]).mean(dim=0),
-                    "the end: all tensors from number first on count.",
-                ),
-                (torch.stack(iterates[first:]).sum(dim=0), "the mean: this is the sum."),
-                (
-                    torch.stack(iterates[first + 1 :] or iterates).mean(dim=0),
-                    "the start: number first itself counts.",
-                ),
-                (iterates[-1], "the average: this is the last tensor."),
-            ]
-            hint = next((text for slip, text in slips if _same(got, slip) and not _same(slip, want)), hint)
+            look_at = "start from a copy, weights.clone(), or do not update in place."
+            fail("polyak_average", "the tensors it was given unchanged", "changed ones", look_at)
+        slips = [
+            ("the start: tensors before number first are left out.", torch.stack(iterates).mean(dim=0)),
+            (
+                "the end: all tensors from number first on count.",
+                torch.stack(iterates[: first + 1]).mean(dim=0),
+            ),
+            ("the mean: this is the sum.", torch.stack(iterates[first:]).sum(dim=0)),
+            (
+                "the start: number first itself counts.",
+                torch.stack(iterates[first + 1 :] or iterates).mean(dim=0),
+            ),
+            ("the average: this is the last tensor.", iterates[-1]),
+        ]
+        hint = hint_for(got, slips, hint)
         what = f"polyak_average of {count} tensors of shape {shape} from number {first} on"
         expect_close(got, want, what=what, look_at=hint)
     stream = (torch.full((2,), float(k)) for k in range(5))
@@ -286,18 +275,21 @@ def _sides(side: int, padding: int) -> list[int]:
     return _pooled((side + 2 * padding - 11) // 4 + 1)
 
 
+def _side_slips(side: int, padding: int) -> Slips:
+    want = _sides(side, padding)
+    yield "the padding of conv1: 2 · padding pixels are added to the side.", _sides(side, 0)
+    if padding:
+        yield "the padding: it comes on both ends.", _sides(side + padding, 0)
+    yield "the + 1: the first window has a place too.", _pooled(want[0] - 1)
+    rounded_up = _pooled(-(-(side + 2 * padding - 11) // 4) + 1)
+    yield "the rounding: what is left over is cut off.", rounded_up
+    yield "the poolings: their windows are 3×3, not 2×2.", _pooled(want[0], kernel=2)
+    yield "the number of sides: conv1, pool1, pool2 and pool5 are four.", want[:1] + want[2:]
+
+
 def _pooled(side: int, kernel: int = 3) -> list[int]:
     """The side of conv1's maps and the sides after three poolings with stride 2."""
     sides = [side]
     for _ in range(3):
         sides.append((sides[-1] - kernel) // 2 + 1)
     return sides
-
-
-def _same(got: Tensor, other: Tensor) -> bool:
-    return got.shape == other.shape and torch.allclose(got.detach().float(), other, atol=1e-5)
-
-
-def _number(value: Any) -> Any:
-    """A number where the tensor has no dimensions."""
-    return value.tolist() if isinstance(value, Tensor) else value

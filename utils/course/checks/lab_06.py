@@ -11,7 +11,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from utils.course.checks.core import CheckFailed, call, expect_close, expect_equal, passed
+from utils.course.checks.core import (
+    Slips,
+    call,
+    expect_close,
+    expect_equal,
+    fail,
+    hint_for,
+    listed,
+    number_of,
+    parts_of,
+    passed,
+)
 
 RANDOM_CASES = 30
 Layer = tuple[int, int, int, int]  # kernel, stride, padding, dilation
@@ -39,33 +50,25 @@ def field_interval(function: Callable) -> None:
         cases.append((layers, draw.randint(0, 9)))
     for layers, unit in cases:
         want = _interval(layers, unit)
-        got = call(function, list(layers), unit)
-        got = got.tolist() if isinstance(got, Tensor) else got
-        hint = "go from the last layer to the first: of the layer below, unit a reads a·s − p, the last tap d·(k − 1) further."
-        if isinstance(got, (list, tuple)) and len(got) == 2:
-            got = tuple(got)
-            slips = [
-                (_interval(layers[::-1], unit), "the order: the last layer comes first when one goes down."),
-                (
-                    _interval(layers, unit, padding=False),
-                    "the padding: it moves the window by p to the left.",
-                ),
-                (
-                    _interval(layers, unit, dilation=False),
-                    "the dilation: neighbouring taps lie d units apart.",
-                ),
-                (
-                    tuple(max(0, place) for place in want),
-                    "padding: a field may begin before pixel 0. Do not cut it off.",
-                ),
-                ((want[0], want[1] + 1), "the end: the last pixel itself, not the one after it."),
-                ((want[0], want[1] - want[0] + 1), "the second number: the last pixel, not the size."),
-            ]
-            hint = next((text for slip, text in slips if got == slip != want), hint)
-        else:
-            hint = "the return value: a pair (first pixel, last pixel)."
-        expect_equal(got, want, what=f"field_interval({list(layers)}, {unit})", look_at=hint)
+        what = f"field_interval({list(layers)}, {unit})"
+        got = listed(call(function, list(layers), unit))
+        got = tuple(parts_of(got, ("first pixel", "last pixel"), what))
+        hint = (
+            "go from the last layer to the first: of the layer below, unit a reads a·s − p, "
+            "the last tap d·(k − 1) further."
+        )
+        expect_equal(got, want, what=what, look_at=hint_for(got, _interval_slips(layers, unit), hint))
     passed("field_interval", f"LeNet-5's, and {RANDOM_CASES} random stacks agree, with padding and dilation")
+
+
+def _interval_slips(layers: Sequence[Layer], unit: int) -> Slips:
+    first, last = _interval(layers, unit)
+    yield "the order: the last layer comes first when one goes down.", _interval(layers[::-1], unit)
+    yield "the padding: it moves the window by p to the left.", _interval(layers, unit, padding=False)
+    yield "the dilation: neighbouring taps lie d units apart.", _interval(layers, unit, dilation=False)
+    yield "padding: a field may begin before pixel 0. Do not cut it off.", (max(0, first), max(0, last))
+    yield "the end: the last pixel itself, not the one after it.", (first, last + 1)
+    yield "the second number: the last pixel, not the size.", (first, last - first + 1)
 
 
 def layers_needed(function: Callable) -> None:
@@ -75,19 +78,23 @@ def layers_needed(function: Callable) -> None:
     cases += [(draw.randint(1, 400), draw.randint(2, 7), draw.randint(1, 3)) for _ in range(RANDOM_CASES)]
     for size, kernel, stride in cases:
         want = _layers_needed(size, kernel, stride)
-        got = call(function, size, kernel, stride)
+        what = f"layers_needed({size}, {kernel}, {stride})"
+        got = number_of(call(function, size, kernel, stride), what)
+        slips = [
+            (
+                "when to stop: a field of exactly `size` is enough, and no layer at all sees one pixel.",
+                want + 1,
+            ),
+            ("rounding: the field must be at least `size`.", want - 1),
+            (
+                "the stride: after each layer one step covers `stride` times as many pixels.",
+                _layers_needed(size, kernel, 1),
+            ),
+        ]
         hint = "add layers one by one, as in the recursion, until the field is at least `size`."
-        if isinstance(got, (int, float)) and got == want + 1:
-            hint = "when to stop: a field of exactly `size` is enough, and no layer at all sees one pixel."
-        elif isinstance(got, (int, float)) and got == want - 1:
-            hint = "rounding: the field must be at least `size`."
-        elif got == _layers_needed(size, kernel, 1):
-            hint = "the stride: after each layer one step covers `stride` times as many pixels."
-        expect_equal(got, want, what=f"layers_needed({size}, {kernel}, {stride})", look_at=hint)
-    passed(
-        "layers_needed",
-        f"224 pixels take {_layers_needed(224, 3, 1)} layers with stride 1 and {_layers_needed(224, 3, 2)} with stride 2",
-    )
+        expect_equal(got, want, what=what, look_at=hint_for(got, slips, hint))
+    one, two = (_layers_needed(224, 3, stride) for stride in (1, 2))
+    passed("layers_needed", f"224 pixels take {one} layers with stride 1 and {two} with stride 2")
 
 
 def has_holes(function: Callable) -> None:
@@ -130,28 +137,21 @@ def has_holes(function: Callable) -> None:
 def best_dilations(function: Callable) -> None:
     """``function(n)`` gives dilations of n layers of 3×3: the largest field without holes."""
     for n in range(7):
-        got = call(function, n)
-        got = got.tolist() if isinstance(got, Tensor) else got
+        got = listed(call(function, n))
         what = f"best_dilations({n})"
-        whole = isinstance(got, (list, tuple)) and all(type(d) is int and d >= 1 for d in got)
+        whole = isinstance(got, list) and all(type(d) is int and d >= 1 for d in got)
         if not whole or len(got) != n:
-            raise CheckFailed(
-                f"{what}: expected a list of {n} whole numbers of at least 1, got {got!r}.\n"
-                "Look at: the return value, one dilation for each layer."
-            )
+            want = f"a list of {n} whole numbers of at least 1"
+            fail(what, want, repr(got), "the return value, one dilation for each layer.")
         seen = _seen([(3, 1, 0, d) for d in got])
         size = max(seen) - min(seen) + 1
+        what = f"{what}: the field of {got}"
+        look_at = "how far apart the next taps may lie when what is below them has no hole and a known size."
         if len(seen) < size:
-            raise CheckFailed(
-                f"{what}: the field of {list(got)} spans {size} pixels, of which a unit sees only {len(seen)}.\n"
-                "Look at: how far apart the next taps may lie when what is below them has no hole and a known size."
-            )
-        expect_equal(
-            size,
-            3**n,
-            what=f"{what}: the field of {list(got)}",
-            look_at="how many paths lead from a unit of the last layer down to pixels. Can each reach another pixel?",
-        )
+            want = f"a unit that sees all of the {size} pixels it spans"
+            fail(what, want, f"one that sees only {len(seen)} of them", look_at)
+        look_at = "how many paths lead from the last layer down to pixels. Can each reach another pixel?"
+        expect_equal(size, 3**n, what=what, look_at=look_at)
     passed("best_dilations", "fields without holes of 1, 3, 9, … 729 pixels: none can be larger")
 
 
@@ -168,14 +168,13 @@ def influence(function: Callable) -> None:
     for kernels in chains:
         want = _influence(kernels)
         got = call(function, [kernel.clone() for kernel in kernels])
-        hint = "the first kernel's weights, once for each tap of the next, moved by the tap's place. Add them up."
-        if isinstance(got, Tensor):
-            if got.shape == want.shape and torch.allclose(got.flip(0), want, atol=1e-5):
-                hint = "the direction: this is the answer from right to left. F.conv1d does not reverse its kernel."
-            elif len(got) < len(want):
-                hint = (
-                    "the padding: the result has 1 + Σ(k − 1) places; pad so that the kernels overlap at all."
-                )
+        hint = (
+            "the first kernel's weights, once for each tap of the next, moved by the tap's place, added up."
+        )
+        if isinstance(got, Tensor) and len(got) < len(want):
+            hint = "the padding: the result has 1 + Σ(k − 1) places; pad so that the kernels overlap at all."
+        backwards = "the direction: this runs from right to left. F.conv1d does not reverse its kernel."
+        hint = hint_for(got, [(backwards, want.flip(0))], hint)
         what = f"influence of kernels of size {', '.join(str(len(kernel)) for kernel in kernels)}"
         expect_close(got, want, what=what, look_at=hint)
     passed("influence", f"{len(chains)} chains agree with autograd")

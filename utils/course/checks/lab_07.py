@@ -4,33 +4,27 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from utils.course.checks.core import CheckFailed, call, expect_close, passed
+from utils.course.checks.core import (
+    Slips,
+    call,
+    expect_close,
+    hint_for,
+    numbers_of,
+    parts_of,
+    passed,
+)
 
-Slips = Iterator[tuple[str, Any]]  # where to look, and what somebody gets who should look there
+CLOSE = {"atol": 1e-6, "rtol": 1e-5}  # of a slip; all numbers here have 64 bits
 
 
 def _drawn(seed: int, *shape: int) -> Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-
-
-def _hint(got: Any, want: Tensor, slips: Slips, otherwise: str) -> str:
-    """The first slip whose result is ``got``."""
-    if not isinstance(got, Tensor) or got.shape != want.shape:
-        return otherwise
-    got = got.detach().to(want.dtype)
-    fits = (
-        text
-        for text, slip in slips
-        if slip.shape == got.shape and torch.allclose(got, slip, atol=1e-6, rtol=1e-5)
-    )
-    return next(fits, otherwise)
 
 
 def group_norm(function: Callable) -> None:
@@ -41,7 +35,7 @@ def group_norm(function: Callable) -> None:
         want = F.group_norm(x, groups, eps=eps)
         got = call(function, x, groups, eps)
         otherwise = "which values share a mean: one picture, C / groups neighbouring channels, all places."
-        hint = _hint(got, want, _group_slips(x, groups, eps), otherwise)
+        hint = hint_for(got, _group_slips(x, groups, eps), otherwise, **CLOSE)
         expect_close(
             got, want, what=f"group_norm for x [{b}, {c}, {h}, {w}], {groups} groups", look_at=hint, atol=1e-7
         )
@@ -95,7 +89,7 @@ def _over_the_batch(x: Tensor, groups: int, eps: float) -> Tensor:
 
 
 def fold(function: Callable) -> None:
-    """``function(weight, bias, gamma, beta, mean, variance, eps)`` is a convolution and its batch norm in one."""
+    """``function(weight, bias, gamma, beta, mean, variance, eps)`` is convolution and batch norm in one."""
     cases = [(4, 3, 3, 0.1), (3, 3, 1, 0.01), (1, 2, 1, 0.05), (6, 1, 5, 1e-5)]
     for seed, (out, into, k, eps) in enumerate(cases):
         weight = _drawn(seed, out, into, k, k)
@@ -103,30 +97,18 @@ def fold(function: Callable) -> None:
         variance = _drawn(seed + 30, out).abs() + 0.2
         what = f"fold for a weight [{out}, {into}, {k}, {k}]"
         got = call(function, weight, bias, gamma, beta, mean, variance, eps)
-        if not isinstance(got, (tuple, list)) or len(got) != 2:
-            raise CheckFailed(
-                f"{what}: expected a pair (weight, bias), got {type(got).__name__}.\nLook at: the return statement."
-            )
+        new_weight, new_bias = parts_of(got, ("weight", "bias"), what)
         scale = gamma / torch.sqrt(variance + eps)
-        want = weight * scale[:, None, None, None], beta + scale * (bias - mean)
         slips = _fold_weight_slips(weight, gamma, variance, eps)
-        otherwise = "the factor of each output channel: gamma divided by the standard deviation."
-        expect_close(
-            got[0],
-            want[0],
-            what=f"{what}, its weight",
-            look_at=_hint(got[0], want[0], slips, otherwise),
-            atol=1e-8,
-        )
+        hint = "the factor of each output channel: gamma divided by the standard deviation."
+        hint = hint_for(new_weight, slips, hint, **CLOSE)
+        want = weight * scale[:, None, None, None]
+        expect_close(new_weight, want, what=f"{what}, its weight", look_at=hint, atol=1e-8)
         slips = _fold_bias_slips(bias, beta, mean, scale)
-        otherwise = "what does not multiply x: the convolution's bias and the mean, both scaled, and beta."
-        expect_close(
-            got[1],
-            want[1],
-            what=f"{what}, its bias",
-            look_at=_hint(got[1], want[1], slips, otherwise),
-            atol=1e-8,
-        )
+        hint = "what does not multiply x: the convolution's bias and the mean, both scaled, and beta."
+        hint = hint_for(new_bias, slips, hint, **CLOSE)
+        want = beta + scale * (bias - mean)
+        expect_close(new_bias, want, what=f"{what}, its bias", look_at=hint, atol=1e-8)
     passed("fold", f"{len(cases)} convolutions have taken their batch norm in")
 
 
@@ -168,17 +150,15 @@ def running_statistics(function: Callable) -> None:
         layer = nn.BatchNorm1d(c, momentum=momentum, dtype=torch.float64)
         for batch in batches:
             layer(batch)
-        got = call(function, [batch.clone() for batch in batches], momentum)
         what = f"running_statistics of {count} batches [{b}, {c}], momentum {momentum}"
-        if not isinstance(got, (tuple, list)) or len(got) != 2:
-            raise CheckFailed(
-                f"{what}: expected a pair (mean, variance), got {type(got).__name__}.\nLook at: the return statement."
-            )
+        got = call(function, [batch.clone() for batch in batches], momentum)
+        got = parts_of(got, ("mean", "variance"), what)
         for number, (name, want) in enumerate(
             (("mean", layer.running_mean), ("variance", layer.running_var))
         ):
             slips = ((text, slip[number]) for text, slip in _running_slips(batches, momentum))
-            hint = _hint(got[number], want, slips, "the update after each batch, from 0 and 1 on.")
+            hint = "the update after each batch, from 0 and 1 on."
+            hint = hint_for(got[number], slips, hint, **CLOSE)
             expect_close(got[number], want, what=f"{what}, the {name}", look_at=hint, atol=1e-8)
     passed("running_statistics", f"{len(cases)} courses agree with torch")
 
@@ -233,7 +213,7 @@ def rms_norm_backward(function: Callable) -> None:
         otherwise = (
             "the sum over j of g_j times the derivative of y_j by x_i: a direct term and one through r."
         )
-        hint = _hint(got, want, _rms_slips(g, x, eps), otherwise)
+        hint = hint_for(got, _rms_slips(g, x, eps), otherwise, **CLOSE)
         expect_close(got, want, what=f"rms_norm_backward for {n} numbers", look_at=hint, atol=1e-8)
     passed("rms_norm_backward", f"{len(cases)} vectors agree with autograd")
 
@@ -268,34 +248,23 @@ def signal_sizes(function: Callable) -> None:
         ([9, 18, 36, 72], math.sqrt(2 / 18)),
     ]
     for fan_ins, deviation in cases:
-        want = torch.tensor(_sizes(fan_ins, deviation))
-        got = call(function, list(fan_ins), deviation)
         what = f"signal_sizes({fan_ins}, {deviation:.3g})"
-        if isinstance(got, (list, tuple)):
-            if len(got) != len(fan_ins):
-                raise CheckFailed(
-                    f"{what}: expected {len(fan_ins)} numbers, got {len(got)}.\nLook at: one number for each layer."
-                )
-            got = torch.tensor([float(value) for value in got])
-        slips = ((text, torch.tensor(slip)) for text, slip in _size_slips(fan_ins, deviation))
-        hint = next(
-            (
-                text
-                for text, slip in slips
-                if isinstance(got, Tensor)
-                and got.shape == slip.shape
-                and torch.allclose(got, slip, rtol=1e-4, atol=0)
-            ),
-            "the variance of a sum of n independent products: n times the variance of a weight times the mean square of an input.",
+        got = call(function, list(fan_ins), deviation)
+        got = numbers_of(got, len(fan_ins), what, "the return value, one number for each layer.")
+        hint = (
+            "the variance of a sum of n independent products: n times the variance of a weight "
+            "times the mean square of an input."
         )
-        expect_close(got, want, what=what, look_at=hint, atol=0)
+        hint = hint_for(got, _size_slips(fan_ins, deviation), hint, atol=0.0)
+        want = torch.tensor(_sizes(fan_ins, deviation))
+        expect_close(torch.tensor(got), want, what=what, look_at=hint, atol=0.0)
     passed("signal_sizes", f"{len(cases)} stacks agree, one of them with the VGG's small start")
 
 
 def _sizes(fan_ins: list[int], deviation: float, first: float = 1.0, other: float = 0.5) -> list[float]:
     """Root of the product of n σ² · share, with the share of the first layer and of the others."""
     shares = itertools.chain([first], itertools.repeat(other))
-    factors = [deviation * math.sqrt(n * share) for n, share in zip(fan_ins, shares)]
+    factors = [deviation * math.sqrt(n * share) for n, share in zip(fan_ins, shares, strict=False)]
     return list(itertools.accumulate(factors, lambda a, b: a * b))
 
 

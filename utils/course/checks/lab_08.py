@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from math import inf, isclose, isfinite, nan
-from typing import Any
+from collections.abc import Callable, Sequence
+from math import inf, isfinite, nan
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from utils.course.checks.core import CheckFailed, call, expect_close, passed
-
-Slips = Iterator[tuple[str, Any]]  # where to look, and what somebody gets who should look there
+from utils.course.checks.core import (
+    Slips,
+    call,
+    expect_close,
+    expect_number,
+    fail,
+    hint_for,
+    number_of,
+    numbers_of,
+    parts_of,
+    passed,
+)
 
 
 def mean_width(function: Callable) -> None:
-    """``function(losses)`` is the mean width of the band of the runs, up to the first step without a finite loss of each."""
+    """``function(losses)`` is the mean width of the band of runs, up to the first loss that is not finite."""
     random = np.random.default_rng(8)
     even = random.uniform(0.5, 2.5, (4, 7)).tolist()
     cases = {
@@ -30,11 +38,11 @@ def mean_width(function: Callable) -> None:
     }
     for text, losses in cases.items():
         want = _mean_width(losses)
-        got = _number(call(function, losses), f"mean_width of {text}")
+        what = f"mean_width of {text}"
+        got = number_of(call(function, losses), what)
         hint = "at each step the largest minus the smallest loss, then the mean over the steps."
-        if not isclose(got, want, rel_tol=1e-4, abs_tol=1e-7):
-            hint = next((look for look, slip in _width_slips(losses) if _same(got, slip)), hint)
-            raise CheckFailed(f"mean_width of {text}: expected {want:.4g}, got {got:.4g}.\nLook at: {hint}")
+        hint = hint_for(got, _width_slips(losses), hint, atol=1e-9)
+        expect_number(got, want, what=what, look_at=hint, atol=1e-7)
     passed("mean_width", f"{len(cases)} bands agree, runs that stopped or diverged among them")
 
 
@@ -79,44 +87,31 @@ def _width_slips(losses: Sequence[Sequence[float]]) -> Slips:
 
 
 def useless_rates(function: Callable) -> None:
-    """``function(h, steps)`` gives four rates whose descents of ½hw² all stay at their start, so that their band is narrow."""
+    """``function(h, steps)`` gives four rates whose descents of ½hw² all stay near their start."""
     for h, steps in ((1.0, 50), (0.01, 10), (250.0, 400), (3.7, 2), (1e4, 1000)):
-        rates = call(function, h, steps)
         what = f"useless_rates({h:g}, {steps})"
-        rates = rates.tolist() if isinstance(rates, (Tensor, np.ndarray)) else rates
-        if (
-            not isinstance(rates, Sequence)
-            or isinstance(rates, str)
-            or not all(isinstance(rate, (int, float)) for rate in rates)
-        ):
-            raise CheckFailed(
-                f"{what}: expected a list of four numbers, got {rates!r}.\nLook at: the return value."
-            )
-        if len(set(rates)) != 4 or len(rates) != 4 or not all(0 < rate < inf for rate in rates):
-            raise CheckFailed(
-                f"{what}: expected four different positive rates, got {list(rates)}.\nLook at: the rates themselves."
-            )
+        rates = numbers_of(call(function, h, steps), 4, what)
+        if len(set(rates)) != 4 or not all(0 < rate < inf for rate in rates):
+            fail(what, "four different positive rates", f"{rates}", "the rates themselves.")
         losses = np.array([_descent(h, rate, steps) for rate in rates])
         start = h / 2
         shares = losses[:, -1] / start
         worst = int(shares.argmin())
         if not np.isfinite(losses).all() or shares.max() > 100:
             largest = max(rates)
-            raise CheckFailed(
-                f"{what}: the run at {largest:g} diverges.\n"
-                f"Look at: |1 − ηh|, which must not be above 1; here ηh = {largest * h:g}."
-            )
+            look_at = f"|1 − ηh|, which must not be above 1; here ηh = {largest * h:g}."
+            fail(f"{what}, the run at {largest:g}", "a loss that stays", "one that diverges", look_at)
         if shares[worst] < 0.98:
-            raise CheckFailed(
-                f"{what}: the run at {rates[worst]:g} ends at {shares[worst]:.1%} of the loss at the start, expected at least 98 %.\n"
-                f"Look at: (1 − ηh)^(2t) at the last step, t = {steps - 1}; it depends on h and on the number of steps."
+            what = f"{what}, the loss of the run at {rates[worst]:g}, of that at the start"
+            look_at = (
+                f"(1 − ηh)^(2t) at the last step, t = {steps - 1}; "
+                "it depends on h and on the number of steps."
             )
+            fail(what, "at least 98 %", f"{shares[worst]:.1%}", look_at)
         width = float((losses.max(axis=0) - losses.min(axis=0)).mean()) / start
         if width >= 0.01:
-            raise CheckFailed(
-                f"{what}: the mean width is {width:.1%} of the loss at the start, expected below 1 %.\n"
-                "Look at: rates that are closer to what keeps the loss."
-            )
+            what = f"{what}, the mean width, of the loss at the start"
+            fail(what, "less than 1 %", f"{width:.1%}", "rates that are closer to what keeps the loss.")
     passed("useless_rates", "five bowls: each band is narrow, and no run has learned anything")
 
 
@@ -132,7 +127,7 @@ def _descent(h: float, rate: float, steps: int) -> list[float]:
 
 
 def filter_normalize(function: Callable) -> None:
-    """``function(direction, weight)`` gives each filter of the direction the norm of the weight's, and zeros for biases."""
+    """``function(direction, weight)`` gives each filter the norm of the weight's, and zeros for biases."""
     generator = torch.Generator().manual_seed(8)
     shapes = [(3, 4), (5, 5), (4, 3, 3, 3), (6, 1, 5), (7,), (1, 2), ()]
     for shape in shapes:
@@ -144,13 +139,7 @@ def filter_normalize(function: Callable) -> None:
         want = _filter_normalized(direction, weight)
         got = call(function, direction, weight)
         hint = "norm of each filter: over everything but the first dimension."
-        if isinstance(got, Tensor):
-            slips = (
-                (text, slip)
-                for text, slip in _filter_slips(direction, weight)
-                if slip.shape == got.shape and torch.allclose(got.detach(), slip, atol=1e-5, equal_nan=True)
-            )
-            hint = next((text for text, _ in slips), hint)
+        hint = hint_for(got, _filter_slips(direction, weight), hint)
         expect_close(got, want, what=f"filter_normalize for shape {list(shape)}", look_at=hint)
     passed("filter_normalize", f"{len(shapes)} shapes, with a filter of zeros and with biases")
 
@@ -214,7 +203,7 @@ def _filter_slips(direction: Tensor, weight: Tensor) -> Slips:
 
 
 def effective_beta(function: Callable) -> None:
-    """``function(gradient, w, lengths)`` is the largest change of the gradient per distance, against the gradient."""
+    """``function(gradient, w, lengths)`` is the largest change of the gradient per distance, downhill."""
     generator = torch.Generator().manual_seed(8)
     cases = []
     for size in (1, 2, 5):
@@ -233,15 +222,11 @@ def effective_beta(function: Callable) -> None:
     for text, gradient, size, lengths in cases:
         w = torch.randn(size, generator=generator, dtype=torch.float64) + 1
         want = float(_betas(gradient, w, lengths).max())
-        got = _number(call(function, gradient, w, lengths), f"effective_beta for {text}")
-        if not isclose(got, want, rel_tol=1e-4):
-            hint = "the largest of ‖g(w − ηg) − g(w)‖ / ‖ηg‖, with g = g(w)."
-            hint = next(
-                (look for look, slip in _beta_slips(gradient, w, lengths) if _same(got, float(slip))), hint
-            )
-            raise CheckFailed(
-                f"effective_beta for {text}: expected {want:.5g}, got {got:.5g}.\nLook at: {hint}"
-            )
+        what = f"effective_beta for {text}"
+        got = number_of(call(function, gradient, w, lengths), what)
+        hint = "the largest of ‖g(w − ηg) − g(w)‖ / ‖ηg‖, with g = g(w)."
+        hint = hint_for(got, _beta_slips(gradient, w, lengths), hint, atol=1e-9)
+        expect_number(got, want, what=what, look_at=hint)
     passed("effective_beta", f"{len(cases)} landscapes agree, three of them bowls")
 
 
@@ -272,24 +257,19 @@ def _beta_slips(gradient: Callable, w: Tensor, lengths: Sequence[float]) -> Slip
 
 
 def same_function(function: Callable) -> None:
-    """``function(w1, b1, w2, b2, factors)`` gives other weights for the same function, unit i multiplied by factors[i]."""
+    """``function(w1, b1, w2, b2, factors)`` gives other weights of the same function: unit i grows."""
     generator = torch.Generator().manual_seed(8)
     for inputs, hidden, outputs in ((3, 5, 2), (1, 1, 1), (4, 4, 4), (6, 2, 3)):
         w1, b1 = torch.randn(hidden, inputs, generator=generator), torch.randn(hidden, generator=generator)
         w2, b2 = torch.randn(outputs, hidden, generator=generator), torch.randn(outputs, generator=generator)
         factors = torch.exp(torch.randn(hidden, generator=generator))
         what = f"same_function for {inputs} inputs, {hidden} hidden units, {outputs} outputs"
-        got = call(function, w1, b1, w2, b2, factors)
-        if not isinstance(got, (tuple, list)) or len(got) != 4:
-            raise CheckFailed(
-                f"{what}: expected four tensors, got {type(got).__name__}.\nLook at: the return value, (w1, b1, w2, b2)."
-            )
+        got = parts_of(call(function, w1, b1, w2, b2, factors), tuple(HINTS), what, of="tensors")
         want = (w1 * factors[:, None], b1 * factors, w2 / factors, b2)
-        for name, ours, theirs in zip(("w1", "b1", "w2", "b2"), want, got, strict=True):
-            slips = (
-                text for text, slip in _scale_slips(name, (w1, b1, w2, b2), factors) if _equal(theirs, slip)
-            )
-            expect_close(theirs, ours, what=f"{what}: new {name}", look_at=next(slips, HINTS[name]))
+        for name, ours, theirs in zip(HINTS, want, got, strict=True):
+            slips = _scale_slips(name, (w1, b1, w2, b2), factors)
+            hint = hint_for(theirs, slips, HINTS[name], atol=1e-6)
+            expect_close(theirs, ours, what=f"{what}: new {name}", look_at=hint)
         x = torch.randn(8, inputs, generator=generator)
         expect_close(
             _network(x, *got),
@@ -329,31 +309,3 @@ def _scale_slips(name: str, own: tuple[Tensor, ...], factors: Tensor) -> Slips:
 
 def _network(x: Tensor, w1: Tensor, b1: Tensor, w2: Tensor, b2: Tensor) -> Tensor:
     return torch.relu(x @ w1.T + b1) @ w2.T + b2
-
-
-def _equal(got: Any, slip: Tensor) -> bool:
-    return (
-        isinstance(got, Tensor)
-        and got.shape == slip.shape
-        and torch.allclose(got.detach().to(slip.dtype), slip, atol=1e-6)
-    )
-
-
-def _number(value: Any, what: str) -> float:
-    """``value`` as a float; ``CheckFailed`` for what is not one number."""
-    if isinstance(value, (Tensor, np.ndarray)) and np.prod(value.shape) != 1:
-        raise CheckFailed(
-            f"{what}: expected one number, got shape {tuple(value.shape)}.\nLook at: the return value."
-        )
-    try:
-        return float(value)
-    except (TypeError, ValueError) as error:
-        raise CheckFailed(
-            f"{what}: expected one number, got {type(value).__name__}.\nLook at: the return value."
-        ) from error
-
-
-def _same(got: float, slip: float) -> bool:
-    if np.isnan(slip):
-        return bool(np.isnan(got))
-    return isclose(got, slip, rel_tol=1e-4, abs_tol=1e-9)

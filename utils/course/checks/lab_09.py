@@ -2,46 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from functools import wraps
-from math import ceil, isclose
+from collections.abc import Callable, Sequence
+from math import ceil
 from statistics import NormalDist
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from utils.course.checks.core import CheckFailed, call, expect_close, expect_equal, passed
-
-Slips = Iterator[tuple[str, Any]]  # where to look, and what somebody gets who should look there
+from utils.course.checks.core import (
+    CheckFailed,
+    Slips,
+    call,
+    call_with_originals,
+    expect_close,
+    expect_equal,
+    expect_number,
+    fail,
+    hint_for,
+    kind_of,
+    number_of,
+    numbers_of,
+    parts_of,
+    passed,
+)
 
 
 def step_factors(function: Callable) -> None:
-    """``function(every, gamma, epochs, batches, after)`` is the factor of every batch, where ``step()`` stands after "epoch" or "batch"."""
+    """``function(every, gamma, epochs, batches, after)`` is the factor of each batch.
+
+    ``after`` says after what ``step()`` stands, "epoch" or "batch".
+    """
     cases = [(2, 0.1, 6, 5), (10, 0.1, 4, 8), (1, 0.5, 3, 4), (3, 0.2, 7, 1), (5, 0.1, 5, 5)]
     for case in cases:
         for after in ("epoch", "batch"):
             what = f"step_factors({', '.join(map(str, case))}, {after!r})"
-            got = _numbers(call(function, *case, after), what)
             want = _step_factors(*case, after)
-            if len(got) != len(want):
-                raise CheckFailed(
-                    f"{what}: expected {len(want)} factors, one for each batch, got {len(got)}.\nLook at: epochs times batches."
-                )
-            if not _all_close(got, want):
-                hint = next(
-                    (look for look, slip in _step_slips(*case, after) if _all_close(got, slip)),
-                    "gamma ** (calls so far // every).",
-                )
-                place = next(
-                    i
-                    for i, (g, w) in enumerate(zip(got, want, strict=True))
-                    if not isclose(g, w, rel_tol=1e-6)
-                )
-                raise CheckFailed(
-                    f"{what}, batch {place}: expected {want[place]:.4g}, got {got[place]:.4g}.\nLook at: {hint}"
-                )
+            look_at = "the return value, one factor for each batch: epochs times batches."
+            got = numbers_of(call(function, *case, after), len(want), what, look_at)
+            hint = "gamma ** (calls so far // every)."
+            hint = hint_for(got, _step_slips(*case, after), hint, rtol=1e-6, atol=0.0)
+            for place, (ours, theirs) in enumerate(zip(want, got, strict=True)):
+                where = f"{what}, batch {place}"
+                expect_number(theirs, ours, what=where, look_at=hint, rtol=1e-6, atol=0.0)
     passed(
         "step_factors",
         f"{len(cases)} trainings agree batch by batch, stepped after each epoch and after each batch",
@@ -70,7 +73,7 @@ def _step_slips(every: int, gamma: float, epochs: int, batches: int, after: str)
 
 
 def nesterov(function: Callable) -> None:
-    """``function(w, gradient, lr, momentum, steps)`` is where Nesterov's momentum ends, as in torch's SGD."""
+    """``function(w, gradient, lr, momentum, steps)`` is where Nesterov's momentum ends, as torch's does."""
     generator = torch.Generator().manual_seed(9)
     root = torch.randn(3, 3, generator=generator, dtype=torch.float64)
     hessian = root @ root.T / 3 + 0.1 * torch.eye(3, dtype=torch.float64)
@@ -84,32 +87,22 @@ def nesterov(function: Callable) -> None:
             w = torch.randn(3, generator=generator, dtype=torch.float64)
             what = f"nesterov on {text}, lr {lr:g}, momentum {momentum:g}, {steps} step{'s' * (steps > 1)}"
             given = w.clone()
-            got = _call_in_place(function, given, gradient, lr, momentum, steps)
+            got = call_with_originals(function, given, gradient, lr, momentum, steps)
             if not given.equal(w):
-                raise CheckFailed(
-                    f"{what}: the w that was given has been changed.\nLook at: w = w - … in place of w -= …, which writes into it."
-                )
+                look_at = "w = w - … in place of w -= …, which writes into it."
+                fail(what, "the w that was given as it was", "one that has been changed", look_at)
             want = _descend(w, gradient, lr, momentum, steps, _nesterov_step)
             hint = "b = momentum · b + g, then w − lr · (g + momentum · b)."
-            if isinstance(got, Tensor) and got.shape == want.shape:
-                slips = _nesterov_slips(w, gradient, lr, momentum, steps)
-                hint = next(
-                    (look for look, slip in slips if torch.allclose(got.detach().double(), slip, atol=1e-9)),
-                    hint,
-                )
+            hint = hint_for(
+                got, _nesterov_slips(w, gradient, lr, momentum, steps), hint, atol=1e-9, rtol=1e-5
+            )
             expect_close(got, want, what=what, look_at=hint, atol=1e-7)
             count += 1
     passed("nesterov", f"{count} walks end where torch's do, and leave their start as it was")
 
 
-def _call_in_place(function: Callable, *arguments: Any) -> Any:
-    """``call`` hands over copies; here the arguments themselves are handed over, to see whether they are changed."""
-    return call(wraps(function)(lambda: function(*arguments)))
-
-
-Step = Callable[
-    [Tensor, Tensor, float], tuple[Tensor, Tensor]
-]  # gradient, buffer, momentum -> buffer, direction
+# gradient, buffer, momentum -> buffer, direction
+Step = Callable[[Tensor, Tensor, float], tuple[Tensor, Tensor]]
 
 
 def _descend(w: Tensor, gradient: Callable, lr: float, momentum: float, steps: int, step: Step) -> Tensor:
@@ -157,7 +150,7 @@ def _nesterov_slips(w: Tensor, gradient: Callable, lr: float, momentum: float, s
 
 
 def clip_by_norm(function: Callable) -> None:
-    """``function(gradients, bound)`` is a list of gradients whose common norm is at most ``bound``; None stays None."""
+    """``function(gradients, bound)`` gives gradients with a common norm of at most ``bound``."""
     generator = torch.Generator().manual_seed(9)
     shapes = [((3, 4), (4,)), ((2, 3, 3, 3), (2,), (5, 2)), ((6,),), ((1,), (), (2, 2))]
     cases = [[torch.randn(shape, generator=generator) for shape in each] for each in shapes]
@@ -167,33 +160,17 @@ def clip_by_norm(function: Callable) -> None:
         for bound in (0.3 * norm, 3 * norm):
             what = f"clip_by_norm, case {number + 1}, norm {norm:.3g}, bound {bound:.3g}"
             kept = [None if g is None else g.clone() for g in gradients]
-            got = call(function, kept, bound)
-            if not isinstance(got, Sequence) or len(got) != len(gradients):
-                raise CheckFailed(
-                    f"{what}: expected a list of {len(gradients)} gradients, got {_kind(got)}.\nLook at: the return value."
-                )
+            got = _gradients_of(call(function, kept, bound), len(gradients), what)
             factor = min(1.0, bound / norm)
             for place, g in enumerate(gradients):
+                entry = f"{what}, entry {place}"
                 if g is None:
-                    expect_equal(
-                        got[place],
-                        None,
-                        what=f"{what}, entry {place}",
-                        look_at="a parameter without a gradient has None; it stays None.",
-                    )
+                    expect_equal(got[place], None, what=entry, look_at=STAYS_NONE)
                     continue
                 hint = "all gradients times the same number, min(1, bound / norm)."
-                if isinstance(got[place], Tensor) and got[place].shape == g.shape:
-                    slips = _clip_slips(gradients, place, norm, bound)
-                    hint = next(
-                        (
-                            look
-                            for look, slip in slips
-                            if torch.allclose(got[place].detach(), slip, atol=1e-6)
-                        ),
-                        hint,
-                    )
-                expect_close(got[place], factor * g, what=f"{what}, entry {place}", look_at=hint)
+                slips = _clip_slips(gradients, place, norm, bound)
+                hint = hint_for(got[place], slips, hint, atol=1e-6, rtol=1e-5)
+                expect_close(got[place], factor * g, what=entry, look_at=hint)
     edges = (
         (
             [torch.zeros(3)],
@@ -207,21 +184,23 @@ def clip_by_norm(function: Callable) -> None:
         try:
             got = call(function, list(gradients), 1.0)
         except CheckFailed as failure:
-            raise CheckFailed(f"{failure}\nLook at: {look_at}") from failure
-        if not isinstance(got, Sequence) or len(got) != 1:
-            raise CheckFailed(
-                f"{what}: expected a list of 1 gradient, got {_kind(got)}.\nLook at: the return value."
-            )
+            fail(what, "a list of 1 gradient", repr(failure.__cause__ or failure), look_at)
+        got = _gradients_of(got, 1, what)
         if gradients[0] is None:
-            expect_equal(
-                got[0], None, what=what, look_at="a parameter without a gradient has None; it stays None."
-            )
+            expect_equal(got[0], None, what=what, look_at=STAYS_NONE)
         else:
             expect_close(got[0], torch.zeros(3), what=what, look_at=look_at)
-    passed(
-        "clip_by_norm",
-        f"{len(cases)} lists of gradients, each with a bound below and above its norm, and two whose norm is 0",
-    )
+    told = f"{len(cases)} lists of gradients, each with a bound below and above its norm"
+    passed("clip_by_norm", f"{told}, and two whose norm is 0")
+
+
+STAYS_NONE = "a parameter without a gradient has None; it stays None."
+
+
+def _gradients_of(value: object, count: int, what: str) -> Sequence:
+    if not isinstance(value, (list, tuple)) or len(value) != count:
+        fail(what, f"a list of {count} gradient{'s' * (count > 1)}", kind_of(value), "the return value.")
+    return value
 
 
 def _clip_slips(gradients: Sequence[Tensor | None], place: int, norm: float, bound: float) -> Slips:
@@ -245,7 +224,7 @@ def _clip_slips(gradients: Sequence[Tensor | None], place: int, norm: float, bou
 
 
 def honest_report(function: Callable) -> None:
-    """``function(valid, test, patience)`` is (epochs that were run, test accuracy at the best validation accuracy among them)."""
+    """``function(valid, test, patience)`` is (epochs run, test accuracy at the best validation of them)."""
     random = np.random.default_rng(9)
     cases: dict[str, tuple[list[float], list[float], int]] = {
         "a training that is stopped": (
@@ -268,30 +247,17 @@ def honest_report(function: Callable) -> None:
         valid, test = (np.round(rise - 0.1 + 0.03 * random.standard_normal(25), 3).tolist() for _ in range(2))
         cases[f"a noisy training, number {number + 1}"] = (valid, test, 4)
     for text, (valid, test, patience) in cases.items():
-        got = call(function, list(valid), list(test), patience)
         what = f"honest_report for {text}"
-        if not isinstance(got, Sequence) or len(got) != 2:
-            raise CheckFailed(
-                f"{what}: expected a pair (epochs, accuracy), got {got!r}.\nLook at: the return value."
-            )
+        got = parts_of(call(function, list(valid), list(test), patience), ("epochs", "accuracy"), what)
         epochs, best = _stopped(valid, patience)
-        slips = dict(_epoch_slips(valid, test, patience))
         hint = "stop when the best is `patience` epochs old, and count the epochs that were run."
-        hint = next((look for look, slip in slips.items() if got[0] == slip), hint)
+        hint = hint_for(got[0], _epoch_slips(valid, test, patience), hint)
         expect_equal(got[0], epochs, what=f"{what}, epochs that were run", look_at=hint)
-        if not isclose(got[1], test[best], abs_tol=1e-9):
-            hint = "the test accuracy at the best validation epoch."
-            hint = next(
-                (
-                    look
-                    for look, slip in _report_slips(valid, test, epochs, best)
-                    if isclose(got[1], slip, abs_tol=1e-9)
-                ),
-                hint,
-            )
-            raise CheckFailed(
-                f"{what}, the accuracy: expected {test[best]:g}, got {got[1]:g}.\nLook at: {hint}"
-            )
+        what = f"{what}, the accuracy"
+        accuracy = number_of(got[1], what)
+        hint = "the test accuracy at the best validation epoch."
+        hint = hint_for(accuracy, _report_slips(valid, test, epochs, best), hint, atol=1e-9, rtol=0.0)
+        expect_number(accuracy, test[best], what=what, look_at=hint, rtol=0.0)
     passed(
         "honest_report",
         f"{len(cases)} trainings: stopped and chosen by validation, the test split is only reported",
@@ -338,7 +304,7 @@ def _report_slips(valid: Sequence[float], test: Sequence[float], epochs: int, be
 
 
 def seeds_needed(function: Callable) -> None:
-    """``function(sd, difference, power)`` is the number of seeds of each configuration, by the normal approximation at 5 %."""
+    """``function(sd, difference, power)`` is the number of seeds of each configuration, at 5 %."""
     cases = [
         (2.0, 1.0, 0.9),
         (1.78, 1.0, 0.8),
@@ -351,19 +317,11 @@ def seeds_needed(function: Callable) -> None:
         what = f"seeds_needed({', '.join(f'{value:g}' for value in case)})"
         got = call(function, *case)
         if isinstance(got, bool) or not isinstance(got, (int, np.integer)):
-            raise CheckFailed(
-                f"{what}: expected a whole number, got {got!r}.\nLook at: rounding up, with math.ceil."
-            )
-        want = ceil(_seeds(*case))
-        if got != want:
-            slips = ((look, ceil(slip)) for look, slip in _seed_slips(*case))
-            hint = next(
-                (look for look, slip in slips if slip == got),
-                "n = 2 · ((z + z_power) · sd / difference)², rounded up.",
-            )
-            if got == int(_seeds(*case)):
-                hint = "rounding: up, or the power is not reached."
-            raise CheckFailed(f"{what}: expected {want}, got {got}.\nLook at: {hint}")
+            fail(what, "a whole number", repr(got), "rounding up, with math.ceil.")
+        slips = [("rounding: up, or the power is not reached.", int(_seeds(*case)))]
+        slips += [(look, ceil(slip)) for look, slip in _seed_slips(*case)]
+        hint = hint_for(got, slips, "n = 2 · ((z + z_power) · sd / difference)², rounded up.")
+        expect_equal(got, ceil(_seeds(*case)), what=what, look_at=hint)
     passed("seeds_needed", f"{len(cases)} comparisons agree")
 
 
@@ -392,30 +350,3 @@ def _seed_slips(sd: float, difference: float, power: float) -> Slips:
         "the sum: z values add up before they are squared.",
         2 * (_z(0.975) ** 2 + _z(power) ** 2) * (sd / difference) ** 2,
     )
-
-
-def _numbers(value: Any, what: str) -> list[float]:
-    """``value`` as a list of floats; ``CheckFailed`` for what is not a row of numbers."""
-    if isinstance(value, (Tensor, np.ndarray)):
-        value = value.tolist()
-    if (
-        not isinstance(value, Sequence)
-        or isinstance(value, str)
-        or not all(isinstance(entry, (int, float)) for entry in value)
-    ):
-        raise CheckFailed(
-            f"{what}: expected a list of numbers, got {_kind(value)}.\nLook at: the return value."
-        )
-    return [float(entry) for entry in value]
-
-
-def _kind(value: Any) -> str:
-    return (
-        f"{type(value).__name__} of length {len(value)}"
-        if isinstance(value, Sequence)
-        else type(value).__name__
-    )
-
-
-def _all_close(got: Sequence[float], want: Sequence[float]) -> bool:
-    return all(isclose(g, w, rel_tol=1e-6, abs_tol=1e-300) for g, w in zip(got, want, strict=True))

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from math import isclose, log, nan, sqrt
-from typing import Any
+from collections.abc import Callable
+from math import log, nan, sqrt
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from utils.course.checks.core import CheckFailed, call, expect_close, expect_equal, passed
-
-Slips = Iterator[tuple[str, float]]  # where to look, and what somebody gets who should look there
+from utils.course.checks.core import (
+    Slips,
+    call,
+    call_with_originals,
+    expect_close,
+    expect_equal,
+    expect_number,
+    expect_shape,
+    fail,
+    hint_for,
+    number_of,
+    parts_of,
+    passed,
+)
 
 
 def smoothed_floor(function: Callable) -> None:
-    """``function(classes, epsilon, accuracy)`` is the lowest mean cross entropy with smoothed labels at that accuracy."""
+    """``function(classes, epsilon, accuracy)`` is the lowest mean loss with smoothed labels."""
     cases = [
         (100, 0.1, 1.0),
         (100, 0.1, 0.0),
@@ -29,14 +38,10 @@ def smoothed_floor(function: Callable) -> None:
     for classes, epsilon, accuracy in cases:
         want = accuracy * _best(classes, epsilon) + (1 - accuracy) * _best_wrong(classes, epsilon)
         what = f"smoothed_floor({classes}, {epsilon:g}, {accuracy:g})"
-        got = _number(call(function, classes, epsilon, accuracy), what)
-        _compare(
-            got,
-            want,
-            what,
-            _floor_slips(classes, epsilon, accuracy),
-            "the mean over right and wrong pictures, each at its best.",
-        )
+        got = number_of(call(function, classes, epsilon, accuracy), what)
+        hint = "the mean over right and wrong pictures, each at its best."
+        hint = hint_for(got, _floor_slips(classes, epsilon, accuracy), hint, atol=1e-9)
+        expect_number(got, want, what=what, look_at=hint)
     passed("smoothed_floor", f"{len(cases)} settings agree, from two classes to a thousand")
 
 
@@ -57,7 +62,8 @@ def _best_wrong(classes: int, epsilon: float) -> float:
 def _floor_slips(classes: int, epsilon: float, accuracy: float) -> Slips:
     best, wrong = _best(classes, epsilon), _best_wrong(classes, epsilon)
     yield (
-        "the wrong pictures: their floor is higher, because another class is at least as probable as the right one.",
+        "the wrong pictures: their floor is higher, "
+        "because another class is at least as probable as the right one.",
         best,
     )
     yield (
@@ -77,11 +83,13 @@ def _floor_slips(classes: int, epsilon: float, accuracy: float) -> Slips:
     right, other = _target(classes, epsilon)
     swapped = -right * log(other) - other * log(right) - (classes - 2) * other * log(other)
     yield (
-        "a wrong picture at its best: the right class and one other with the same probability; they are not exchanged.",
-        (accuracy * best + (1 - accuracy) * swapped),
+        "a wrong picture at its best: the right class and one other with the same probability; "
+        "they are not exchanged.",
+        accuracy * best + (1 - accuracy) * swapped,
     )
     yield (
-        "a wrong picture: its floor is that of the smoothed target as well, only with two classes that share.",
+        "a wrong picture: its floor is that of the smoothed target as well, "
+        "only with two classes that share.",
         accuracy * best,
     )
 
@@ -101,22 +109,15 @@ def dropout_2d(function: Callable) -> None:
     for p in (0.2, 0.5):
         what = f"dropout_2d with p = {p:g} in training"
         got = call(function, x, p, True)
-        if not isinstance(got, Tensor) or got.shape != x.shape:
-            shape = tuple(got.shape) if isinstance(got, Tensor) else type(got).__name__
-            raise CheckFailed(
-                f"{what}: expected a tensor of shape {tuple(x.shape)}, got {shape}.\nLook at: the return value."
-            )
+        expect_shape(got, x.shape, what=what, look_at="the return value.")
         zero = got == 0
         whole = zero.flatten(2).all(dim=2)
         if not zero.flatten(2).any(dim=2).equal(whole):
-            raise CheckFailed(
-                f"{what}: some channels are zero in part only.\nLook at: the mask, one draw for each channel: [B, C, 1, 1]."
-            )
+            look_at = "the mask, one draw for each channel: [B, C, 1, 1]."
+            fail(what, "channels that are zero as a whole", "some that are zero in part only", look_at)
         if whole.any() and ((whole == whole[:1]).all() or (whole == whole[:, :1]).all()):
-            raise CheckFailed(
-                f"{what}: the same channels are zero in every picture, or whole pictures are.\n"
-                "Look at: the shape of the mask, [B, C, 1, 1]."
-            )
+            got = "the same channels in every picture, or whole pictures"
+            fail(what, "zeros in channels of their own", got, "the shape of the mask, [B, C, 1, 1].")
         share, tolerance = whole.float().mean().item(), 5 * sqrt(p * (1 - p) / whole.numel())
         if abs(share - p) > tolerance:
             swapped = abs(share - (1 - p)) <= tolerance
@@ -125,59 +126,46 @@ def dropout_2d(function: Callable) -> None:
                 if swapped
                 else "the probability."
             )
-            raise CheckFailed(
-                f"{what}: {share:.1%} of the channels are zero, expected about {p:.0%}.\nLook at: {hint}"
-            )
+            fail(f"{what}, the share of channels that are zero", f"about {p:.0%}", f"{share:.1%}", hint)
         factor = (got / x)[~zero]
         if not torch.allclose(factor, torch.full_like(factor, 1 / (1 - p)), atol=1e-4):
-            raise CheckFailed(
-                f"{what}: the survivors are multiplied by {factor.mean():.4g}, expected {1 / (1 - p):.4g}.\n"
-                "Look at: the factor 1 / (1 − p), which keeps the expectation."
-            )
+            look_at = "the factor 1 / (1 − p), which keeps the expectation."
+            what = f"{what}, the factor of the survivors"
+            fail(what, f"{1 / (1 - p):.4g}", f"{factor.mean():.4g}", look_at)
         if call(function, x, p, True).equal(got):
-            raise CheckFailed(
-                f"{what}: two calls drop the same channels.\nLook at: the random numbers, drawn anew in each call."
-            )
+            look_at = "the random numbers, drawn anew in each call."
+            fail(what, "other channels in a second call", "the same", look_at)
     passed(
         "dropout_2d", "whole channels are dropped, the expectation is kept, and evaluation changes nothing"
     )
 
 
 def reflect_index(function: Callable) -> None:
-    """``function(place, size)`` is the row seen at any place of a picture that goes on as its mirror image."""
+    """``function(place, size)`` is the row at any place of a picture that goes on as its mirror image."""
     for size in (7, 4, 3, 2, 32):
         pattern = [*range(size), *range(size - 2, 0, -1)]
         # right beside the border some slips look alike, so those places come last
         for place in sorted(range(-5 * size, 6 * size), key=lambda place: (abs(place) < 3, abs(place))):
             want = pattern[place % len(pattern)]
-            got = call(function, place, size)
-            if got == want:
-                continue
-            expect_equal(
-                got, want, what=f"reflect_index({place}, {size})", look_at=_reflect_hint(got, place, size)
-            )
+            what = f"reflect_index({place}, {size})"
+            got = number_of(call(function, place, size), what)
+            hint = hint_for(got, _reflect_slips(place, size), "the period, 2·(size − 1) places.")
+            expect_equal(got, want, what=what, look_at=hint)
     passed("reflect_index", "five sizes agree, up to five pictures away")
 
 
-def _reflect_hint(got: Any, place: int, size: int) -> str:
+def _reflect_slips(place: int, size: int) -> Slips:
     repeated = [*range(size), *range(size - 1, -1, -1)]
-    slips = (
-        (
-            "the edge: the edge pixel is not repeated, beyond row 0 comes row 1.",
-            repeated[place % len(repeated)],
-        ),
-        ("the other side: this goes on periodically, not mirrored.", place % size),
-        ("the border: this repeats the edge pixel.", min(max(place, 0), size - 1)),
-        (
-            "places far outside: the mirror image is mirrored again.",
-            (size - 1) - abs((size - 1) - abs(place)),
-        ),
-    )
-    return next((text for text, slip in slips if got == slip), "the period, 2·(size − 1) places.")
+    at_place = repeated[place % len(repeated)]
+    yield "the edge: the edge pixel is not repeated, beyond row 0 comes row 1.", at_place
+    yield "the other side: this goes on periodically, not mirrored.", place % size
+    yield "the border: this repeats the edge pixel.", min(max(place, 0), size - 1)
+    once = (size - 1) - abs((size - 1) - abs(place))
+    yield "places far outside: the mirror image is mirrored again.", once
 
 
 def cutmix(function: Callable) -> None:
-    """``function(image_a, image_b, label_a, label_b, size, row, column)`` pastes a square and mixes the labels by area."""
+    """``function(image_a, image_b, label_a, label_b, size, row, column)`` pastes a square, mixes labels."""
     generator = torch.Generator().manual_seed(10)
     cases = [(4, 4, 4), (5, 3, 6), (4, 0, 0), (6, 7, 9), (3, 7, 0), (40, 4, 5), (1, 2, 8)]
     for size, row, column in cases:
@@ -185,42 +173,21 @@ def cutmix(function: Callable) -> None:
         label_a, label_b = torch.softmax(torch.randn(2, 5, generator=generator), dim=1)
         what = f"cutmix of 8 × 10 pictures, size {size}, centre ({row}, {column})"
         before = [tensor.clone() for tensor in (a, b, label_a, label_b)]
-        got = _call_in_place(function, a, b, label_a, label_b, size, row, column)
+        got = call_with_originals(function, a, b, label_a, label_b, size, row, column)
         if not all(old.equal(new) for old, new in zip(before, (a, b, label_a, label_b), strict=True)):
-            raise CheckFailed(
-                f"{what}: an argument has been changed.\nLook at: clone the first picture before you write into it."
-            )
-        if not isinstance(got, tuple | list) or len(got) != 2:
-            raise CheckFailed(
-                f"{what}: expected a picture and a label, got {type(got).__name__}.\nLook at: the return value."
-            )
+            look_at = "clone the first picture before you write into it."
+            fail(what, "the arguments as they were", "one that has been changed", look_at)
+        picture, label = parts_of(got, ("picture", "label"), what)
         covered = _square(size, row, column)
-        picture = torch.where(covered, b, a)
-        expect_close(
-            got[0],
-            picture,
-            what=f"{what}: the picture",
-            look_at=_cutmix_hint(got[0], a, b, size, row, column),
-        )
+        hint = "the edges of the square, clipped at 0 and at H and W."
+        hint = hint_for(picture, _cutmix_slips(a, b, size, row, column), hint)
+        expect_close(picture, torch.where(covered, b, a), what=f"{what}: the picture", look_at=hint)
         share = covered.float().mean()
-        label = (1 - share) * label_a + share * label_b
-        expect_close(
-            got[1],
-            label,
-            what=f"{what}: the label",
-            look_at=_label_hint(got[1], label_a, label_b, share, size),
-        )
+        mixed = (1 - share) * label_a + share * label_b
+        hint = "the covered area divided by H·W."
+        hint = hint_for(label, _label_slips(label_a, label_b, share, size), hint)
+        expect_close(label, mixed, what=f"{what}: the label", look_at=hint)
     passed("cutmix", f"{len(cases)} squares, four of them clipped at the border")
-
-
-def _call_in_place(function: Callable, *arguments: Any) -> Any:
-    """``call`` hands over copies; here the arguments themselves are handed over, to see whether they are changed."""
-
-    def with_originals() -> Any:
-        return function(*arguments)
-
-    with_originals.__name__ = getattr(function, "__name__", "the function")
-    return call(with_originals)
 
 
 def _square(size: int, row: int, column: int) -> Tensor:
@@ -229,52 +196,24 @@ def _square(size: int, row: int, column: int) -> Tensor:
     return (rows >= 0) & (rows < size) & (columns >= 0) & (columns < size)
 
 
-def _cutmix_hint(got: Any, a: Tensor, b: Tensor, size: int, row: int, column: int) -> str:
-    corner = _square(size, row + size // 2, column + size // 2)
-    slips = (
-        (
-            "the two pictures: the square comes from the second one.",
-            torch.where(_square(size, row, column), a, b),
-        ),
-        ("the place: (row, column) is the centre of the square, not its corner.", torch.where(corner, b, a)),
-        (
-            "the square: it is filled with the second picture, not with black.",
-            torch.where(_square(size, row, column), 0.0, a),
-        ),
-        ("negative indices: Python counts them from the end; clip them to 0.", a),
-    )
-    if isinstance(got, Tensor) and got.shape == a.shape:
-        return next(
-            (text for text, slip in slips if torch.allclose(got.float(), slip)),
-            "the edges of the square, clipped at 0 and at H and W.",
-        )
-    return "the shape [C, H, W]."
+def _cutmix_slips(a: Tensor, b: Tensor, size: int, row: int, column: int) -> Slips:
+    square, corner = _square(size, row, column), _square(size, row + size // 2, column + size // 2)
+    yield "the two pictures: the square comes from the second one.", torch.where(square, a, b)
+    yield "the place: (row, column) is the centre of the square, not its corner.", torch.where(corner, b, a)
+    black = torch.where(square, 0.0, a)
+    yield "the square: it is filled with the second picture, not with black.", black
+    yield "negative indices: Python counts them from the end; clip them to 0.", a
 
 
-def _label_hint(got: Any, label_a: Tensor, label_b: Tensor, share: Tensor, size: int) -> str:
-    whole = min(1.0, size * size / 80)
-    slips = (
-        (
-            "the two shares: the covered area belongs to the second label.",
-            share * label_a + (1 - share) * label_b,
-        ),
-        (
-            "the area: only what is really covered counts, after clipping.",
-            (1 - whole) * label_a + whole * label_b,
-        ),
-        (
-            "the area: only what is really covered counts, after clipping.",
-            (1 - size * size / 80) * label_a + size * size / 80 * label_b,
-        ),
-        ("the label: it must be mixed too.", label_a),
-        ("the label: by area, not half and half.", (label_a + label_b) / 2),
-    )
-    if isinstance(got, Tensor) and got.shape == label_a.shape:
-        return next(
-            (text for text, slip in slips if torch.allclose(got.float(), slip, atol=1e-5)),
-            "the covered area divided by H·W.",
-        )
-    return "the shape [K]."
+def _label_slips(label_a: Tensor, label_b: Tensor, share: Tensor, size: int) -> Slips:
+    exchanged = share * label_a + (1 - share) * label_b
+    yield "the two shares: the covered area belongs to the second label.", exchanged
+    area = size * size / 80
+    for whole in (min(1.0, area), area):
+        unclipped = (1 - whole) * label_a + whole * label_b
+        yield "the area: only what is really covered counts, after clipping.", unclipped
+    yield "the label: it must be mixed too.", label_a
+    yield "the label: by area, not half and half.", (label_a + label_b) / 2
 
 
 def effective_parameters(function: Callable) -> None:
@@ -290,8 +229,10 @@ def effective_parameters(function: Callable) -> None:
         X = torch.randn(rows, columns, generator=generator, dtype=torch.float64)
         want = float(_shares(X, penalty).sum())
         what = f"effective_parameters for X of {rows} × {columns}, penalty {penalty:g}"
-        got = _number(call(function, X, penalty), what)
-        _compare(got, want, what, _trace_slips(X, penalty), "the trace of (XᵀX + λI)⁻¹ XᵀX, a p × p matrix.")
+        got = number_of(call(function, X, penalty), what)
+        hint = "the trace of (XᵀX + λI)⁻¹ XᵀX, a p × p matrix."
+        hint = hint_for(got, _trace_slips(X, penalty), hint, atol=1e-9)
+        expect_number(got, want, what=what, look_at=hint)
     passed("effective_parameters", "five matrices agree, one of them with 100,000 rows")
 
 
@@ -328,24 +269,3 @@ def _trace_of_all_ones(X: Tensor, penalty: float) -> float:
         return float(torch.trace(torch.linalg.solve(X.T @ X + penalty, X.T @ X)))
     except RuntimeError:  # singular: then nobody has got an answer this way
         return nan
-
-
-def _compare(got: float, want: float, what: str, slips: Slips, hint: str) -> None:
-    if isclose(got, want, rel_tol=1e-4, abs_tol=1e-9):
-        return
-    hint = next((text for text, slip in slips if isclose(got, slip, rel_tol=1e-4, abs_tol=1e-9)), hint)
-    raise CheckFailed(f"{what}: expected {want:.5g}, got {got:.5g}.\nLook at: {hint}")
-
-
-def _number(value: Any, what: str) -> float:
-    """``value`` as a float; ``CheckFailed`` for what is not one number."""
-    if isinstance(value, Tensor | np.ndarray) and np.prod(value.shape) != 1:
-        raise CheckFailed(
-            f"{what}: expected one number, got shape {tuple(value.shape)}.\nLook at: the return value."
-        )
-    try:
-        return float(value)
-    except (TypeError, ValueError) as error:
-        raise CheckFailed(
-            f"{what}: expected one number, got {type(value).__name__}.\nLook at: the return value."
-        ) from error

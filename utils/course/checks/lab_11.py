@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Generator, Tensor
 
-from utils.course.checks.core import CheckFailed, Slips, call, expect_close, hint_for, passed
+from utils.course.checks.core import (
+    Slips,
+    call,
+    expect_close,
+    expect_number,
+    hint_for,
+    number_of,
+    passed,
+)
 
 RULES = ("gradient", "deconvnet", "guided")
 
 
 def grey_share(function: Callable) -> None:
-    """``function(weight [n, C, k, k])`` is the share of each filter's energy that is the same in all channels."""
+    """``function(weight [n, C, k, k])`` is the share of each filter's energy that is grey."""
     generator = Generator().manual_seed(11)
     for filters, channels, side in ((4, 3, 5), (7, 3, 3), (3, 2, 1), (2, 1, 4), (1, 5, 3)):
         weight = torch.randn(filters, channels, side, side, generator=generator)
@@ -144,7 +151,7 @@ def _rule_slips(x: Tensor, w1: Tensor, w2: Tensor, g: Tensor, rule: str) -> Slip
 
 
 def class_activation_map(function: Callable) -> None:
-    """``function(maps [B, K, h, w], weight [classes, K], target [B])`` is Grad-CAM before pooling and one linear layer."""
+    """``function(maps [B, K, h, w], weight [classes, K], target [B])`` is Grad-CAM at the last maps."""
     generator = Generator().manual_seed(11)
     for pictures, channels, height, width, classes in (
         (2, 6, 4, 4, 3),
@@ -268,34 +275,17 @@ def spearman(function: Callable) -> None:
     for shape in ((6,), (2, 5), (4, 4), (8, 8), (2, 3, 4)):
         size = math.prod(shape)
         a, b = (torch.randperm(size, generator=generator).reshape(shape).float() ** 3 for _ in range(2))
-        want = _pearson(_ranks(a), _ranks(b))
-        got = _as_number(call(function, a, b))
-        hint = hint_for(
-            got, _rank_slips(a, b), "ranks by argsort of argsort, then Pearson's correlation of the ranks."
-        )
-        expect_close(got, want, what=f"spearman of two maps {list(shape)}", look_at=hint, atol=1e-5)
+        want = float(_pearson(_ranks(a), _ranks(b)))
+        what = f"spearman of two maps {list(shape)}"
+        got = number_of(call(function, a, b), what)
+        hint = "ranks by argsort of argsort, then Pearson's correlation of the ranks."
+        expect_number(got, want, what=what, look_at=hint_for(got, _rank_slips(a, b), hint), atol=1e-5)
     a = torch.rand(5, 5, generator=generator)
     for other, want, words in ((a**3, 1.0, "its cube"), (-a, -1.0, "its negative")):
-        got = _as_number(call(function, a, other))
-        expect_close(
-            got,
-            torch.tensor(want).double(),
-            what=f"spearman of a map and {words}",
-            look_at="only the order of the values counts.",
-        )
+        what = f"spearman of a map and {words}"
+        got = number_of(call(function, a, other), what)
+        expect_number(got, want, what=what, look_at="only the order of the values counts.", atol=1e-5)
     passed("spearman", "five pairs of maps agree; a map and its cube have 1, a map and its negative −1")
-
-
-def _as_number(value: Any) -> Any:
-    """Numbers of any kind as a tensor without dimensions."""
-    if isinstance(value, Tensor):
-        return value.detach().double().reshape(()) if value.numel() == 1 else value
-    try:
-        return torch.tensor(float(value), dtype=torch.float64)
-    except (TypeError, ValueError):
-        raise CheckFailed(
-            f"spearman: expected a number, got {type(value).__name__}.\nLook at: what is returned."
-        ) from None
 
 
 def _ranks(values: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from itertools import product
 from math import isclose
 from typing import Any
@@ -10,13 +10,23 @@ from typing import Any
 import torch
 from torch import Generator, Tensor, nn
 
-from utils.course.checks.core import CheckFailed, call, expect_close, passed
-
-Slips = Iterator[tuple[str, Any]]  # where to look, and what somebody gets who should look there
+from utils.course.checks.core import (
+    Slips,
+    call,
+    expect_close,
+    expect_equal,
+    expect_number,
+    fail,
+    hint_for,
+    kind_of,
+    number_of,
+    parts_of,
+    passed,
+)
 
 
 def training_mode(function: Callable) -> None:
-    """``function(model, frozen)`` puts all into training but the modules named in ``frozen``, and returns the model."""
+    """``function(model, frozen)`` puts all but the modules named in ``frozen`` into training."""
     cases = (["0"], ["0", "1"], ["1.norm"], [], ["0", "1", "2"])
     for start, frozen in product((False, True), cases):
         model = _small_network()
@@ -24,21 +34,16 @@ def training_mode(function: Callable) -> None:
         what = f"training_mode with frozen = {frozen}, {'nothing' if start else 'everything'} frozen before"
         got = call(function, model, frozen)
         if got is not model:
-            raise CheckFailed(
-                f"{what}: expected the model itself back, got {type(got).__name__}.\nLook at: the return statement."
-            )
+            fail(what, "the model itself back", kind_of(got), "the return statement.")
         _compare_modes(model, frozen, what)
         before = {name: value.clone() for name, value in model.state_dict().items()}
         model(torch.randn(6, 2, 5, 5, generator=Generator().manual_seed(12)))
         for name, value in model.state_dict().items():
             if any(_inside(name, root) for root in frozen) and not torch.equal(before[name], value):
-                raise CheckFailed(
-                    f"{what}: a forward pass changed {name}, which is frozen.\nLook at: eval() for batch norm."
-                )
-    passed(
-        "training_mode",
-        f"{len(cases)} choices of frozen modules agree, running statistics included, whatever was frozen before",
-    )
+                got = f"a forward pass that changed {name}"
+                fail(what, "what is frozen to stay as it is", got, "eval() for batch norm.")
+    told = f"{len(cases)} choices of frozen modules agree, running statistics included"
+    passed("training_mode", f"{told}, whatever was frozen before")
 
 
 def _small_network() -> nn.Sequential:
@@ -58,14 +63,11 @@ def _compare_modes(model: nn.Module, frozen: Sequence[str], what: str) -> None:
     for name, module in model.named_modules():
         is_frozen = any(_inside(name, root) for root in frozen)
         if name and module.training == is_frozen:
+            hint = "modules that are not frozen must be in training mode: model.train() first."
             if is_frozen:
-                hint = "frozen modules need eval(), and that after model.train(), which puts everything into training."
-            else:
-                hint = "modules that are not frozen must be in training mode: model.train() first."
-            mode = {True: "training", False: "evaluation"}
-            raise CheckFailed(
-                f"{what}: expected {name} in {mode[not is_frozen]} mode, got {mode[module.training]} mode.\nLook at: {hint}"
-            )
+                hint = "frozen modules need eval(), after model.train(), which puts everything into training."
+            mode = {True: "training mode", False: "evaluation mode"}
+            fail(f"{what}, {name}", mode[not is_frozen], mode[module.training], hint)
     for name, parameter in model.named_parameters():
         is_frozen = any(_inside(name, root) for root in frozen)
         if parameter.requires_grad == is_frozen:
@@ -73,15 +75,14 @@ def _compare_modes(model: nn.Module, frozen: Sequence[str], what: str) -> None:
                 hint = "requires_grad_(False) of each frozen module; eval() alone does not stop the gradient."
             else:
                 hint = "what is not frozen must learn again: requires_grad_(True) for the model first."
-            raise CheckFailed(
-                f"{what}: expected requires_grad={not is_frozen} for {name}, got {parameter.requires_grad}.\nLook at: {hint}"
-            )
+            fail(f"{what}, {name}", f"requires_grad={not is_frozen}", str(parameter.requires_grad), hint)
 
 
 def two_speeds(function: Callable) -> None:
-    """``function(model, head, lr, factor)`` gives two groups for an optimizer: the head at lr, the rest at factor · lr."""
+    """``function(model, head, lr, factor)`` gives an optimizer's two groups, each with its rate."""
     cases = (  # number of the head among the layers, what is frozen, lr, factor
-        (4, "", 0.5, 0.1), (4, "0", 0.01, 0.01), (4, "", 2.0, 1.0), (4, "4.bias", 0.2, 0.5), (2, "", 0.1, 0.3),
+        (4, "", 0.5, 0.1), (4, "0", 0.01, 0.01), (4, "", 2.0, 1.0),
+        (4, "4.bias", 0.2, 0.5), (2, "", 0.1, 0.3),
     )  # fmt: skip
     for head, frozen, lr, factor in cases:
         model = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 5), nn.ReLU(), nn.Linear(5, 2))
@@ -99,9 +100,7 @@ def two_speeds(function: Callable) -> None:
                 isclose(a, b, rel_tol=1e-6) for a, b in zip(found, want, strict=True)
             ):
                 hint = _rate_hint(found, want, lr, factor, last=head == 4)
-                raise CheckFailed(
-                    f"{what}: expected the rates {want} for {name}, got {found}.\nLook at: {hint}"
-                )
+                fail(f"{what}, the rates for {name}", f"{want}", f"{found}", hint)
     passed(
         "two_speeds",
         f"{len(cases)} networks agree: every trained parameter is in one group, with its own rate",
@@ -113,9 +112,8 @@ def _rates(groups: Any, what: str) -> dict[int, list[float]]:
     if not isinstance(groups, (list, tuple)) or not all(
         isinstance(g, dict) and {"params", "lr"} <= set(g) for g in groups
     ):
-        raise CheckFailed(
-            f"{what}: expected a list of dicts with 'params' and 'lr', got {type(groups).__name__}.\nLook at: the form [{{'params': …, 'lr': …}}, …]."
-        )
+        want = "a list of dicts with 'params' and 'lr'"
+        fail(what, want, kind_of(groups), "the form [{'params': …, 'lr': …}, …].")
     rates: dict[int, list[float]] = {}
     for group in groups:
         members = group["params"]
@@ -131,7 +129,10 @@ def _rate_hint(found: list[float], want: list[float], lr: float, factor: float, 
     if not want:
         return "frozen parameters: they do not belong into an optimizer; keep those with requires_grad."
     if len(found) > 1:
-        return "the body: model.parameters() has those of the head too. An optimizer refuses a parameter that is in two groups."
+        return (
+            "the body: model.parameters() has those of the head too. "
+            "An optimizer refuses a parameter that is in two groups."
+        )
     if not found:
         return "this parameter is in no group, so it would never be trained."
     if isclose(found[0], lr if want[0] != lr else factor * lr, rel_tol=1e-6):
@@ -151,25 +152,11 @@ def speed_up(function: Callable) -> None:
         (295e3, 640.0, 1000),
     ):
         want = epochs * (encoder + 2 * head) / (encoder + 2 * head * epochs)
-        got = call(function, encoder, head, epochs)
-        if isinstance(got, Tensor) and got.numel() == 1:
-            got = got.item()
-        if not isinstance(got, (int, float)):
-            raise CheckFailed(
-                f"speed_up: expected a number, got {type(got).__name__}.\nLook at: the return statement."
-            )
-        if not isclose(got, want, rel_tol=1e-6):
-            hint = next(
-                (
-                    look
-                    for look, slip in _speed_slips(encoder, head, epochs)
-                    if isclose(got, slip, rel_tol=1e-6)
-                ),
-                "the two costs: with the encoder in every epoch, and with the encoder once.",
-            )
-            raise CheckFailed(
-                f"speed_up({encoder:g}, {head:g}, {epochs}): expected {want:.5g}, got {got:.5g}.\nLook at: {hint}"
-            )
+        what = f"speed_up({encoder:g}, {head:g}, {epochs})"
+        got = number_of(call(function, encoder, head, epochs), what)
+        hint = "the two costs: with the encoder in every epoch, and with the encoder once."
+        hint = hint_for(got, _speed_slips(encoder, head, epochs), hint, rtol=1e-6, atol=0.0)
+        expect_number(got, want, what=what, look_at=hint, rtol=1e-6)
     passed("speed_up", "five pairs of encoder and head agree")
 
 
@@ -191,7 +178,8 @@ def _speed_slips(encoder: float, head: float, epochs: int) -> Slips:
         epochs * (encoder + 3 * head) / (encoder + 3 * head * epochs),
     )
     yield (
-        "the head: it is trained in every epoch, also when the pictures are encoded once, and that costs something.",
+        "the head: it is trained in every epoch, also when the pictures are encoded once, "
+        "and that costs something.",
         float(epochs),
     )
     yield (
@@ -210,15 +198,11 @@ def renormalise(function: Callable) -> None:
         x = _normal(pixels, mean, std)
         want = _normal(pixels, new_mean, new_std)
         got = call(function, x, mean, std, new_mean, new_std)
-        hint = "back to pixels first, x · std + mean, then (pixels − new_mean) / new_std, a number for each channel."
-        for look, slip in _normal_slips(x, pixels, mean, std, new_mean, new_std):
-            if (
-                isinstance(got, Tensor)
-                and got.shape == slip.shape
-                and torch.allclose(got, slip, rtol=1e-4, atol=1e-5)
-            ):
-                hint = look
-                break
+        hint = (
+            "back to pixels first, x · std + mean, then (pixels − new_mean) / new_std, "
+            "a number for each channel."
+        )
+        hint = hint_for(got, _normal_slips(x, pixels, mean, std, new_mean, new_std), hint)
         expect_close(got, want, what=f"renormalise of x {list(x.shape)}", look_at=hint)
     passed("renormalise", "four batches agree")
 
@@ -304,11 +288,10 @@ def _compare_weights(
     saved: dict[str, Tensor],
     what: str,
 ) -> None:
-    if not isinstance(got, tuple) or len(got) != 2 or not isinstance(got[0], dict):
-        raise CheckFailed(
-            f"{what}: expected a pair (dict, list), got {type(got).__name__}.\nLook at: return fits, left."
-        )
-    loaded, missing = got[0], list(got[1])
+    loaded, missing = parts_of(got, ("fits", "left"), what)
+    if not isinstance(loaded, dict):
+        fail(f"{what}, the first of the two", "a dict", kind_of(loaded), "return fits, left.")
+    missing = list(missing)
     if set(loaded) != set(fits):
         more, fewer = sorted(set(loaded) - set(fits)), sorted(set(fits) - set(loaded))
         hint = "the names and the shapes: both must agree."
@@ -318,20 +301,19 @@ def _compare_weights(
             hint = "the shape, not the number of values: a matrix and its transpose have equally many."
         elif more:
             hint = "the shape: a tensor of the right name and another shape does not fit."
-        raise CheckFailed(
-            f"{what}: expected the entries {sorted(fits)}, got {sorted(loaded)} (too many: {more}, missing: {fewer}).\nLook at: {hint}"
-        )
+        came = f"{sorted(loaded)} (too many: {more}, missing: {fewer})"
+        fail(f"{what}, the entries", f"{sorted(fits)}", came, hint)
     for name, tensor in fits.items():
         if loaded[name] is not tensor and not torch.equal(loaded[name], tensor):
-            raise CheckFailed(
-                f"{what}: {name} is not the tensor of the file.\nLook at: take saved[name]; state[name] are the network's own random numbers."
-            )
+            look_at = "take saved[name]; state[name] are the network's own random numbers."
+            fail(f"{what}, {name}", "the tensor of the file", "another one", look_at)
     if sorted(missing) != sorted(left):
         hint = "the names of the network that get nothing; they keep their random start."
         if sorted(missing) == sorted(name for name in saved if name not in fits):
-            hint = "whose names: these are entries of the file that fit nowhere, and what matters are those of the network."
-        raise CheckFailed(f"{what}: expected {left} to be left over, got {missing}.\nLook at: {hint}")
-    if missing != left:
-        raise CheckFailed(
-            f"{what}: expected the order of the network, {left}, got {missing}.\nLook at: go through state, not through saved or a set."
-        )
+            hint = (
+                "whose names: these are entries of the file that fit nowhere, "
+                "and what matters are those of the network."
+            )
+        fail(f"{what}, what is left over", f"{left}", f"{missing}", hint)
+    look_at = "the order of the network: go through state, not through saved or a set."
+    expect_equal(missing, left, what=f"{what}, what is left over", look_at=look_at)

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from math import isclose
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Generator, Tensor
 
-from utils.course.checks.core import CheckFailed, call, expect_close, passed
-
-Slips = Iterator[tuple[str, Any]]  # where to look, and what somebody gets who should look there
+from utils.course.checks.core import (
+    Slips,
+    call,
+    expect_close,
+    expect_number,
+    fail,
+    hint_for,
+    kind_of,
+    number_of,
+    parts_of,
+    passed,
+)
 
 
 def group_noise(function: Callable) -> None:
@@ -27,8 +34,11 @@ def group_noise(function: Callable) -> None:
     for groups, rate in cases:
         want = _group_noise(groups, rate)
         got = call(function, list(groups), rate)
-        hint = "for each class the rate, divided by the number of other classes in its group; what is left on the diagonal."
-        hint = next((look for look, slip in _group_slips(groups, rate) if _same(got, slip)), hint)
+        hint = (
+            "for each class the rate, divided by the number of other classes in its group; "
+            "what is left on the diagonal."
+        )
+        hint = hint_for(got, _group_slips(groups, rate), hint)
         expect_close(got, want, what=f"group_noise({groups}, {rate})", look_at=hint)
     passed("group_noise", f"{len(cases)} matrices agree, classes that are alone among them")
 
@@ -93,8 +103,11 @@ def wrong_probability(function: Callable) -> None:
         given = torch.randint(k, (n,), generator=generator)
         want = _wrong_probability(p, given, matrix)
         got = call(function, p, given, matrix)
-        hint = "p[n, j] · T[j, g] for each class j, with g the given label; divide by the sum over j; one minus the entry of g."
-        hint = next((look for look, slip in _bayes_slips(p, given, matrix) if _same(got, slip)), hint)
+        hint = (
+            "p[n, j] · T[j, g] for each class j, with g the given label; "
+            "divide by the sum over j; one minus the entry of g."
+        )
+        hint = hint_for(got, _bayes_slips(p, given, matrix), hint)
         expect_close(got, want, what=f"wrong_probability of {n} examples and {k} classes", look_at=hint)
     passed("wrong_probability", f"{cases} random cases agree")
 
@@ -124,7 +137,7 @@ def _bayes_slips(p: Tensor, given: Tensor, matrix: Tensor) -> Slips:
 
 
 def forget_report(function: Callable) -> None:
-    """``function(losses, wrong, forget_rate)``: precision, recall and loss of right labels when large losses are left out."""
+    """``function(losses, wrong, forget_rate)`` gives precision, recall and the share of right labels lost."""
     generator = Generator().manual_seed(31)
     cases = [(10, 0.3), (11, 0.3), (40, 0.25), (25, 0.5), (33, 0.1), (8, 0.0), (9, 0.04)]
     names = ("precision", "recall", "share of right labels lost")
@@ -133,20 +146,13 @@ def forget_report(function: Callable) -> None:
         wrong = torch.rand(n, generator=generator) < 0.35
         wrong[:2] = torch.tensor([True, False])  # both kinds
         want = _forget_report(losses, wrong, rate)
-        got = call(function, losses, wrong, rate)
         what = f"forget_report of {n} examples at the rate {rate}"
-        if not isinstance(got, (tuple, list)) or len(got) != 3:
-            raise CheckFailed(
-                f"{what}: expected three numbers, got {type(got).__name__}.\nLook at: the return value."
-            )
-        numbers = [_number(value, f"{what}: {name}") for value, name in zip(got, names, strict=True)]
+        got = parts_of(call(function, losses, wrong, rate), names, what, of="numbers")
+        numbers = [number_of(value, f"{what}, {name}") for value, name in zip(got, names, strict=True)]
         for name, value, right in zip(names, numbers, want, strict=True):
-            if not isclose(value, right, rel_tol=1e-6, abs_tol=1e-9):
-                hint = f"the two counts behind the {name}."
-                hint = next(
-                    (look for look, slip in _report_slips(losses, wrong, rate) if _equal(numbers, slip)), hint
-                )
-                raise CheckFailed(f"{what}: {name}: expected {right:.4g}, got {value:.4g}.\nLook at: {hint}")
+            hint = f"the two counts behind the {name}."
+            hint = hint_for(numbers, _report_slips(losses, wrong, rate), hint, rtol=1e-6, atol=1e-9)
+            expect_number(value, right, what=f"{what}, {name}", look_at=hint, rtol=1e-6)
     passed("forget_report", f"{len(cases)} cases agree, one in which nothing is left out")
 
 
@@ -174,7 +180,8 @@ def _report_slips(losses: Tensor, wrong: Tensor, rate: float) -> Slips:
         _report(*_counts(losses, wrong, kept, descending=True)),
     )
     yield (
-        "who is judged: precision and recall are about the examples that are left out, not those that are kept.",
+        "who is judged: precision and recall are about the examples that are left out, "
+        "not those that are kept.",
         (
             (bad - found) / max(kept, 1),
             (bad - found) / bad,
@@ -199,7 +206,7 @@ def _report_slips(losses: Tensor, wrong: Tensor, rate: float) -> Slips:
 
 
 def prune_by_class(function: Callable) -> None:
-    """``function(labels, p, joint)`` marks of each given label the least probable examples, as many as stand off the diagonal."""
+    """``function(labels, p, joint)`` marks the least probable examples of each given label."""
     generator = Generator().manual_seed(17)
     cases = [(12, 2), (40, 3), (90, 5), (30, 4)]
     for n, k in cases:
@@ -214,19 +221,16 @@ def prune_by_class(function: Callable) -> None:
         got = call(function, labels, p, joint)
         what = f"prune_by_class of {n} examples and {k} classes"
         if not isinstance(got, Tensor) or got.dtype != torch.bool or got.shape != (n,):
-            came = f"{got.dtype} {list(got.shape)}" if isinstance(got, Tensor) else type(got).__name__
-            raise CheckFailed(
-                f"{what}: expected a bool tensor [{n}], got {came}.\nLook at: the return value."
-            )
+            came = f"{got.dtype} {list(got.shape)}" if isinstance(got, Tensor) else kind_of(got)
+            fail(what, f"a bool tensor [{n}]", came, "the return value.")
         if not torch.equal(got, want):
-            hint = "for each label i: its examples, sorted by p[:, i], the first of them, as many as row i of the joint has off the diagonal."
-            hint = next(
-                (look for look, slip in _prune_slips(labels, p, joint) if torch.equal(got, slip)), hint
+            hint = (
+                "for each label i: its examples, sorted by p[:, i], the first of them, "
+                "as many as row i of the joint has off the diagonal."
             )
-            raise CheckFailed(
-                f"{what}: {int((got != want).sum())} examples are judged differently; expected {int(want.sum())} suspects, got {int(got.sum())}.\n"
-                f"Look at: {hint}"
-            )
+            hint = hint_for(got, _prune_slips(labels, p, joint), hint)
+            what = f"{what}, of which {int((got != want).sum())} are judged differently"
+            fail(what, f"{int(want.sum())} suspects", f"{int(got.sum())}", hint)
     passed("prune_by_class", f"{len(cases)} random cases agree")
 
 
@@ -266,27 +270,3 @@ def _prune_slips(labels: Tensor, p: Tensor, joint: Tensor) -> Slips:
         "the counts: this calls every label wrong that is not the most probable class.",
         p.argmax(dim=1) != labels,
     )
-
-
-def _number(value: Any, what: str) -> float:
-    """``value`` as a float; ``CheckFailed`` if it is not one number."""
-    if isinstance(value, Tensor) and value.numel() == 1:
-        return float(value)
-    if isinstance(value, (int, float)):
-        return float(value)
-    try:
-        return float(value.item())  # a number of numpy
-    except (AttributeError, ValueError):
-        raise CheckFailed(
-            f"{what}: expected a number, got {type(value).__name__}.\nLook at: the return value."
-        ) from None
-
-
-def _same(got: Any, slip: Tensor) -> bool:
-    if not isinstance(got, Tensor) or got.shape != slip.shape:
-        return False
-    return torch.allclose(got.double(), slip.double(), atol=1e-6, equal_nan=True)
-
-
-def _equal(numbers: Sequence[float], slip: Sequence[float]) -> bool:
-    return all(isclose(a, b, rel_tol=1e-6, abs_tol=1e-9) for a, b in zip(numbers, slip, strict=True))

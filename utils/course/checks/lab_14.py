@@ -4,45 +4,43 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
-from utils.course.checks.core import CheckFailed, Slips, call, expect_close, expect_equal, hint_for, passed
+from utils.course.checks.core import (
+    Slips,
+    call,
+    expect_close,
+    expect_equal,
+    expect_number,
+    hint_for,
+    number_of,
+    parts_of,
+    passed,
+)
 from utils.training.losses import supervised_contrastive_loss
 
 
 def nt_xent(function: Callable) -> None:
-    """``function(first [N, D], second [N, D], temperature)`` is the loss of SimCLR of two views of N pictures."""
+    """``function(first [N, D], second [N, D], temperature)`` is SimCLR's loss of two views of N pictures."""
     generator = Generator().manual_seed(14)
     for pictures, features, temperature in ((2, 2, 0.5), (3, 4, 1.0), (8, 5, 0.2), (5, 16, 0.07)):
         first, second = (3 * torch.randn(pictures, features, generator=generator) for _ in range(2))
         want = supervised_contrastive_loss(torch.stack([first, second], dim=1), None, temperature)
-        got = _scalar("nt_xent", call(function, first, second, temperature))
-        hint = hint_for(
-            got,
-            _nt_xent_slips(first, second, temperature),
-            "one cross-entropy over the 2N − 1 others of each of the 2N vectors.",
-        )
-        expect_close(
-            got,
-            want.double(),
-            what=f"nt_xent of {pictures} pictures, {features} features, τ = {temperature}",
-            look_at=hint,
-        )
+        what = f"nt_xent of {pictures} pictures, {features} features, τ = {temperature}"
+        got = number_of(call(function, first, second, temperature), what)
+        hint = "one cross-entropy over the 2N − 1 others of each of the 2N vectors."
+        hint = hint_for(got, _nt_xent_slips(first, second, temperature), hint)
+        expect_number(got, float(want), what=what, look_at=hint, atol=1e-5)
     first, second = (torch.randn(4, 3, generator=generator) for _ in range(2))
     small = 0.002  # exp(1/0.002) is infinite
     want = supervised_contrastive_loss(torch.stack([first, second], dim=1), None, small)
-    got = _scalar("nt_xent", call(function, first, second, small))
-    expect_close(
-        got,
-        want.double(),
-        what=f"nt_xent at τ = {small}",
-        look_at="overflow: use F.cross_entropy or torch.logsumexp, not exp.",
-        rtol=1e-3,
-    )
+    what = f"nt_xent at τ = {small}"
+    got = number_of(call(function, first, second, small), what)
+    look_at = "overflow: use F.cross_entropy or torch.logsumexp, not exp."
+    expect_number(got, float(want), what=what, look_at=look_at, rtol=1e-3)
     passed("nt_xent", "four batches agree, and one at a temperature where exp overflows")
 
 
@@ -91,9 +89,7 @@ def _nt_xent_slips(first: Tensor, second: Tensor, temperature: float) -> Slips:
 
 
 def pulls_inside(function: Callable) -> None:
-    """``function(similarity [A], positive bool [A], temperature)`` is the derivative of L_in of an anchor by each
-    similarity.
-    """
+    """``function(similarity [A], positive bool [A], temperature)`` is the derivative of L_in by each."""
     generator = Generator().manual_seed(14)
     for others, positives, temperature in ((3, 1, 1.0), (6, 2, 0.5), (9, 4, 0.2), (5, 5, 0.7)):
         similarity = 2 * torch.rand(others, generator=generator) - 1
@@ -136,50 +132,35 @@ def _pull_slips(similarity: Tensor, positive: Tensor, temperature: float, want: 
 
 
 def alignment_uniformity(function: Callable) -> None:
-    """``function(first [N, D], second [N, D])`` is (alignment, uniformity) of unit vectors, uniformity over the
-    first.
-    """
+    """``function(first [N, D], second [N, D])`` is (alignment, uniformity of the first)."""
     generator = Generator().manual_seed(14)
     for pictures, features in ((2, 2), (4, 3), (9, 8)):
         both = F.normalize(torch.randn(2, pictures, features, generator=generator), dim=2)
         first, second = both[0], both[1]
-        got = call(function, first, second)
-        if not isinstance(got, tuple | list) or len(got) != 2:
-            raise CheckFailed(
-                f"alignment_uniformity: expected two numbers, got {got!r}.\nLook at: return alignment, uniformity."
-            )
         pairs = torch.combinations(torch.arange(pictures))
         squares = (first[pairs[:, 0]] - first[pairs[:, 1]]).double().square().sum(dim=1)
         distance = (first - second).double().square().sum(dim=1)
-        alignment, uniformity = (_scalar("alignment_uniformity", value) for value in got)
         what = f"{pictures} pictures, {features} features"
-        hint = hint_for(
-            alignment,
-            _alignment_slips(first, second, distance),
-            "the mean over the pictures of ‖first − second‖².",
-        )
-        expect_close(alignment, distance.mean(), what=f"alignment of {what}", look_at=hint)
-        hint = hint_for(
-            uniformity,
-            _uniformity_slips(first, squares),
-            "the log of the mean of exp(−2 ‖a − b‖²) over pairs of different vectors.",
-        )
-        expect_close(
-            uniformity,
-            (-2 * squares).exp().mean().log(),
-            what=f"uniformity of {what}",
-            look_at=hint,
-        )
-    one = F.normalize(torch.ones(5, 3), dim=1)
-    collapsed = [_scalar("alignment_uniformity", value) for value in call(function, one, one)]
-    for value, what in zip(collapsed, ("alignment", "uniformity"), strict=True):
-        expect_close(
-            value,
-            torch.zeros((), dtype=torch.float64),
-            what=f"{what} of a collapsed embedding",
-            look_at="all distances are 0.",
-        )
+        alignment, uniformity = _two_numbers(call(function, first, second), what)
+        hint = "the mean over the pictures of ‖first − second‖²."
+        hint = hint_for(alignment, _alignment_slips(first, second, distance), hint)
+        want = float(distance.mean())
+        expect_number(alignment, want, what=f"alignment of {what}", look_at=hint, atol=1e-5)
+        hint = "the log of the mean of exp(−2 ‖a − b‖²) over pairs of different vectors."
+        hint = hint_for(uniformity, _uniformity_slips(first, squares), hint)
+        want = float((-2 * squares).exp().mean().log())
+        expect_number(uniformity, want, what=f"uniformity of {what}", look_at=hint, atol=1e-5)
+    one, what = F.normalize(torch.ones(5, 3), dim=1), "a collapsed embedding"
+    collapsed = _two_numbers(call(function, one, one), what)
+    for value, name in zip(collapsed, ("alignment", "uniformity"), strict=True):
+        expect_number(value, 0.0, what=f"{name} of {what}", look_at="all distances are 0.", atol=1e-5)
     passed("alignment_uniformity", "three sets of vectors agree, and a collapsed embedding has 0 and 0")
+
+
+def _two_numbers(value: object, what: str) -> list[float]:
+    names = ("alignment", "uniformity")
+    both = parts_of(value, names, f"alignment_uniformity of {what}", of="numbers")
+    return [number_of(each, f"{name} of {what}") for each, name in zip(both, names, strict=True)]
 
 
 def _alignment_slips(first: Tensor, second: Tensor, distance: Tensor) -> Slips:
@@ -208,34 +189,18 @@ def effective_negatives(function: Callable) -> None:
         similarity = 2 * torch.rand(number, generator=generator) - 1
         shares = torch.softmax(similarity.double() / temperature, dim=0)
         want = torch.special.entr(shares).sum().exp()
-        got = _scalar("effective_negatives", call(function, similarity, temperature))
-        hint = hint_for(
-            got,
-            _effective_slips(similarity.double(), temperature, want),
-            "shares by softmax, their entropy −Σ w ln w, and exp of that.",
-        )
-        expect_close(
-            got,
-            want,
-            what=f"effective_negatives of {number} negatives at τ = {temperature}",
-            look_at=hint,
-            rtol=1e-3,
-        )
-    got = _scalar("effective_negatives", call(function, torch.zeros(7), 0.3))
-    expect_close(
-        got,
-        torch.tensor(7.0).double(),
-        what="effective_negatives of 7 equal similarities",
-        look_at="equal shares count fully: 7.",
-    )
-    got = _scalar("effective_negatives", call(function, torch.tensor([1.0, -1.0, -1.0]), 0.005))
+        what = f"effective_negatives of {number} negatives at τ = {temperature}"
+        got = number_of(call(function, similarity, temperature), what)
+        hint = "shares by softmax, their entropy −Σ w ln w, and exp of that."
+        hint = hint_for(got, _effective_slips(similarity.double(), temperature, want), hint)
+        expect_number(got, float(want), what=what, look_at=hint, rtol=1e-3)
+    what = "effective_negatives of 7 equal similarities"
+    got = number_of(call(function, torch.zeros(7), 0.3), what)
+    expect_number(got, 7.0, what=what, look_at="equal shares count fully: 7.")
+    what = "effective_negatives of one near and two far negatives at τ = 0.005"
+    got = number_of(call(function, torch.tensor([1.0, -1.0, -1.0]), 0.005), what)
     look_at = "a share of 0: 0 · ln 0 is 0 and not nan (torch.special.entr, or log_softmax)."
-    expect_close(
-        got,
-        torch.tensor(1.0).double(),
-        what="effective_negatives of one near and two far negatives at τ = 0.005",
-        look_at=look_at,
-    )
+    expect_number(got, 1.0, what=what, look_at=look_at)
     passed("effective_negatives", "four sets agree; equal negatives all count, at a small τ a near one alone")
 
 
@@ -266,27 +231,16 @@ def batch_with_company(function: Callable) -> None:
         want = 2
         while 1 - (1 - 1 / classes) ** (want - 1) < probability:
             want += 1
-        got = call(function, classes, probability)
-        if isinstance(got, Tensor) and got.numel() == 1:
-            got = got.item()
-        hints = {
-            want - 1: "the anchor itself: only N − 1 pictures can be company.",
-            want
-            + 1: 'the smallest: one picture fewer would do ("at least" is ≥, also where it is reached exactly).',
-        }
-        hint = hints.get(got, "1 − (1 − 1/K)^(N − 1) must reach the probability; solve for N, and round up.")
-        expect_equal(got, want, what=f"batch_with_company({classes}, {probability})", look_at=hint)
+        what = f"batch_with_company({classes}, {probability})"
+        got = number_of(call(function, classes, probability), what)
+        slips = [
+            ("the anchor itself: only N − 1 pictures can be company.", want - 1),
+            (
+                "the smallest: one picture fewer would do "
+                '("at least" is ≥, also where it is reached exactly).',
+                want + 1,
+            ),
+        ]
+        hint = "1 − (1 − 1/K)^(N − 1) must reach the probability; solve for N, and round up."
+        expect_equal(got, want, what=what, look_at=hint_for(got, slips, hint))
     passed("batch_with_company", f"{len(cases)} cases agree")
-
-
-def _scalar(name: str, value: Any) -> Tensor:
-    """A number of any kind as float64 without dimensions."""
-    if isinstance(value, Tensor) and value.numel() == 1:
-        return value.detach().double().reshape(())
-    try:
-        return torch.tensor(float(value), dtype=torch.float64)
-    except (TypeError, ValueError, RuntimeError):
-        came = (
-            f"a tensor of shape {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
-        )
-        raise CheckFailed(f"{name}: expected a number, got {came}.\nLook at: what is returned.") from None

@@ -1,18 +1,25 @@
-"""Checks of lab 15: squeeze and excitation, the bill of a ConvNeXt block, attention, patches, standard errors."""
+"""Checks of the exercises of lab 15, modern architectures."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from utils.course.checks.core import CheckFailed, call, expect_close, passed
-
-Slips = Iterator[tuple[str, Tensor]]
+from utils.course.checks.core import (
+    Slips,
+    call,
+    expect_close,
+    expect_number,
+    fail,
+    hint_for,
+    number_of,
+    parts_of,
+    passed,
+)
 
 
 def excite(function: Callable) -> None:
@@ -24,7 +31,7 @@ def excite(function: Callable) -> None:
         want = x * _factors(x.mean(dim=(2, 3)), *weights)[:, :, None, None]
         got = call(function, x, *weights)
         hint = "the mean over rows and columns, w1 and ReLU, w2 and sigmoid, times the maps."
-        hint = _named(got, _excite_slips(x, *weights), hint)
+        hint = hint_for(got, _excite_slips(x, *weights), hint)
         expect_close(got, want, what=f"excite for maps {[B, C, H, W]}", look_at=hint)
     passed("excite", "four sizes of maps, in one of which no two dimensions can be told apart by their size")
 
@@ -65,25 +72,17 @@ def _excite_slips(x: Tensor, w1: Tensor, b1: Tensor, w2: Tensor, b2: Tensor) -> 
 
 
 def convnext_cost(function: Callable) -> None:
-    """``function(channels, kernel, expansion, side)`` gives parameters and multiply-adds of a ConvNeXt block."""
+    """``function(channels, kernel, expansion, side)`` gives parameters and multiply-adds of the block."""
     cases = ((96, 7, 4, 16), (8, 3, 4, 5), (24, 5, 2, 8), (1, 1, 1, 1))
     for case in cases:
-        got = call(function, *case)
-        if not isinstance(got, tuple | list) or len(got) != 2:
-            raise CheckFailed(
-                f"convnext_cost{case}: expected (parameters, multiply-adds), got {got!r}.\nLook at: the return value."
-            )
-        want = _convnext_cost(*case)
-        for name, ours, theirs in zip(("parameters", "multiply-adds"), want, got, strict=True):
-            value = _number(theirs, f"convnext_cost{case}, {name}")
+        what, names = f"convnext_cost{case}", ("parameters", "multiply-adds")
+        got = parts_of(call(function, *case), names, what, of="numbers")
+        for name, ours, theirs in zip(names, _convnext_cost(*case), got, strict=True):
+            value = number_of(theirs, f"{what}, {name}")
+            slips = _parameter_slips(*case) if name == "parameters" else _mac_slips(*case)
+            hint = hint_for(value, slips, "the formula, one layer at a time.")
             if value != ours:
-                slips = _parameter_slips(*case) if name == "parameters" else _mac_slips(*case)
-                hint = next(
-                    (text for text, slip in slips if slip == value), "the formula, one layer at a time."
-                )
-                raise CheckFailed(
-                    f"convnext_cost{case}: expected {ours:,} {name}, got {value:,.10g}.\nLook at: {hint}"
-                )
+                fail(f"{what}, {name}", f"{ours:,}", f"{value:,}", hint)
     passed("convnext_cost", f"{len(cases)} blocks, the first of them of ConvNeXt-T")
 
 
@@ -92,7 +91,7 @@ def _convnext_cost(channels: int, kernel: int, expansion: int, side: int) -> tup
     return weights + (5 + expansion) * channels, weights * side**2
 
 
-def _parameter_slips(channels: int, kernel: int, expansion: int, side: int) -> Iterator[tuple[str, int]]:
+def _parameter_slips(channels: int, kernel: int, expansion: int, side: int) -> Slips:
     right, macs = _convnext_cost(channels, kernel, expansion, side)
     yield "the biases: every convolution has one for each output channel.", right - (2 + expansion) * channels
     yield "layer norm: a factor and a shift for each channel.", right - 2 * channels
@@ -111,7 +110,7 @@ def _parameter_slips(channels: int, kernel: int, expansion: int, side: int) -> I
     yield "the places: parameters do not depend on them.", macs
 
 
-def _mac_slips(channels: int, kernel: int, expansion: int, side: int) -> Iterator[tuple[str, int]]:
+def _mac_slips(channels: int, kernel: int, expansion: int, side: int) -> Slips:
     params, right = _convnext_cost(channels, kernel, expansion, side)
     yield "the places: every weight of a convolution is used once at each of side · side.", right // side**2
     yield "the places: side · side of them, this is side.", right // side
@@ -130,7 +129,7 @@ def attend(function: Callable) -> None:
         q, k, v = (torch.randn(B, N, D, generator=generator) for _ in range(3))
         got = call(function, q, k, v, heads)
         look_at = "softmax(q kᵀ / √d) v for each head, then the heads side by side again."
-        look_at = _named(got, _attend_slips(q, k, v, heads), look_at)
+        look_at = hint_for(got, _attend_slips(q, k, v, heads), look_at)
         what = f"attend for {B} pictures, {N} tokens, {D} features, {heads} heads"
         expect_close(got, _attend(q, k, v, heads), what=what, look_at=look_at)
     q, k, v = (scale * torch.randn(1, 6, 8, generator=generator) for scale in (40, 40, 1))
@@ -170,7 +169,8 @@ def _attend_slips(q: Tensor, k: Tensor, v: Tensor, heads: int) -> Slips:
         )
         wrong = (x.reshape(x.shape[0], heads, x.shape[1], -1) for x in (q, k, v))
         yield (
-            "the split: unflatten the features first, then transpose; a reshape to [B, heads, N, d] mixes tokens.",
+            "the split: unflatten the features first, then transpose; "
+            "a reshape to [B, heads, N, d] mixes tokens.",
             (F.scaled_dot_product_attention(*wrong).transpose(1, 2).flatten(2)),
         )
         wrong = (x.unflatten(-1, (-1, heads)).permute(0, 3, 1, 2) for x in (q, k, v))
@@ -193,14 +193,14 @@ def _attend_slips(q: Tensor, k: Tensor, v: Tensor, heads: int) -> Slips:
 
 
 def patchify(function: Callable) -> None:
-    """``function(images, p)`` cuts pictures into patches, one row each, as a convolution of stride p reads them."""
+    """``function(images, p)`` cuts pictures into patches, a row each, as a convolution of stride p does."""
     generator = torch.Generator().manual_seed(15)
     sizes = ((2, 3, 8, 8, 4), (1, 1, 4, 6, 2), (3, 2, 6, 3, 3), (2, 3, 4, 4, 1), (2, 4, 16, 16, 4))
     for B, C, H, W, p in sizes:
         images = torch.randn(B, C, H, W, generator=generator)
         got = call(function, images, p)
-        look_at = "split H and W by reshape, bring the dimensions into the order B, row, column, C, p, p by permute."
-        look_at = _named(got, _patch_slips(images, p), look_at)
+        look_at = "split H and W by reshape, then the order B, row, column, C, p, p by permute."
+        look_at = hint_for(got, _patch_slips(images, p), look_at)
         expect_close(
             got,
             F.unfold(images, p, stride=p).transpose(1, 2),
@@ -249,22 +249,17 @@ def in_standard_errors(function: Callable) -> None:
     )
     for a, b, n in cases:
         want = (a - b) / math.sqrt(a * (1 - a) / n + b * (1 - b) / n)
-        got = _number(call(function, a, b, n), f"in_standard_errors({a}, {b}, {n})")
-        if not math.isclose(got, want, rel_tol=1e-6, abs_tol=1e-9):
-            hint = "(a − b) over the root of the sum of the two variances."
-            hint = next(
-                (text for text, slip in _error_slips(a, b, n) if math.isclose(got, slip, rel_tol=1e-6)), hint
-            )
-            raise CheckFailed(
-                f"in_standard_errors({a}, {b}, {n}): expected {want:.5g}, got {got:.5g}.\nLook at: {hint}"
-            )
-    passed(
-        "in_standard_errors",
-        f"{len(cases)} pairs of accuracies; SE-ResNet-18 on CIFAR-10 is {(0.9203 - 0.9192) / 0.00384:.1f} of them ahead",
-    )
+        what = f"in_standard_errors({a}, {b}, {n})"
+        got = number_of(call(function, a, b, n), what)
+        hint = "(a − b) over the root of the sum of the two variances."
+        hint = hint_for(got, _error_slips(a, b, n), hint, rtol=1e-6, atol=0.0)
+        expect_number(got, want, what=what, look_at=hint, rtol=1e-6)
+    ahead = (0.9203 - 0.9192) / 0.00384
+    told = f"{len(cases)} pairs of accuracies; SE-ResNet-18 on CIFAR-10 is {ahead:.1f} of them ahead"
+    passed("in_standard_errors", told)
 
 
-def _error_slips(a: float, b: float, n: int) -> Iterator[tuple[str, float]]:
+def _error_slips(a: float, b: float, n: int) -> Slips:
     first, second = math.sqrt(a * (1 - a) / n), math.sqrt(b * (1 - b) / n)
     together = math.hypot(first, second)
     yield (
@@ -282,25 +277,3 @@ def _error_slips(a: float, b: float, n: int) -> Iterator[tuple[str, float]]:
     yield "the result: this is the standard error, the difference is to be divided by it.", together
     yield "the sign: a − b, negative where b is larger.", abs(a - b) / together
     yield "the sign: a − b, not b − a.", (b - a) / together
-
-
-def _named(got: Any, slips: Slips, otherwise: str) -> str:
-    """The text of the first slip that ``got`` is."""
-    for text, slip in slips:
-        if (
-            isinstance(got, Tensor)
-            and got.shape == slip.shape
-            and torch.allclose(got.detach().to(slip.dtype), slip, atol=1e-5, rtol=1e-4)
-        ):
-            return text
-    return otherwise
-
-
-def _number(value: Any, what: str) -> float:
-    """``value`` as a float; ``CheckFailed`` for what is not one number."""
-    try:
-        return float(value)
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise CheckFailed(
-            f"{what}: expected one number, got {type(value).__name__}.\nLook at: the return value."
-        ) from error
