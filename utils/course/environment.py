@@ -1,7 +1,8 @@
-"""What the set-up cell of every lab does after it has found the project. Standard library only: nothing may be installed yet.
+"""What the set-up cell of every lab does after it has found the project, with the standard library only.
 
-On a host that brings its own torch and numpy (Colab, Kaggle) only what is missing is installed, with the host's versions of
-everything else held fixed, so that nothing already imported is replaced and no restart is needed.
+On a host that brings its own torch and numpy (Colab, Kaggle) only what is missing is installed, with the
+host's versions of everything else held fixed, so that nothing already imported is replaced and no restart is
+needed.
 """
 
 from __future__ import annotations
@@ -9,32 +10,62 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 import os
+import platform
 import re
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
+OLDEST_PYTHON = (3, 11)
+CLONE = "convolution-lab"  # the folder that the set-up cell fetches the project into
+NEEDED = ("requirements.txt", "utils/__init__.py", "utils/data", "utils/models", "utils/training")
 SECTION = "# the package behind the labs"  # the part of requirements.txt that a lab needs to run
 
 
 def prepare(root: Path) -> None:
-    """Make a running kernel ready for a lab: nothing that a lab imports is missing. ``RuntimeError`` if an installation failed."""
+    """Make a running kernel ready for a lab, so that nothing that it imports is missing.
+
+    ``RuntimeError`` in one sentence if the kernel's Python is too old, the project is there in part only, or
+    an installation failed.
+    """
+    if sys.version_info < OLDEST_PYTHON:
+        needed = ".".join(map(str, OLDEST_PYTHON))
+        raise RuntimeError(
+            f"Python {needed} or newer is needed, this kernel runs {platform.python_version()}."
+        )
+    check_whole(root)
     anchor_data_folder(root)
     needed = missing(requirements(root))
     if needed:
         install(needed)
 
 
+def check_whole(root: Path) -> None:
+    """``RuntimeError`` if the project was fetched or copied in part only."""
+    git = root / ".git"
+    # git writes its index last; until then it holds the lock
+    broken_off = git.is_dir() and ((git / "index.lock").exists() or not (git / "index").exists())
+    absent = [name for name in NEEDED if not (root / name).exists()]
+    if broken_off and root.name == CLONE:
+        raise RuntimeError(
+            f"{root} was not fetched to its end: delete this folder, then run this cell again."
+        )
+    if absent:
+        raise RuntimeError(
+            f"{root} is not the whole project, {', '.join(absent)} missing: download or copy all of it."
+        )
+
+
 def anchor_data_folder(root: Path) -> None:
     """A relative ``CNNLAB_DATA`` is counted from the project's root, wherever the kernel was started."""
     folder = os.environ.get("CNNLAB_DATA", "")
     if folder:
-        os.environ["CNNLAB_DATA"] = str((root / folder).resolve())
+        os.environ["CNNLAB_DATA"] = str((root / Path(folder).expanduser()).resolve())
 
 
 def requirements(root: Path) -> list[str]:
-    """The requirement lines that a lab needs at run time, such as ``torch>=2.6``, from ``requirements.txt``."""
+    """The lines of ``requirements.txt`` that a lab needs at run time, such as ``torch>=2.6``."""
     lines = (root / "requirements.txt").read_text(encoding="utf-8").splitlines()
     if SECTION not in lines:
         raise RuntimeError(f"requirements.txt has no section {SECTION!r}")
@@ -59,7 +90,7 @@ def missing(lines: list[str]) -> list[str]:
 
 
 def install(lines: list[str]) -> None:
-    """Install the requirements into the running environment without changing any package that is already there."""
+    """Install the requirements into the running environment and change no package that is already there."""
     print(f"Installing what this host lacks: {', '.join(_name(line) for line in lines)} …")
     with tempfile.TemporaryDirectory() as folder:
         held = Path(folder) / "installed.txt"
@@ -67,7 +98,12 @@ def install(lines: list[str]) -> None:
         command = [sys.executable, "-m", "pip", "install", "--quiet", "-c", str(held), *lines]
         done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
-        raise RuntimeError(f"pip could not install {', '.join(lines)}:\n{done.stderr.strip()[-2000:]}")
+        told = [line.strip() for line in done.stderr.splitlines() if line.strip()] or ["it gave no reason"]
+        why = next((line for line in reversed(told) if line.startswith("ERROR")), told[-1])
+        raise RuntimeError(
+            f"pip could not install {', '.join(lines)} ({why.removeprefix('ERROR: ')}). This needs a network "
+            "(Kaggle: Settings → Internet on), once."
+        )
     importlib.invalidate_caches()
 
 
