@@ -1,19 +1,25 @@
 """Checkpoints: whole or not at all, kill -9 and resume to the last bit, and clear refusals."""
 
+import inspect
 import os
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import fields
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from utils.data.augment import Compose, Mixup, RandomCrop, RandomFlip
 from utils.data.dataset import Split
-from utils.training import CheckpointError, checkpoints, fit, load_checkpoint, save_checkpoint, schedules
+from utils.training import CheckpointError, Settings, fit, load_checkpoint, save_checkpoint, schedules
+from utils.training.losses import count_correct
+from utils.training.resuming import NOT_COMPARED
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -84,12 +90,12 @@ def network(hidden=3):
     return nn.Sequential(nn.Flatten(), nn.Linear(16, hidden), nn.Dropout(0.2), nn.Linear(hidden, 2))
 
 
-def run(path, model=None, train=None, **options):
+def run(path, model=None, train=None, valid=None, **options):
     model = model or network()
     history = fit(
         model,
         train or split(),
-        split(seed=2),
+        valid or split(seed=2),
         **{"epochs": 3, "batch_size": 16, "progress": False, "checkpoint": path, **options},
     )
     return history, model
@@ -271,19 +277,196 @@ def test_two_runs_with_one_checkpoint_are_kept_apart(tmp_path):
     run(path)  # the lock went with the process
 
 
-def test_the_fingerprint_sees_images_labels_and_normalisation():
-    data = split()
-    other_image = data.images.clone()
-    other_image[0, 0, 0, 0] ^= 1
-    variants = [
-        data,
-        data.with_labels(1 - data.labels),
-        Split(other_image, data.labels, data.mean, data.std),
-        Split(data.images, data.labels, (0.4,), data.std),
-        data.subset(39),
-        None,
-    ]
-    assert len({checkpoints.fingerprint(variant) for variant in variants}) == len(variants)
+class Weighted:
+    """A loss with a state, and with hits as a method."""
+
+    def __init__(self, weights, half=0.5):
+        self.weights, self.half = torch.tensor(weights), half
+
+    def __call__(self, logits, y):
+        return F.cross_entropy(logits, y, weight=self.weights)
+
+    def hits(self, logits, y):
+        return (logits.softmax(1)[:, 1] > self.half).eq(y).sum()
+
+
+def captured(scale):
+    return lambda logits, y: scale * F.cross_entropy(logits, y)
+
+
+def brighter(by):
+    return lambda x, generator: x.clamp(max=255 - by) + by
+
+
+# an argument of fit, made in two ways: the second one is another by content alone
+OTHERS = {
+    "no loss, and the same by name": ("loss", lambda: None, lambda: F.cross_entropy),
+    "another function": ("loss", lambda: F.cross_entropy, lambda: F.multi_margin_loss),
+    "weights of a module": (
+        "loss",
+        lambda: nn.CrossEntropyLoss(weight=torch.tensor([1.0, 2.0])),
+        lambda: nn.CrossEntropyLoss(weight=torch.tensor([1.0, 3.0])),
+    ),
+    "smoothing of a module": (
+        "loss",
+        lambda: nn.CrossEntropyLoss(label_smoothing=0.1),
+        lambda: nn.CrossEntropyLoss(label_smoothing=0.2),
+    ),
+    "smoothing of a partial function": (
+        "loss",
+        lambda: partial(F.cross_entropy, label_smoothing=0.1),
+        lambda: partial(F.cross_entropy, label_smoothing=0.2),
+    ),
+    "what a closure has captured": ("loss", lambda: captured(1.0), lambda: captured(2.0)),
+    "a constant in a lambda": (
+        "loss",
+        lambda: lambda logits, y: F.cross_entropy(logits, y) * 1,
+        lambda: lambda logits, y: F.cross_entropy(logits, y) * 2,
+    ),
+    "state of an object": ("loss", lambda: Weighted([1.0, 2.0]), lambda: Weighted([1.0, 3.0])),
+    "hits": ("hits", lambda: count_correct, lambda: lambda logits, y: 0 * y.sum()),
+    "state of a method's object": ("hits", lambda: Weighted([1.0]).hits, lambda: Weighted([1.0], 0.6).hits),
+    "a closure as augmentation": ("augment", lambda: brighter(1), lambda: brighter(2)),
+    "a closure among augmentations": (
+        "augment",
+        lambda: Compose([RandomFlip(), brighter(1)]),
+        lambda: Compose([RandomFlip(), brighter(2)]),
+    ),
+    "an optimizer of one's own": (
+        "optimizer",
+        lambda: lambda parameters, lr: torch.optim.SGD(parameters, lr, momentum=0.5),
+        lambda: lambda parameters, lr: torch.optim.SGD(parameters, lr, momentum=0.6),
+    ),
+    "the function of a schedule": (
+        "schedule",
+        lambda: schedules.Schedule("own", "epoch", lambda t: 1 / (1 + t)),
+        lambda: schedules.Schedule("own", "epoch", lambda t: 1 / (2 + t)),
+    ),
+    "validation images": ("valid", lambda: split(seed=2), lambda: split(seed=3)),
+    "label smoothing": ("label_smoothing", lambda: 0.1, lambda: 0.2),
+    "monitor": ("monitor", lambda: "loss", lambda: "accuracy"),
+    "clipping": ("clip_norm", lambda: None, lambda: 1.0),
+    "dropping of the last batch": ("drop_last", lambda: False, lambda: True),
+    "losses of the steps": ("record_steps", lambda: False, lambda: True),
+}
+
+
+@pytest.mark.parametrize(("name", "make", "make_other"), OTHERS.values(), ids=OTHERS)
+def test_another_argument_is_refused_and_the_same_made_anew_goes_on(tmp_path, name, make, make_other):
+    path, kept = tmp_path / "run.pt", make()
+    run(path, epochs=1, **{name: kept})
+    with pytest.raises(CheckpointError, match=f"different configuration: {name} is .* in the file"):
+        run(path, epochs=2, **{name: make_other()})
+    again, _ = run(path, epochs=2, **{name: make()})
+    assert again.as_dict(times=False) == run(None, epochs=2, **{name: make()})[0].as_dict(times=False)
+
+
+def test_every_argument_of_fit_is_compared_or_named_with_the_reason_why_not(tmp_path):
+    run(tmp_path / "run.pt")
+    compared = set(load_checkpoint(tmp_path / "run.pt")["configuration"])
+    arguments, settings = set(inspect.signature(fit).parameters), {f.name for f in fields(Settings)}
+    assert set(NOT_COMPARED) <= arguments and all(len(reason) > 10 for reason in NOT_COMPARED.values())
+    assert compared == (arguments - set(NOT_COMPARED)) | settings
+
+
+def test_arguments_that_are_not_compared_may_change(tmp_path):
+    run(tmp_path / "run.pt", epochs=1)
+    history, _ = run(tmp_path / "run.pt", epochs=2, probes=[lambda **_: None], device="cpu", precision="auto")
+    assert history.as_dict(times=False) == run(None, epochs=2)[0].as_dict(times=False)
+    (tmp_path / "run.pt").rename(tmp_path / "moved.pt")
+    assert len(run(tmp_path / "moved.pt", epochs=2)[0]) == 2
+
+
+def test_an_argument_without_content_is_refused_before_training(tmp_path):
+    generator = torch.Generator().manual_seed(0)
+
+    def noisy(logits, y):
+        return F.cross_entropy(logits + torch.randn(logits.shape, generator=generator), y)
+
+    with pytest.raises(CheckpointError, match=r"same loss, .*noisy → generator is a torch._C.Generator"):
+        run(tmp_path / "run.pt", loss=noisy)
+    assert not (tmp_path / "run.pt").exists()
+    assert len(run(None, loss=noisy)[0]) == 3  # without a checkpoint nothing has to be compared
+
+
+def test_a_function_whose_state_training_changes_is_refused(tmp_path):
+    calls = []
+
+    def louder(logits, y):
+        calls.append(1)
+        return len(calls) * F.cross_entropy(logits, y)
+
+    with pytest.raises(CheckpointError, match="run.pt cannot be written: loss changed in the first epoch"):
+        run(tmp_path / "run.pt", loss=louder)
+    assert not (tmp_path / "run.pt").exists()
+
+
+class Own(nn.Module):
+    """A network with a loss of its own that looks at its weights."""
+
+    def __init__(self, decay=0.1):
+        super().__init__()
+        torch.manual_seed(0)
+        self.layers, self.decay = nn.Sequential(nn.Flatten(), nn.Linear(16, 2)), decay
+
+    def forward(self, x):
+        return self.layers(x)
+
+    def extra_repr(self):
+        return f"decay={self.decay}"
+
+    def loss(self, logits, y):
+        return F.cross_entropy(logits, y) + self.decay * self.layers[1].weight.square().sum()
+
+    def other_loss(self, logits, y):
+        return F.cross_entropy(logits, y)
+
+
+@pytest.mark.parametrize(
+    "loss_of",
+    [
+        lambda model: model.loss,
+        lambda model: lambda logits, y: model.loss(logits, y),
+        lambda model: (
+            lambda logits, y, weight=model.layers[1].weight: F.cross_entropy(logits, y) + weight.sum()
+        ),
+    ],
+    ids=["method", "closure", "its weights"],
+)
+def test_a_loss_may_belong_to_the_model_that_is_trained(tmp_path, loss_of):
+    path, model, whole = tmp_path / "run.pt", Own(), Own()
+    run(path, model, epochs=1, loss=loss_of(model))
+    model = Own()
+    again, _ = run(path, model, epochs=2, loss=loss_of(model))
+    assert again.as_dict(times=False) == run(None, whole, epochs=2, loss=loss_of(whole))[0].as_dict(
+        times=False
+    )
+    with pytest.raises(CheckpointError, match="loss is "):
+        run(path, model, epochs=3, loss=model.other_loss)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda model: Own(decay=0.2), r"layer is Own\(decay=0.2\) here and Own\(decay=0.1\) in the file"),
+        (
+            lambda model: model.layers.append(nn.Tanh()) and model,
+            r"layer layers.2 is Tanh\(\) here and absent",
+        ),
+    ],
+)
+def test_a_model_of_the_same_shapes_and_other_settings_is_refused(tmp_path, change, message):
+    run(tmp_path / "run.pt", Own())
+    with pytest.raises(CheckpointError, match=message):
+        run(tmp_path / "run.pt", change(Own()))
+
+
+def test_a_checkpoint_of_an_older_format_is_named(tmp_path):
+    path = tmp_path / "run.pt"
+    run(path)
+    torch.save({**load_checkpoint(path), "format": 1}, path)
+    with pytest.raises(CheckpointError, match="run.pt is not a checkpoint of format 2 .*delete it to start"):
+        run(path)
 
 
 def test_augmentation_and_mixup_are_part_of_the_configuration(tmp_path):

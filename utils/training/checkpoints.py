@@ -1,6 +1,4 @@
-"""Checkpoints: written whole or not at all, read without running code from the file, and only into the run
-they belong to.
-"""
+"""Checkpoints: written whole or not at all, and read without running code from the file."""
 
 from __future__ import annotations
 
@@ -18,11 +16,7 @@ import torch
 from filelock import FileLock, Timeout
 from torch import nn
 
-from utils.data.dataset import Split
-
-FORMAT = 1
-# images looked at for the fingerprint of a split: enough to tell data sets apart, few enough to cost nothing
-FINGERPRINT_IMAGES = 256
+FORMAT = 2
 
 
 class CheckpointError(ValueError):
@@ -34,9 +28,9 @@ class InUse(CheckpointError):
 
 
 def save_checkpoint(path: str | os.PathLike, contents: dict[str, Any]) -> None:
-    """Write ``contents`` (tensors, numbers, strings, lists, dictionaries) so that ``path`` is the old file or
-    the new one, never a part.
+    """Write ``contents`` so that ``path`` is the old file or the new one, never a part.
 
+    They are tensors, numbers, strings, and lists and dictionaries of such.
     The new file is written beside the old one, brought to the disk and renamed over it. What a killed process
     left half-written is overwritten by the next one.
     """
@@ -59,8 +53,9 @@ def save_checkpoint(path: str | os.PathLike, contents: dict[str, Any]) -> None:
 
 
 def require_writable(path: str | os.PathLike) -> None:
-    """Make the folder, remove what a killed run left half-written, and fail now rather than after the first
-    epoch.
+    """See now, rather than after the first epoch, that the file can be written.
+
+    The folder is made, and what a killed run left half-written is removed.
     """
     path, partial = Path(path), _partial(path)
     try:
@@ -101,8 +96,9 @@ def load_checkpoint(path: str | os.PathLike) -> dict[str, Any]:
 
 @contextmanager
 def locked(path: str | os.PathLike) -> Iterator[None]:
-    """Keep a second process from working on the same file: it gets :class:`InUse`. The lock is let go when
-    the process ends, however it ends.
+    """Keep a second process from working on the same file: it gets :class:`InUse`.
+
+    The lock is let go when the process ends, however it ends.
     """
     path = Path(path).absolute()
     digest = hashlib.sha256(str(path).encode()).hexdigest()[:16]
@@ -117,39 +113,38 @@ def locked(path: str | os.PathLike) -> Iterator[None]:
         lock.release()
 
 
-def fingerprint(split: Split | None) -> str:
-    """A short digest of a split: its shape, normalisation, labels, and some of its images."""
-    if split is None:
-        return "none"
-    stride = max(1, len(split) // FINGERPRINT_IMAGES)
-    digest = hashlib.sha256(repr((tuple(split.images.shape), split.mean, split.std)).encode())
-    digest.update(split.labels.cpu().numpy().tobytes())
-    digest.update(split.images[::stride].cpu().numpy().tobytes())
-    return digest.hexdigest()[:16]
-
-
 def outline(model: nn.Module) -> dict[str, str]:
-    """Class of the model, and shape and dtype of each tensor in its state: what has to agree for its weights
-    to fit.
+    """What has to agree for a model's weights to mean the same in another one.
+
+    The class and the settings of each layer, and the shape and dtype of each tensor in the model's state.
     """
     shapes = {name: f"{tuple(t.shape)} {t.dtype}" for name, t in model.state_dict().items()}
-    return {"class": type(model).__qualname__, **shapes}
+    layers = {
+        f"layer {name}".rstrip(): f"{type(layer).__qualname__}({layer.extra_repr()})"
+        for name, layer in model.named_modules()
+    }
+    return {**shapes, **layers}
 
 
 def require_same(path: str | os.PathLike, saved: dict[str, Any], present: dict[str, Any], what: str) -> None:
     """Raise :class:`CheckpointError` that lists where ``saved`` and ``present`` differ."""
     names = [*present, *(name for name in saved if name not in present)]
-    different = [
-        f"{name} is {present.get(name, 'absent')} here and {saved.get(name, 'absent')} in the file"
-        for name in names
-        if saved.get(name, "absent") != present.get(name, "absent")
-    ]
+    pairs = [(name, present.get(name, "absent"), saved.get(name, "absent")) for name in names]
+    different = [_difference(name, here, there) for name, here, there in pairs if here != there]
     if different:
         shown = "; ".join(different[:5]) + (f"; and {len(different) - 5} more" if len(different) > 5 else "")
         raise CheckpointError(
             f"{path} belongs to a different {what}: {shown}. "
             "Give another path, or delete the file to start again"
         )
+
+
+def _difference(name: str, here: Any, there: Any) -> str:
+    """What is described by a text and a digest of its content is shown by its text."""
+    here, there = (value["text"] if isinstance(value, dict) else value for value in (here, there))
+    if here == there:
+        return f"{name} is another {here} here than in the file: its code, or what it holds, differs"
+    return f"{name} is {here} here and {there} in the file"
 
 
 def _partial(path: str | os.PathLike) -> Path:

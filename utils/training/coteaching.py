@@ -94,6 +94,9 @@ class CoTeaching(nn.Module):
         epoch = int(self.steps) // self.steps_per_epoch
         return self.forget_rates[min(epoch, len(self.forget_rates) - 1)]
 
+    def extra_repr(self) -> str:
+        return f"forget_rates={self.forget_rates}, steps_per_epoch={self.steps_per_epoch}"
+
     def forward(self, x: Tensor) -> Tensor:
         logits_a, logits_b = self.a(x), self.b(x)
         if self.training:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
@@ -15,27 +15,23 @@ from torch import Tensor, nn
 
 from utils.data.batches import Batches, derive_seed
 from utils.data.dataset import Split
-from utils.training import checkpoints
-from utils.training.history import Diverged, History, best_epoch
+from utils.training.checks import count_outputs, require_counts, require_labels, require_splits
+from utils.training.history import Diverged, History
 from utils.training.loop import Hits, Probe, device_of, evaluate, train_one_epoch
-from utils.training.losses import Loss, count_correct, cross_entropy
+from utils.training.losses import Loss, count_correct
 from utils.training.memory import keep_freed_memory
-from utils.training.optimizers import OptimizerChoice, base_learning_rates, build_optimizer
-from utils.training.precision import (
-    Settings,
-    choose_settings,
-    deterministic,
-    quiet_generators,
-)
+from utils.training.optimizers import OptimizerChoice, base_learning_rates
+from utils.training.options import Descent, Execution, Objective, Stopping, group
+from utils.training.precision import Settings, deterministic, quiet_generators
 from utils.training.processor import processor_name
 from utils.training.progress import Progress
+from utils.training.resuming import RunFile, open_checkpoint
 from utils.training.schedules import Schedule, constant
 
 # the stream of random numbers for dropout and the like; 0 and 1 are the order and the augmentation in
 # utils.data.batches
 DROPOUT = 2
 EVALUATION_BATCH = 500
-MONITORS = ("loss", "accuracy")
 
 
 def fit(
@@ -89,127 +85,172 @@ def fit(
       ``min_delta`` for this many epochs, and put back the weights of the best epoch. Without it the model
       keeps the weights of the last epoch.
     - ``device``: default where the model is. ``precision``: "float32", "bfloat16" or "auto": bfloat16 where
-      the device is fast in it, see :func:`utils.training.precision.choose_settings`. What was chosen stands in
-      ``History.settings``; a run that goes on from a checkpoint keeps what it began with. Validation is in
+      the device is fast in it, see :func:`utils.training.precision.choose_settings`. What was chosen stands
+      in ``History.settings``; a run that goes on from a checkpoint keeps what it began with. Validation is in
       float32 always, so that its figures are those of :func:`utils.training.loop.evaluate`.
     - ``seed``: order of the examples, augmentation and dropout; not the initial weights, which are the
       model's own.
     - ``probes``: see :func:`utils.training.loop.train_one_epoch`. ``record_steps``: keep loss and learning
       rate of every step.
     - ``checkpoint``: a file that is written after every epoch. If it is there, the run goes on from it and
-      ends exactly as it would have without the interruption; one that belongs to another configuration or
-      model is refused.
+      ends exactly as it would have without the interruption. Refused is one that belongs to another model or
+      other arguments, by content: another loss, or the same one with other weights, is another argument.
+      Those in which a run may differ stand in :data:`utils.training.resuming.NOT_COMPARED`.
 
     Raises ``ValueError`` for arguments that cannot be meant, ``Diverged`` when the loss becomes infinite or
     not a number (its ``history`` has the epochs before), and ``CheckpointError`` for a checkpoint that cannot
     be used.
     """
-    _check_numbers(epochs, batch_size, clip_norm, patience, min_delta, monitor, valid)
-    if loss is not None and label_smoothing:
+    arguments = dict(locals())  # the first line: these, and no other names, make a run what it is
+    with ExitStack() as stack:
+        run = _prepare(arguments, stack)
+        for epoch in run.epochs_left():
+            _train_epoch(run, epoch)
+        return _finish(run)
+
+
+def _prepare(arguments: Mapping[str, Any], stack: ExitStack) -> _Run:
+    """Check the arguments, make everything ready, and take up the checkpoint if there is one.
+
+    What is to be closed or put back after the run is left to ``stack``.
+    """
+    given = {**arguments, "schedule": constant() if arguments["schedule"] is None else arguments["schedule"]}
+    model, train, valid, path = (given[name] for name in ("model", "train", "valid", "checkpoint"))
+    require_counts(**{name: given[name] for name in ("epochs", "batch_size", "patience")})
+    objective, descent, stopping, execution = (
+        group(kind, given) for kind in (Objective, Descent, Stopping, Execution)
+    )
+    if stopping.patience is not None and valid is None:
         raise ValueError(
-            f"label_smoothing={label_smoothing} belongs to the default loss; build it into your own"
+            f"early stopping (patience={stopping.patience}) needs a validation split, and valid is None"
         )
-    if schedule is not None and not isinstance(schedule, Schedule):
-        raise ValueError(f"schedule must come from utils.training.schedules, got {schedule!r}")
-    schedule = schedule or constant()
-    device = torch.device(device or device_of(model))
+    device = torch.device(given["device"] or device_of(model))
     if device.type == "cpu":
         keep_freed_memory()
-    classes = _check_data(model, train, valid, device, loss)
+    require_splits(train, valid)
+    outputs = count_outputs(model, train, device)
+    if objective.loss is None:
+        require_labels(model, outputs, train, valid)
+    stack.enter_context(quiet_generators(device))
+    stack.enter_context(deterministic(device))
 
-    with ExitStack() as stack:
-        stack.enter_context(quiet_generators(device))
-        stack.enter_context(deterministic(device))
-        saved = None
-        if checkpoint is not None:
-            stack.enter_context(checkpoints.locked(checkpoint))
-            checkpoints.require_writable(checkpoint)
-            saved = checkpoints.load_checkpoint(checkpoint) if Path(checkpoint).exists() else None
+    saved = None if path is None else open_checkpoint(path, stack)
+    settings = execution.settings(device, {} if saved is None else saved.get("configuration", {}))
+    runner = settings.prepare(model)
+    batches, valid_batches = _batches(given, settings, outputs)
+    stepper = descent.stepper(model)
+    base_lrs = base_learning_rates(stepper)
+    history, best_weights = History(train_size=_examples(batches), settings=_describe(settings)), None
+    file = None if path is None else RunFile(path, given, settings)
+    if file is not None and saved is not None:
+        history, best_weights = file.take_up(saved, stepper)
+    bar = Progress(given["epochs"], len(batches), done=len(history), show=given["progress"])
+    stack.callback(bar.close)
+    stack.enter_context(_with_history(history))
+    return _Run(
+        given, objective, descent, stopping, settings, runner, batches, valid_batches, stepper, base_lrs,
+        history, best_weights, file, bar,
+    )  # fmt: skip
 
-        settings = choose_settings(device, precision, channels_last, compile)
-        if saved is not None:
-            settings = _settings_begun_with(saved, settings, precision, channels_last)
-        runner = settings.prepare(model)
-        batches = Batches(
-            train, batch_size, augment, seed=seed, device=device, drop_last=drop_last,
-            channels_last=settings.channels_last, num_classes=classes,
-        )  # fmt: skip
-        valid_batches = None
-        if valid is not None:
-            valid_batches = Batches(
-                valid, EVALUATION_BATCH, shuffle=False, device=device, channels_last=settings.channels_last
-            )
-        stepper = build_optimizer(optimizer, model, lr, weight_decay, momentum)
-        base_lrs = base_learning_rates(stepper)
-        train_loss, valid_loss = loss or cross_entropy(label_smoothing), loss or cross_entropy()
 
-        run = _Run(History(train_size=_examples(batches, len(train)), settings=_describe(settings)))
-        configuration = {}
-        if checkpoint is not None:
-            configuration = {
-                "batch_size": batch_size, "lr": lr, "optimizer": _name(optimizer),
-                "weight_decay": weight_decay, "momentum": momentum, "schedule": str(schedule),
-                "augment": _name(augment), "loss": _name(loss), "label_smoothing": label_smoothing,
-                "clip_norm": clip_norm, "patience": patience, "min_delta": min_delta, "monitor": monitor,
-                "drop_last": drop_last, "seed": seed, "record_steps": record_steps,
-                "train": checkpoints.fingerprint(train), "valid": checkpoints.fingerprint(valid),
-                **asdict(settings),
-            }  # fmt: skip
-        if saved is not None:
-            run = _resume(checkpoint, saved, configuration, model, stepper, epochs)
+def _train_epoch(run: _Run, epoch: int) -> None:
+    """Train on every batch once, validate, and write down how it went."""
+    given, history = run.arguments, run.history
+    torch.manual_seed(derive_seed(given["seed"], epoch, DROPOUT))
+    run.batches.set_epoch(epoch)
+    start = time.perf_counter()
+    trained = train_one_epoch(
+        run.runner,
+        run.bar.count(run.batches, epoch),
+        run.stepper,
+        run.objective.in_training(),
+        lr_factor=run.descent.factor_in(epoch),
+        base_lrs=run.base_lrs,
+        first_step=epoch * len(run.batches),
+        clip_norm=run.descent.clip_norm,
+        probes=given["probes"],
+        settings=run.settings,
+        hits=run.objective.hits,
+    )
+    history.seconds.append(time.perf_counter() - start)
+    history.train_loss.append(trained.loss)
+    history.train_accuracy.append(trained.accuracy)
+    history.lr.append(trained.step_lr[0])
+    if given["record_steps"]:
+        history.step_loss += trained.step_loss
+        history.step_lr += trained.step_lr
+    if run.valid_batches is not None:
+        _validate(run, (epoch + 1) * len(run.batches) - 1, trained.step_lr[-1])
+    if run.file is not None:
+        run.file.write(run.stepper, history, run.best_weights)
+    run.bar.report(**history.last())
 
-        history = run.history
-        bar = Progress(epochs, len(batches), done=len(history), show=progress)
-        stack.callback(bar.close)
-        stack.enter_context(_with_history(history))
-        for epoch in range(len(history), 0 if history.stopped_early else epochs):
-            torch.manual_seed(derive_seed(seed, epoch, DROPOUT))
-            batches.set_epoch(epoch)
-            first_step = epoch * len(batches)
-            start = time.perf_counter()
-            trained = train_one_epoch(
-                runner,
-                bar.count(batches, epoch),
-                stepper,
-                train_loss,
-                lr_factor=schedule if schedule.unit == "batch" else lambda step, epoch=epoch: schedule(epoch),
-                base_lrs=base_lrs,
-                first_step=first_step,
-                clip_norm=clip_norm,
-                probes=probes,
-                settings=settings,
-                hits=hits,
-            )
-            history.seconds.append(time.perf_counter() - start)
-            history.train_loss.append(trained.loss)
-            history.train_accuracy.append(trained.accuracy)
-            history.lr.append(trained.step_lr[0])
-            if record_steps:
-                history.step_loss += trained.step_loss
-                history.step_lr += trained.step_lr
-            figures = {"train_loss": trained.loss, "train_accuracy": trained.accuracy}
-            if valid_batches is not None:
-                start = time.perf_counter()
-                checked = evaluate(
-                    runner, valid_batches, loss_function=valid_loss, settings=settings.exact(), hits=hits
-                )
-                history.valid_seconds.append(time.perf_counter() - start)
-                if not torch.isfinite(torch.tensor(checked.loss)):
-                    last = first_step + len(batches) - 1
-                    raise Diverged(last, checked.loss, trained.step_lr[-1], where="the validation loss")
-                history.valid_loss.append(checked.loss)
-                history.valid_accuracy.append(checked.accuracy)
-                figures |= {"valid_loss": checked.loss, "valid_accuracy": checked.accuracy}
-                run.judge(model, monitor, min_delta, patience)
-            if checkpoint is not None:
-                checkpoints.save_checkpoint(checkpoint, run.contents(configuration, model, stepper))
-            bar.report(**figures)
-            if history.stopped_early:
-                break
-        if patience is not None and run.best_weights is not None:
-            model.load_state_dict(run.best_weights)
-        model.eval()
-    return history
+
+def _validate(run: _Run, step: int, lr: float) -> None:
+    """Validate after ``step``, and keep the weights if the epoch is the best one and patience is asked."""
+    history, model = run.history, run.arguments["model"]
+    start = time.perf_counter()
+    checked = evaluate(
+        run.runner,
+        run.valid_batches,
+        loss_function=run.objective.in_validation(),
+        settings=run.settings.exact(),
+        hits=run.objective.hits,
+    )
+    history.valid_seconds.append(time.perf_counter() - start)
+    if not math.isfinite(checked.loss):
+        raise Diverged(step, checked.loss, lr, where="the validation loss")
+    history.valid_loss.append(checked.loss)
+    history.valid_accuracy.append(checked.accuracy)
+    is_best = run.stopping.judge(history)
+    if is_best and run.stopping.patience is not None:
+        run.best_weights = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+
+
+def _finish(run: _Run) -> History:
+    """The model in evaluation mode, after a patience with the weights of the best epoch."""
+    model = run.arguments["model"]
+    if run.stopping.patience is not None and run.best_weights is not None:
+        model.load_state_dict(run.best_weights)
+    model.eval()
+    return run.history
+
+
+@dataclass
+class _Run:
+    """A run made ready; ``history`` and ``best_weights`` are what it carries from epoch to epoch."""
+
+    arguments: Mapping[str, Any]
+    objective: Objective
+    descent: Descent
+    stopping: Stopping
+    settings: Settings
+    runner: nn.Module  # the model as it is called: compiled, if that was asked
+    batches: Batches
+    valid_batches: Batches | None
+    stepper: torch.optim.Optimizer
+    base_lrs: list[float]
+    history: History
+    best_weights: dict[str, Tensor] | None
+    file: RunFile | None
+    bar: Progress
+
+    def epochs_left(self) -> Iterator[int]:
+        """The numbers of the epochs that are still to be trained."""
+        while len(self.history) < self.arguments["epochs"] and not self.history.stopped_early:
+            yield len(self.history)
+
+
+def _batches(given: Mapping[str, Any], settings: Settings, outputs: int) -> tuple[Batches, Batches | None]:
+    """The batches to train on, and those to validate on where there is a validation split."""
+    device, layout = torch.device(settings.device), {"channels_last": settings.channels_last}
+    train = Batches(
+        given["train"], given["batch_size"], given["augment"], seed=given["seed"], device=device,
+        drop_last=given["drop_last"], num_classes=outputs, **layout,
+    )  # fmt: skip
+    if given["valid"] is None:
+        return train, None
+    return train, Batches(given["valid"], EVALUATION_BATCH, shuffle=False, device=device, **layout)
 
 
 @contextmanager
@@ -222,142 +263,9 @@ def _with_history(history: History) -> Iterator[None]:
         raise
 
 
-@dataclass
-class _Run:
-    """What a run carries from epoch to epoch beside model and optimizer."""
-
-    history: History
-    best_weights: dict[str, Tensor] | None = None
-
-    def judge(self, model: nn.Module, monitor: str, min_delta: float, patience: int | None) -> None:
-        """Note the best epoch so far; with a patience, keep its weights and see whether that has run out."""
-        history, last = self.history, len(self.history) - 1
-        figures = history.valid_loss if monitor == "loss" else history.valid_accuracy
-        history.best_epoch = best_epoch(figures, monitor == "accuracy", min_delta)
-        if patience is None:
-            return
-        if history.best_epoch == last:
-            self.best_weights = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
-        history.stopped_early = last - history.best_epoch >= patience
-
-    def contents(
-        self, configuration: dict[str, Any], model: nn.Module, optimizer: torch.optim.Optimizer
-    ) -> dict[str, Any]:
-        """What a checkpoint holds."""
-        return {
-            "configuration": configuration,
-            "outline": checkpoints.outline(model),
-            "model": model.state_dict(),
-            "optimizer": optimizer.state_dict(),
-            "history": self.history.as_dict(),
-            "best_weights": self.best_weights,
-        }
-
-
-def _resume(
-    path: str | os.PathLike,
-    saved: dict[str, Any],
-    configuration: dict[str, Any],
-    model: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    epochs: int,
-) -> _Run:
-    """Put model and optimizer into the state of the checkpoint, if it belongs to this run."""
-    try:
-        checkpoints.require_same(path, saved["outline"], checkpoints.outline(model), "model")
-        checkpoints.require_same(path, saved["configuration"], configuration, "configuration")
-        history = History.from_dict(saved["history"])
-        if len(history) > epochs:
-            raise checkpoints.CheckpointError(
-                f"{path} already holds {len(history)} epochs, and epochs={epochs} was asked"
-            )
-        model.load_state_dict(saved["model"])
-        optimizer.load_state_dict(saved["optimizer"])
-        best_weights = saved["best_weights"]
-    except KeyError as error:
-        raise checkpoints.CheckpointError(
-            f"{path} is not the checkpoint of a training run: {error} is missing; give another path"
-        ) from error
-    return _Run(history, best_weights)
-
-
-def _settings_begun_with(
-    saved: dict[str, Any], settings: Settings, precision: str, channels_last: bool | str
-) -> Settings:
-    """What the rule chose when the run began, where the choice is left to it; on another machine it may be another."""
-    before = saved.get("configuration", {})
-    left_to_the_rule = {
-        "unit": True,
-        "precision": precision == "auto",
-        "channels_last": channels_last == "auto",
-    }
-    return replace(
-        settings, **{name: before[name] for name, left in left_to_the_rule.items() if left and name in before}
-    )
-
-
-def _check_numbers(
-    epochs: int, batch_size: int, clip_norm: float | None, patience: int | None, min_delta: float,
-    monitor: str, valid: Split | None,
-) -> None:  # fmt: skip
-    for name, value in {"epochs": epochs, "batch_size": batch_size, "patience": patience}.items():
-        if value is not None and (not isinstance(value, int) or value < 1):
-            raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}")
-    if clip_norm is not None and not clip_norm > 0:
-        raise ValueError(f"clip_norm must be positive, got {clip_norm}")
-    if min_delta < 0:
-        raise ValueError(f"min_delta must not be negative, got {min_delta}")
-    if monitor not in MONITORS:
-        raise ValueError(f"monitor is one of {', '.join(MONITORS)}, got {monitor!r}")
-    if patience is not None and valid is None:
-        raise ValueError(f"early stopping (patience={patience}) needs a validation split, and valid is None")
-
-
-def _check_data(
-    model: nn.Module, train: Split, valid: Split | None, device: torch.device, loss: Loss | None
-) -> int | None:
-    """Number of classes K, from a forward pass over one image; the splits are seen to fit the model."""
-    name = type(model).__name__
-    for part, split in (("train", train), ("valid", valid)):
-        if split is not None and len(split) == 0:
-            raise ValueError(f"the {part} split is empty")
-    if valid is not None and valid.images.shape[1:] != train.images.shape[1:]:
-        raise ValueError(
-            f"images of train and valid differ: {tuple(train.images.shape[1:])} "
-            f"and {tuple(valid.images.shape[1:])}"
-        )
-    x, _ = next(iter(Batches(train.subset(1), 1, shuffle=False, device=device)))
-    was_training = model.training
-    try:
-        with quiet_generators(device), torch.no_grad():
-            logits = model.to(device).eval()(x)
-    except RuntimeError as error:
-        raise ValueError(
-            f"{name} does not take images of {tuple(x.shape[1:])} (channels, height, width): {error}"
-        ) from error
-    finally:
-        model.train(was_training)
-    if not isinstance(logits, Tensor) or logits.ndim != 2 or len(logits) != 1:
-        shape = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
-        raise ValueError(
-            f"{name} must return one row of outputs per image, [B, K]; for B = 1 it gave {shape}"
-        )
-    classes = logits.shape[1]
-    if loss is None:
-        for part, split in (("train", train), ("valid", valid)):
-            if split is not None:
-                low, high = int(split.labels.min()), int(split.labels.max())
-                if low < 0 or high >= classes:
-                    raise ValueError(
-                        f"labels of {part} go from {low} to {high}, "
-                        f"but {name} has {classes} outputs (0 to {classes - 1})"
-                    )
-    return classes
-
-
-def _examples(batches: Batches, n: int) -> int:
+def _examples(batches: Batches) -> int:
     """Examples seen per epoch."""
-    return len(batches) * batches.batch_size if batches.drop_last else n
+    return len(batches) * batches.batch_size if batches.drop_last else len(batches.images)
 
 
 def _describe(settings: Settings) -> dict[str, Any]:
@@ -369,8 +277,3 @@ def _describe(settings: Settings) -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "torch": str(torch.__version__),
     }
-
-
-def _name(choice: object) -> str:
-    """A stable text for a configuration: dataclasses and strings show themselves, functions their name."""
-    return getattr(choice, "__qualname__", None) or repr(choice)

@@ -63,9 +63,15 @@ class History:
         """Training images per second of training time, over all epochs; 0 before the first."""
         return self.train_size * len(self) / sum(self.seconds) if self.seconds else 0.0
 
+    def last(self) -> dict[str, float]:
+        """Losses and accuracies of the last epoch, by name."""
+        names = ("train_loss", "train_accuracy", "valid_loss", "valid_accuracy")
+        return {name: getattr(self, name)[-1] for name in names if getattr(self, name)}
+
     def as_dict(self, times: bool = True) -> dict[str, Any]:
-        """Plain lists, numbers and strings, as JSON takes them; ``times=False`` leaves out what was measured
-        with a clock.
+        """Plain lists, numbers and strings, as JSON takes them.
+
+        ``times=False`` leaves out what was measured with a clock.
         """
         return {name: value for name, value in asdict(self).items() if times or name not in TIMES}
 
@@ -81,8 +87,9 @@ class History:
 
 
 def best_epoch(figures: list[float], larger_is_better: bool, min_delta: float = 0.0) -> int | None:
-    """The epoch of the best figure; a later epoch counts as better only if it improves by more than
-    ``min_delta``.
+    """The epoch of the best figure.
+
+    A later epoch counts as better only if it improves by more than ``min_delta``.
     """
     best = None
     for epoch, figure in enumerate(figures):

@@ -136,6 +136,7 @@ class Evaluation:
     n: int
 
 
+@torch.no_grad()
 def evaluate(
     model: nn.Module,
     split: Split | Batches,
