@@ -1,12 +1,35 @@
-"""What an experiment is: named configurations, each run with several seeds, written down before anything is run."""
+"""What an experiment is: named configurations, each run with several seeds, fixed before anything is run."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import inspect
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from difflib import get_close_matches
 from typing import Any
 
+from utils.data.label_noise import noisy_labels
+from utils.training import fit
+
 PROFILES = ("smoke", "quick", "full")
+# arguments of ``fit`` that the run or its method gives: no configuration says them
+GIVEN = (
+    "model", "train", "valid", "epochs", "seed", "device", "checkpoint", "loss", "hits", "progress",
+)  # fmt: skip
+FIT_OPTIONS = tuple(name for name in inspect.signature(fit).parameters if name not in GIVEN)
+# the options of each function in utils.experiments.methods, which knows this module (a test compares them)
+METHOD_OPTIONS = {
+    "supervised": (),
+    "co-teaching": ("forget_rate", "ramp_share"),
+    "contrastive": (
+        "supervised", "temperature", "hidden", "head_epochs_share", "head_augment", "head_lr", "pretrain",
+    ),
+}  # fmt: skip
+NOISE_OPTIONS = tuple(
+    name
+    for name in inspect.signature(noisy_labels).parameters
+    if name not in ("labels", "num_classes", "seed")  # the run gives them
+)
 
 
 @dataclass(frozen=True)
@@ -30,13 +53,15 @@ SMOKE = Budget(epochs=1, seeds=(0,), train_images=64, test_images=32, valid_imag
 
 @dataclass(frozen=True)
 class Configuration:
-    """One way to train one model. ``label`` names it within its experiment; the rest are arguments of the functions they reach.
+    """One way to train one model; an option that is not known is refused.
 
-    ``model_options`` go to ``build_model``, ``fit_options`` to ``fit`` (lr, optimizer, batch_size, ...; names of schedules,
-    augmentations and probes are those of :mod:`utils.experiments.recipes`). ``keep_weights``: the weights of the first seed are
-    kept in ``book/results/checkpoints``, for labs that look into trained networks. ``method`` and ``method_options``: how it is
-    trained, see :mod:`utils.experiments.methods`. ``label_noise``: arguments of ``utils.data.label_noise.noisy_labels`` for the
-    training labels; the noise depends on the seed of the run, and validation and test labels stay true.
+    ``label`` names it within its experiment, the rest are arguments of the functions they reach.
+    ``model_options`` go to ``build_model``, ``fit_options`` to ``fit`` (lr, optimizer, batch_size, ...; names
+    of schedules, augmentations and probes are those of :mod:`utils.experiments.recipes`). ``keep_weights``:
+    the weights of the first seed are kept in ``book/results/checkpoints``, for labs that look into trained
+    networks. ``method`` and ``method_options``: how it is trained, see :mod:`utils.experiments.methods`.
+    ``label_noise``: arguments of ``utils.data.label_noise.noisy_labels`` for the training labels; the noise
+    depends on the seed of the run, and validation and test labels stay true.
     """
 
     label: str
@@ -48,6 +73,25 @@ class Configuration:
     method: str = "supervised"
     method_options: Mapping[str, Any] = field(default_factory=dict)
     label_noise: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.method not in METHOD_OPTIONS:
+            raise ValueError(
+                f"unknown method {self.method!r} in a configuration; there are {', '.join(METHOD_OPTIONS)}"
+            )
+        self._require_known("fit_options", FIT_OPTIONS)
+        self._require_known("method_options", METHOD_OPTIONS[self.method])
+        self._require_known("label_noise", NOISE_OPTIONS)
+
+    def _require_known(self, options: str, known: Sequence[str]) -> None:
+        for name in getattr(self, options):
+            if name not in known:
+                close = get_close_matches(name, known, n=1)
+                hint = f" (did you mean {close[0]!r}?)" if close else ""
+                raise ValueError(
+                    f"{options} of configuration {self.label!r} has no {name!r}{hint}; "
+                    f"there are {', '.join(known) or 'none'}"
+                )
 
     def as_dict(self) -> dict[str, Any]:
         """Plain dictionaries and values, as they are written into a record."""
@@ -74,5 +118,6 @@ class Experiment:
             raise ValueError(f"experiment {self.id!r} has two configurations of one label: {labels}")
         if tuple(self.budgets) != PROFILES:
             raise ValueError(
-                f"experiment {self.id!r} needs a budget for {', '.join(PROFILES)}, has {', '.join(self.budgets)}"
+                f"experiment {self.id!r} needs a budget for {', '.join(PROFILES)}, "
+                f"has {', '.join(self.budgets)}"
             )

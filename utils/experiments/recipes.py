@@ -1,7 +1,8 @@
 """Names for the parts of a training that are objects, so that a configuration stays plain data.
 
-A configuration may say ``"schedule": "cosine"`` and ``"augment": "flip-crop"`` among its ``fit_options``; here the
-names become what ``fit`` takes. Schedules depend on how many steps there are, which only the budget decides.
+A configuration may say ``"schedule": "cosine"`` and ``"augment": "flip-crop"`` among its ``fit_options``;
+here the names become what ``fit`` takes. Schedules depend on how many steps there are, which only the budget
+decides.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from utils.training.schedules import Schedule
 CIFAR10_MEAN = (125, 123, 114)  # of the training images, in grey levels
 
 AUGMENTATIONS: dict[str, Callable[[], Any]] = {
-    # He et al. 2016 (arXiv:1512.03385), section 4.2: mirrored, and cropped after padding by 4 (here by reflection)
+    # He et al. 2016 (arXiv:1512.03385), section 4.2: mirrored, and cropped after padding by 4 (by reflection)
     "flip-crop": lambda: Compose([RandomFlip(), RandomCrop(4)]),
     # claims C1 to C5
     "flip-crop-jitter": lambda: Compose([RandomFlip(), RandomCrop(4), ColorJitter(0.2, 0.2, 0.2, 0.1)]),
@@ -58,7 +59,8 @@ SCHEDULES: dict[str, Callable[[Span], Schedule]] = {
     "hold-cosine": lambda span: schedules.warmup_hold_cosine(0, span.part(0.4), max(span.steps, 2)),
     # claim C9: from 5e-5 to 3e-3 and back, twice in a training
     "triangular2": lambda span: schedules.triangular2(span.part(0.25), low=5e-5 / 3e-3),
-    # claim C11 as printed, in epochs of 30: 5 of warm-up, then a cosine; every 10 a tenth of the rate before, or a cosine from the full rate
+    # claim C11 as printed, in epochs of 30: 5 of warm-up, then a cosine; every 10 a tenth of the rate before,
+    # or a cosine from the full rate
     "sixth-warmup-cosine": lambda span: schedules.warmup_cosine(span.part(1 / 6), max(2, span.steps)),
     "step": lambda span: schedules.step(span.part(1 / 3), 0.1, unit="batch"),
     "restarts": lambda span: schedules.cosine_restarts(span.part(1 / 3)),
@@ -77,8 +79,8 @@ PROBES: dict[str, Callable[..., Any]] = {"gradient": GradientProbe}
 def resolve(fit_options: Mapping[str, Any], steps: int, per_epoch: int | None = None) -> dict[str, Any]:
     """The arguments of ``fit``: names of schedules, augmentations and probes replaced by what they name.
 
-    ``steps`` is the number of optimizer steps of the whole training, ``per_epoch`` of an epoch. ``probes`` are name → arguments.
-    Raises ``ValueError`` for an unknown name.
+    ``steps`` is the number of optimizer steps of the whole training, ``per_epoch`` of an epoch. ``probes``
+    are name → arguments. Raises ``ValueError`` for an unknown name.
     """
     options = dict(fit_options)
     if "augment" in options:
