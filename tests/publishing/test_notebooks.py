@@ -151,7 +151,12 @@ def test_stamp_all_changes_the_one_place_and_every_lab(tmp_path):
     (tmp_path / "labs").mkdir()
     nbformat.write(good_notebook(), tmp_path / "labs" / "01_test.ipynb")
     (tmp_path / "_config.yml").write_text("repository:\n  url: https://github.com/a/b\n  branch: main\n")
+    (tmp_path / "CITATION.cff").write_text(
+        "title: a\nrepository-code: https://github.com/a/b\nlicense: MIT\n"
+    )
     stamp_all("https://github.com/me/course", None, root=tmp_path)
+    cited = (tmp_path / "CITATION.cff").read_text()
+    assert cited == "title: a\nrepository-code: https://github.com/me/course\nlicense: MIT\n"
     assert "url: https://github.com/me/course" in (tmp_path / "_config.yml").read_text()
     assert "me/course" in read(tmp_path / "labs" / "01_test.ipynb").cells[1].source
 

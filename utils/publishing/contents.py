@@ -26,9 +26,9 @@ MAP = ("<!-- map -->", "<!-- /map -->")
 class Card:
     """A lab in a few words, as the key ``lab`` of its notebook's metadata has them.
 
-    title: what stands behind "Lab N · ". part: of the book. question: with a question mark. build: what the
-    reader builds. minutes: in class. prerequisites: earlier labs, and what else to know. picture: number of the
-    figure that shows the question.
+    title: what stands behind "Lab N · ". part: of the book. question: with a question mark. build: what
+    the reader builds. minutes: in class. prerequisites: earlier labs, and what else to know. picture: number
+    of the figure that shows the question.
     """
 
     stem: str

@@ -12,6 +12,7 @@ from nbformat import NotebookNode
 from utils.publishing.notebooks import ROOT, labs, read, write
 
 BADGES = re.compile(r"<!-- badges -->.*?(?:<!-- /badges -->|$)", re.DOTALL)
+CITED = re.compile(r"^repository-code: .*$", re.MULTILINE)
 REPOSITORY_LINE = re.compile(r'^REPOSITORY = ".*"$', re.MULTILINE)
 
 
@@ -72,6 +73,10 @@ def stamp_all(url: str | None = None, branch: str | None = None, root: Path = RO
     repository = Repository(**{k: yaml.safe_load(text)["repository"][k] for k in ("url", "branch")})
     assert repository.slug  # refuse a bad address before anything is written
     config.write_text(text, encoding="utf-8")
+    citation = root / "CITATION.cff"
+    if citation.exists():
+        cited = CITED.sub(f"repository-code: {repository.url}", citation.read_text(encoding="utf-8"))
+        citation.write_text(cited, encoding="utf-8")
     for path in labs(root):
         write(stamp(read(path), repository, path.name), path)
     return repository
