@@ -1,4 +1,4 @@
-"""The book's figures: the style and common kinds here, costs, attributions and landscapes in modules of their own."""
+"""The book's figures: style, common kinds and idioms here; others in modules of their own."""
 
 from utils.course.plots.base import (
     PALETTE,
@@ -9,5 +9,19 @@ from utils.course.plots.base import (
     show_matrix,
     use_style,
 )
+from utils.course.plots.idioms import chance_line, dots_of_runs, epoch_ticks, log_rate_axis, signed
 
-__all__ = ["PALETTE", "SIGNED", "plot_curves", "plot_history", "show_images", "show_matrix", "use_style"]
+__all__ = [
+    "PALETTE",
+    "SIGNED",
+    "chance_line",
+    "dots_of_runs",
+    "epoch_ticks",
+    "log_rate_axis",
+    "plot_curves",
+    "plot_history",
+    "show_images",
+    "show_matrix",
+    "signed",
+    "use_style",
+]

@@ -1,4 +1,4 @@
-"""Pictures of attributions: filters in a grid, a heat map over its image, methods side by side."""
+"""Pictures of attributions: the maps of several methods side by side."""
 
 from __future__ import annotations
 
@@ -9,67 +9,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from utils.course.arrays import as_array
-from utils.course.plots.base import SIGNED, show_images
+from utils.course.plots.base import SIGNED
 
 HEAT = "inferno"  # for maps without negative values
-
-
-def plot_filters(
-    filters: Any, columns: int = 4, titles: Sequence[Any] | None = None, *, scale: float = 1.0
-) -> Figure:
-    """The pictures of ``filter_grid``, ``[N, 1 or 3, h, w]`` from 0 to 1 with 0.5 for weight 0, 4 in a row as
-    in a report.
-    """
-    return show_images(filters, titles, columns, scale=scale, value_range=(0.0, 1.0))
-
-
-def plot_overlay(
-    images: Any,
-    maps: Any,
-    titles: Sequence[Any] | None = None,
-    columns: int | None = None,
-    *,
-    strength: float = 0.6,
-    scale: float = 1.6,
-) -> Figure:
-    """Heat maps over their images, turned grey.
-
-    images: [N, C, H, W], C 1 or 3, uint8 or 0–1 floats. maps: [N, h, w] without negative values, of any size:
-    they are enlarged to the image, smoothly. Each map is scaled by its own largest value; a map that is 0
-    everywhere leaves its image without colour. strength: how opaque the largest value is, 0–1; smaller ones
-    are less so.
-    """
-    pictures, heat = _grey(images), as_array(maps).astype(np.float64)
-    if heat.ndim != 3 or len(heat) != len(pictures):
-        raise ValueError(f"maps must be [{len(pictures)}, h, w], one for each image, got shape {heat.shape}")
-    if not heat.min() >= 0:
-        raise ValueError(
-            f"a heat map has no negative values, got {heat.min():.3g}: use plot_attributions for signed maps"
-        )
-    if not 0 < strength <= 1:
-        raise ValueError(f"strength must be above 0 and at most 1, got {strength!r}")
-    if titles is not None and len(titles) != len(pictures):
-        raise ValueError(f"{len(titles)} titles for {len(pictures)} images")
-    columns = columns or min(len(pictures), 6)
-    figure, axes = _grid(-(-len(pictures) // columns), columns, scale, titled=titles is not None)
-    for index, (picture, values) in enumerate(zip(pictures, heat, strict=True)):
-        ax = axes.flat[index]
-        height, width = picture.shape
-        extent = (-0.5, width - 0.5, height - 0.5, -0.5)
-        ax.imshow(picture, cmap="gray", vmin=0, vmax=1, extent=extent)
-        relative = values / values.max() if values.max() > 0 else values
-        ax.imshow(
-            relative,
-            cmap=HEAT,
-            vmin=0,
-            vmax=1,
-            alpha=strength * relative,
-            extent=extent,
-            interpolation="bilinear",
-        )
-        if titles is not None:
-            ax.set_title(str(titles[index]), fontsize=10)
-    return figure
 
 
 def plot_attributions(
@@ -88,15 +30,14 @@ def plot_attributions(
     that single pixels don't darken the rest. Blue is negative, white 0, vermillion positive; a method
     without any negative value is shown from black (0) to yellow.
     """
-    pictures = as_array(images)
-    _grey(images)  # checks them
+    pictures = _pictures(images)
     if not maps:
         raise ValueError("no maps to plot")
     if labels is not None and len(labels) != len(pictures):
         raise ValueError(f"{len(labels)} labels for {len(pictures)} images")
     if not 0 < percentile <= 100:
         raise ValueError(f"percentile must be above 0 and at most 100, got {percentile!r}")
-    figure, axes = _grid(len(pictures), 1 + len(maps), scale, titled=True)
+    figure, axes = _grid(len(pictures), 1 + len(maps), scale)
     for row, picture in enumerate(pictures):
         shown = picture.transpose(1, 2, 0)
         white = 255 if picture.dtype == np.uint8 else 1
@@ -124,9 +65,9 @@ def plot_attributions(
     return figure
 
 
-def _grid(rows: int, columns: int, scale: float, *, titled: bool) -> tuple[Figure, np.ndarray]:
-    room = 0.3 if titled else 0.06
-    figure = Figure(figsize=(columns * scale + 0.2, rows * (scale + 0.06) + room), layout="constrained")
+def _grid(rows: int, columns: int, scale: float) -> tuple[Figure, np.ndarray]:
+    """Pictures without axes, with room for titles."""
+    figure = Figure(figsize=(columns * scale + 0.2, rows * (scale + 0.06) + 0.3), layout="constrained")
     figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02)
     axes = figure.subplots(rows, columns, squeeze=False)
     for ax in axes.flat:
@@ -134,24 +75,22 @@ def _grid(rows: int, columns: int, scale: float, *, titled: bool) -> tuple[Figur
     return figure, axes
 
 
-def _grey(images: Any) -> np.ndarray:
-    """``[N, H, W]`` from 0 to 1, the mean over the channels."""
+def _pictures(images: Any) -> np.ndarray:
+    """``[N, 1 or 3, H, W]``, bytes or numbers from 0 to 1; ``ValueError`` for anything else."""
     pictures = as_array(images)
     if pictures.ndim != 4 or pictures.shape[1] not in (1, 3) or len(pictures) == 0:
         raise ValueError(f"images must be [N, 1 or 3, H, W], got shape {pictures.shape}")
-    if pictures.dtype == np.uint8:
-        return pictures.mean(axis=1) / 255
     slack = 1e-3  # rounding of a resize may leave [0, 1] by this much
-    if pictures.min() < -slack or pictures.max() > 1 + slack:
+    if pictures.dtype != np.uint8 and (pictures.min() < -slack or pictures.max() > 1 + slack):
         raise ValueError(
             f"images hold values from {pictures.min():.3g} to {pictures.max():.3g}, not 0 to 1: are they "
             "normalised? Show the pixels as they were before"
         )
-    return pictures.mean(axis=1)
+    return pictures
 
 
 def _one_channel(name: str, values: np.ndarray, images: int) -> np.ndarray:
-    """``[N, h, w]``"""
+    """The maps as ``[N, h, w]``: of several channels the value that is largest by magnitude."""
     if values.ndim not in (3, 4) or len(values) != images:
         raise ValueError(f"maps of {name!r} must be [{images}, (C,) h, w], got shape {values.shape}")
     if values.ndim == 3:

@@ -19,6 +19,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from utils.course.arrays import as_array
 from utils.course.palette import PALETTE
+from utils.course.plots.idioms import MINUS, epoch_ticks
 
 __all__ = ["PALETTE", "SIGNED", "plot_curves", "plot_history", "show_images", "show_matrix", "use_style"]
 
@@ -253,8 +254,8 @@ def show_matrix(
 
 def _print_entries(ax: Axes, entries: np.ndarray, reach: float, decimals: int) -> None:
     for (row, column), value in np.ndenumerate(entries):
-        text = f"{round(value, decimals):g}".replace("-", "\N{MINUS SIGN}")
-        if text in ("0", "\N{MINUS SIGN}0"):
+        text = f"{round(value, decimals):g}".replace("-", MINUS)
+        if text in ("0", f"{MINUS}0"):
             continue
         red, green, blue, _ = SIGNED((value / reach + 1) / 2)
         # black or white, whichever has the better contrast on the cell (luminance by the sRGB coefficients,
@@ -350,8 +351,8 @@ def plot_history(
                 values = np.array([values[:length] for values in lists], dtype=np.float64)
                 text = f"{label}, {name}" if label else name
                 _draw_curve(ax, text, values, range(1, length + 1), color=colour, linestyle=dash)
-        ax.set(xlabel="epoch", ylabel=metric.replace("_", " "))
-        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+        epoch_ticks(ax)
+        ax.set_ylabel(metric.replace("_", " "))
         if metric == "accuracy":
             ax.yaxis.set_major_formatter(PercentFormatter(1.0, symbol=" %"))
     if not any(ax.lines for ax in axes):
