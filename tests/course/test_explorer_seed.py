@@ -7,7 +7,7 @@ from scipy.stats import t as student_t
 
 from tests.course.explorer_page import browser_test, manners, read
 from utils.course.explorers.seed_explorer import critical_values, seed_explorer
-from utils.experiments.claims import interval
+from utils.experiments.differences import interval
 
 
 def open_host(show, **options):

@@ -59,8 +59,10 @@ def test_a_history_without_steps_stays_as_it_is():
 
 
 def test_seven_thousand_steps_take_less_than_80_kB_and_are_read_back(tmp_path):
-    long = {**make(), "history": compacted(history(20, 351))}
-    path = records.path_of("e", "lenet", 0, "full", tmp_path)
+    epochs = make(epochs=20)["history"]
+    steps = compacted(history(20, 351))
+    long = make(epochs=20) | {"history": {**epochs, **{name: steps[name] for name in ("lr", "step_loss")}}}
+    path = records.path_of("lenet-cifar10", "lenet", 0, "full", tmp_path)
     records.write(long, path)
     assert path.stat().st_size < 80_000
     assert {name: value for name, value in records.read(path).items() if name != "digest"} == long

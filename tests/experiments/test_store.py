@@ -14,9 +14,8 @@ from utils.experiments import run as running
 from utils.experiments.catalogue import EXPERIMENTS
 from utils.experiments.claims import Claim, Order, compare
 from utils.experiments.configuration import Budget, Configuration, Experiment
-from utils.experiments.measures import test_accuracy as accuracy
 from utils.experiments.run import run
-from utils.experiments.summary import results
+from utils.experiments.summary import accuracy_on_test, results
 from utils.training import History, checkpoints
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -163,7 +162,7 @@ def test_diverged_runs_are_told_beside_the_results(tmp_path, monkeypatch):
     found = results("tiny", "smoke", tmp_path)
     assert found.labels() == ["tame"] and "wild with seed 0 diverged at step" in found.describe()
     (row,) = compare(
-        Claim("C0", "a test", "tame beats wild", "tiny", (Order("tame", "wild"),), accuracy), found
+        Claim("C0", "a test", "tame beats wild", "tiny", (Order("tame", "wild"),), accuracy_on_test), found
     )
     assert row.verdict == "cannot be judged" and "wild with seed 0 diverged" in row.why
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from utils.experiments import Figure, percent, spread
+from utils.experiments import MeanSd, percent, spread
 
 NO_BREAK = "\N{NO-BREAK SPACE}"
 
@@ -16,7 +16,7 @@ NO_BREAK = "\N{NO-BREAK SPACE}"
         (spread(np.array([0.01, 0.03], dtype=np.float32), 1, " points", 100), "2.0 ± 1.4 points (n = 2)"),
         (percent(value for value in (0.5, 0.52)), "51.0 ± 1.4 % (n = 2)"),
         (percent([0.904], 0), "90 % (n = 1)"),
-        (Figure.of([0.904, 0.904]).percent(), "90.4 ± 0.0 % (n = 2)"),
+        (MeanSd.of([0.904, 0.904]).percent(), "90.4 ± 0.0 % (n = 2)"),
     ],
 )
 def test_mean_spread_and_number(said, expected):

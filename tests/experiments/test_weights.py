@@ -9,6 +9,7 @@ import torch
 from utils.data import load_dataset
 from utils.experiments import records, trained, weights
 from utils.experiments.__main__ import main
+from utils.experiments.catalogue import EXPERIMENTS
 from utils.experiments.configuration import Budget, Configuration, Experiment
 from utils.experiments.run import run
 from utils.training import evaluate
@@ -31,6 +32,7 @@ def results(monkeypatch, tmp_path):
     folder = tmp_path / "results"
     run(EXPERIMENT, "smoke", results=folder, device="cpu")
     monkeypatch.setattr(records, "RESULTS", folder)
+    monkeypatch.setitem(EXPERIMENTS, "tiny", EXPERIMENT)
     return folder
 
 
@@ -82,7 +84,42 @@ def test_verify_notices_a_card_that_says_more_than_its_record(results, capsys):
 def test_a_card_without_its_record_is_a_fault(results):
     records.path_of("tiny", "small", 3, "smoke", results).unlink()
     (complaint,) = weights.faults(results / "checkpoints" / "tiny-small.json")
-    assert "small-seed3-smoke.json, which is not in tiny/" in complaint
+    assert complaint == "it names the record 'small-seed3-smoke.json', which is not in tiny/"
+
+
+CARDS = {
+    "null": (lambda card: None, "is not a JSON object"),
+    "half": (lambda card: {name: card[name] for name in ("sha256", "profile")}, "it lacks record"),
+    "no experiment": (lambda card: card.pop("experiment") and card, "it lacks experiment"),
+    "seed is text": (lambda card: card | {"seed": "3"}, "seed is '3', not a whole number"),
+    "result is a list": (lambda card: card | {"result": []}, "result is [], not an object"),
+    "no classes": (lambda card: card["dataset"].pop("classes") and card, "it lacks dataset.classes"),
+    "another record": (lambda card: card | {"record": "../x.json"}, "it names the record '../x.json'"),
+    "another model": (lambda card: card | {"commit": "0"}, "commit is not what the record says"),
+}
+
+
+@pytest.mark.parametrize("name", CARDS)
+def test_a_damaged_card_is_reported(name, results, capsys):
+    change, complaint = CARDS[name]
+    card_path = results / "checkpoints" / "tiny-small.json"
+    card_path.write_text(json.dumps(change(json.loads(card_path.read_text()))))
+    assert main(["verify"]) == 1
+    assert complaint in (out := capsys.readouterr().out) and "0 of 1 kept weights are sound" in out
+
+
+def test_copied_weights_and_weights_with_a_damaged_record_or_without_a_card_are_reported(results, capsys):
+    for suffix in (".json", ".safetensors"):
+        own = results / "checkpoints" / f"tiny-small{suffix}"
+        own.with_name(f"tiny-other{suffix}").write_bytes(own.read_bytes())
+    own.with_name("tiny-alone.safetensors").write_bytes(b"")
+    assert main(["verify"]) == 1
+    out = capsys.readouterr().out
+    assert "the weights are those of tiny-small.safetensors" in out and "1 of 3 kept weights" in out
+    assert "tiny-alone.json: [Errno 2] No such file" in out
+    records.path_of("tiny", "small", 3, "smoke", results).write_text("{}")
+    assert main(["verify"]) == 1
+    assert "its record is damaged: " in capsys.readouterr().out
 
 
 def test_missing_weights_come_with_the_command_that_trains_them(tmp_path):

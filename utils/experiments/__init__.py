@@ -1,15 +1,17 @@
 """Named experiments, their recorded results and kept weights: ``python -m utils.experiments list``."""
 
 from utils.experiments.comparison import chosen_claims, markdown
-from utils.experiments.differences import interval, is_clear
-from utils.experiments.summary import Figure, Results, percent, results, spread
+from utils.experiments.differences import Difference, difference, interval, is_clear
+from utils.experiments.summary import MeanSd, Results, percent, results, spread
 from utils.experiments.weights import Trained, trained
 
 __all__ = [
-    "Figure",
+    "Difference",
+    "MeanSd",
     "Results",
     "Trained",
     "chosen_claims",
+    "difference",
     "interval",
     "is_clear",
     "markdown",

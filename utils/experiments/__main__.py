@@ -1,10 +1,12 @@
-"""``python -m utils.experiments list | show ID | run ID | queue | compare [ID] | verify``; ID: an experiment, or a claim."""
+"""``python -m utils.experiments list | show ID | run ID | queue | compare [ID] | verify``.
+
+``ID`` names an experiment, or a claim that it decides.
+"""
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 from utils.experiments import records, weights
@@ -39,7 +41,8 @@ def main(arguments: list[str] | None = None) -> int:
     )
     add_queue_arguments(queue)
     compare = commands.add_parser(
-        "compare", help="published claims beside the recorded runs, with verdicts; all, or one of C1 to C25"
+        "compare",
+        help=f"the {len(CLAIMS)} published claims, or those of one ID, beside the recorded runs",
     )
     compare.add_argument("id", nargs="?", help=NAMED)
     compare.add_argument("--write", action="store_true", help="also write the tables of book/claims.md")
@@ -59,6 +62,9 @@ def main(arguments: list[str] | None = None) -> int:
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on after the last epoch that was finished", file=sys.stderr)
+        return 130
 
 
 def _list(options: argparse.Namespace) -> int:
@@ -84,7 +90,8 @@ def _show(options: argparse.Namespace) -> int:
     for profile, budget in experiment.budgets.items():
         images = "all" if budget.train_images is None else f"{budget.train_images:,}"
         print(
-            f"{profile}: {budget.epochs} epochs, seeds {', '.join(map(str, budget.seeds))}, {images} training images"
+            f"{profile}: {budget.epochs} epochs, seeds {', '.join(map(str, budget.seeds))}, "
+            f"{images} training images"
         )
     for configuration in experiment.configurations:
         settings = {**configuration.model_options, **configuration.fit_options}
@@ -99,12 +106,23 @@ def _show(options: argparse.Namespace) -> int:
 def _run(options: argparse.Namespace) -> int:
     from utils.experiments.run import run  # brings in torch and the models; the other commands do without
 
+    _require_device(options.device)
     seeds = tuple(options.seed) if options.seed else None
     for path in run(
         _named(options.id, options.profile), options.profile, seeds, options.device, options.again
     ):
         print(path.relative_to(records.RESULTS.parents[1]))
     return 0
+
+
+def _require_device(name: str | None) -> None:
+    """Raise ``ValueError`` for a device that torch does not know, or that is not in this machine."""
+    import torch
+
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError):  # the latter where torch was built without CUDA
+        raise ValueError(f"{name!r} is no device of this machine, such as cpu or, with a GPU, cuda") from None
 
 
 def _queue(options: argparse.Namespace) -> int:
@@ -114,30 +132,34 @@ def _queue(options: argparse.Namespace) -> int:
 
 
 def _compare(options: argparse.Namespace) -> int:
-    from utils.experiments import page
-    from utils.experiments.comparison import chosen_claims, table
+    from utils.experiments.comparison import PAGE, chosen_claims, page, table
 
     if options.write:
-        page.PAGE.write_text(page.written(page.PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+        PAGE.write_text(page(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
     print(table(chosen_claims(options.id)).to_string(max_colwidth=60))
     return 0
 
 
 def _verify(options: argparse.Namespace) -> int:
-    cards = sorted(records.RESULTS.glob("checkpoints/*.json"))
-    paths = sorted(set(records.RESULTS.glob("*/*.json")) - set(cards))
-    bad = _tell("records", paths, records.faults_of_file) + _tell("kept weights", cards, weights.faults)
+    labels = {
+        experiment.id: [configuration.label for configuration in experiment.configurations]
+        for experiment in EXPERIMENTS.values()
+    }
+    cards = sorted({path.with_suffix(".json") for path in records.RESULTS.glob("checkpoints/*.*")})
+    bad = _tell("records", records.faults_of_all(records.RESULTS, labels))
+    bad += _tell("kept weights", {path: weights.faults(path) for path in cards})
     return int(bad > 0)
 
 
-def _tell(kind: str, paths: list[Path], faults: Callable[[Path], list[str]]) -> int:
+def _tell(kind: str, found: dict[Path, list[str]]) -> int:
     """Print what is wrong with each file, and how many are sound; returns how many are not."""
-    found = [faults(path) for path in paths]
-    for path, complaints in zip(paths, found, strict=True):
+    for path, complaints in found.items():
         for complaint in complaints:
-            print(f"✗ {path.name}: {complaint}")
-    bad = sum(bool(complaints) for complaints in found)
-    print(f"{len(paths) - bad} of {len(paths)} {kind} are sound")
+            # a name or a text in a damaged file may hold what no terminal can print
+            told = f"✗ {path.relative_to(records.RESULTS)}: {complaint}"
+            print(told.encode("utf-8", "backslashreplace").decode())
+    bad = sum(bool(complaints) for complaints in found.values())
+    print(f"{len(found) - bad} of {len(found)} {kind} are sound")
     return bad
 
 

@@ -12,7 +12,7 @@ from utils.analysis.landscape import GradientRecord
 
 
 def probe_results(names: Mapping[str, Any], probes: Sequence[Any]) -> dict[str, Any]:
-    """What the probes measured, name → plain lists. Values that are not finite become None, for JSON has no other way."""
+    """What the probes measured, as plain lists by name; None is what was not finite, for JSON."""
     return {name: _plain(asdict(probe.read())) for name, probe in zip(names, probes, strict=True)}
 
 
@@ -20,7 +20,8 @@ def gradient_record(run: Mapping[str, Any]) -> GradientRecord:
     """What the gradient probe of a recorded run measured; ``ValueError`` for a run without one."""
     if "gradient" not in run.get("probes", {}):
         raise ValueError(
-            f"the run {run['configuration']['label']} of {run['experiment']} was recorded without a gradient probe"
+            f"the run {run['configuration']['label']} of {run['experiment']} was recorded "
+            "without a gradient probe"
         )
     arrays = {
         name: np.array(values, dtype=int if name == "steps" else float)

@@ -1,25 +1,22 @@
-"""From recorded runs to the figures that a page prints: mean, standard deviation and number of seeds."""
+"""From recorded runs to numbers: means over seeds, and what claims measure, one number for each seed."""
 
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from utils.experiments import records
 from utils.experiments.configuration import PROFILES
-
-
-def unbroken(text: str) -> str:
-    """The text with no-break spaces, so that no line ends within it in a narrow column."""
-    return text.replace(" ", "\N{NO-BREAK SPACE}")
+from utils.experiments.differences import unbroken
 
 
 @dataclass(frozen=True)
-class Figure:
+class MeanSd:
     """Mean and sample standard deviation over ``n`` seeds (``sd`` is None for a single run)."""
 
     mean: float
@@ -27,8 +24,8 @@ class Figure:
     n: int
 
     @classmethod
-    def of(cls, values: Iterable[float]) -> Figure:
-        """The figure of these values; ``ValueError`` if there are none."""
+    def of(cls, values: Iterable[float]) -> MeanSd:
+        """The mean of these values; ``ValueError`` if there are none."""
         values = [float(value) for value in values]
         if not values:
             raise ValueError("no values to summarise")
@@ -51,18 +48,21 @@ class Figure:
 
 
 def spread(values: Iterable[float], digits: int = 2, unit: str = "", scale: float = 1.0) -> str:
-    """Mean ± sample standard deviation and number of the values, as :meth:`Figure.text`; a single value has no ±."""
-    return Figure.of(values).text(digits, unit, scale)
+    """Mean ± sample standard deviation and number of the values, as :meth:`MeanSd.text`."""
+    return MeanSd.of(values).text(digits, unit, scale)
 
 
 def percent(values: Iterable[float], digits: int = 1) -> str:
     """As :func:`spread`, for fractions that are shown as percent: ``90.1 ± 0.2 % (n = 3)``."""
-    return Figure.of(values).percent(digits)
+    return MeanSd.of(values).percent(digits)
 
 
 @dataclass(frozen=True)
 class Results:
-    """All recorded runs of one experiment in one profile: ``runs`` those with a result, ``diverged`` those that ended without one."""
+    """All recorded runs of one experiment in one profile.
+
+    ``runs`` are those with a result, ``diverged`` those that ended without one.
+    """
 
     experiment: str
     profile: str
@@ -82,12 +82,12 @@ class Results:
             )
         return chosen
 
-    def figure(self, label: str, name: str = "test_accuracy") -> Figure:
+    def figure(self, label: str, name: str = "test_accuracy") -> MeanSd:
         """Summary of a field of ``result`` over the seeds of one configuration."""
-        return Figure.of([run["result"][name] for run in self.of(label)])
+        return MeanSd.of([run["result"][name] for run in self.of(label)])
 
     def table(self) -> pd.DataFrame:
-        """One row per configuration: parameters, multiply-adds, validation and test accuracy over the seeds."""
+        """One row for each configuration: parameters, multiply-adds, validation and test accuracy."""
         rows = []
         for label in self.labels():
             run = self.of(label)[0]
@@ -105,7 +105,8 @@ class Results:
     def describe_diverged(self) -> str:
         """Which runs diverged, and where; empty if none did."""
         return "; ".join(
-            f"{run['configuration']['label']} with seed {run['seed']} diverged at step {run['diverged']['step']}"
+            f"{run['configuration']['label']} with seed {run['seed']} diverged "
+            f"at step {run['diverged']['step']}"
             for run in self.diverged
         )
 
@@ -114,21 +115,23 @@ class Results:
         first = self.runs[0]
         epochs = len(first["history"]["train_loss"])
         seeds = sorted({run["seed"] for run in self.runs})
-        devices = sorted(
-            {run["device"].replace(" 1 threads", " 1 thread") for run in self.runs}
-        )  # older records have the plural
+        # older records have the plural
+        devices = sorted({run["device"].replace(" 1 threads", " 1 thread") for run in self.runs})
         dates = sorted(run["started"][:10] for run in self.runs)
         ended = f"; {self.describe_diverged()}" if self.diverged else ""
         return (
             f"{self.experiment}: {first['dataset']['title']}, {first['dataset']['train']:,} training images, "
-            f"{epochs} epochs, seeds {', '.join(map(str, seeds))}, {' and '.join(devices)}, {dates[-1]}{ended}"
+            f"{epochs} epochs, seeds {', '.join(map(str, seeds))}, {' and '.join(devices)}, "
+            f"{dates[-1]}{ended}"
         )
 
 
 def results(experiment: str, profile: str | None = None, folder: Path | None = None) -> Results:
-    """The recorded runs of an experiment, each checked on reading, of the largest profile that has any (or of ``profile``).
+    """The recorded runs of an experiment, of ``profile`` or of the largest profile that has any.
 
-    ``FileNotFoundError`` with the command to make them if there are none, or with what happened if all of them diverged.
+    Each is checked on reading: ``ValueError`` names the file that is damaged, or is a copy of another.
+    ``FileNotFoundError`` with the command to make them if there are none, or with what happened if all of
+    them diverged.
     """
     from utils.experiments.catalogue import find
 
@@ -145,7 +148,7 @@ def results(experiment: str, profile: str | None = None, folder: Path | None = N
         )
     profile, paths = next(iter(found.items()))
     runs = sorted(
-        (records.read(path) for path in paths),
+        _read(experiment, paths, order),
         key=lambda run: (order.index(run["configuration"]["label"]), run["seed"]),
     )
     finished = Results(
@@ -159,3 +162,69 @@ def results(experiment: str, profile: str | None = None, folder: Path | None = N
             f"no {profile} run of {experiment} has a result: {finished.describe_diverged()}"
         )
     return finished
+
+
+def _read(experiment: str, paths: Sequence[Path], labels: Sequence[str]) -> list[dict[str, Any]]:
+    read = [(path, records.read(path)) for path in paths]
+    for path, record in read:
+        if record["configuration"]["label"] not in labels:
+            raise ValueError(f"{path}: {experiment} has no such configuration, only {', '.join(labels)}")
+    for path, original in records.copies(read).items():
+        raise ValueError(f"{path}: {records.COPIED.format(original.name)}")
+    return [record for _, record in read]
+
+
+# label, or another name that a claim uses -> one number for each seed
+Measured = Mapping[str, Sequence[float]]
+
+
+def _each_run(results: Results, value: Callable[[dict[str, Any]], float]) -> Measured:
+    return {label: [value(run) for run in results.of(label)] for label in results.labels()}
+
+
+def accuracy_on_test(results: Results) -> Measured:
+    """Label → accuracy on the test split at the end, a fraction."""
+    return _each_run(results, lambda run: run["result"]["test_accuracy"])
+
+
+def train_error(results: Results) -> Measured:
+    """Label → share of the training images that were wrong in the last epoch."""
+    return _each_run(results, lambda run: 1 - run["history"]["train_accuracy"][-1])
+
+
+def early_accuracy(results: Results) -> Measured:
+    """Label → validation accuracy after the first fifth of the epochs (at least one)."""
+
+    def early(accuracies: Sequence[float]) -> float:
+        return accuracies[max(0, len(accuracies) // 5 - 1)]
+
+    return _each_run(results, lambda run: early(run["history"]["valid_accuracy"]))
+
+
+def overfitting(results: Results) -> Measured:
+    """Label → validation loss less training loss, in the last epoch."""
+    return _each_run(results, lambda run: run["history"]["valid_loss"][-1] - run["history"]["train_loss"][-1])
+
+
+def band_width(results: Results) -> Measured:
+    """Without BN, with BN → mean width of the band of step losses over the published learning rates."""
+    from utils.analysis.landscape import loss_bands
+    from utils.experiments.catalogue.batchnorm import PUBLISHED_RATES
+
+    widths: dict[str, list[float]] = {}
+    for name, kind in (("without BN", "plain"), ("with BN", "bn")):
+        runs = {
+            rate: {run["seed"]: run for run in results.of(label)}
+            for rate in PUBLISHED_RATES
+            if (label := f"{kind}-{rate:g}") in results.labels()
+        }
+        if len(runs) < len(PUBLISHED_RATES):
+            continue
+        seeds = sorted(set.intersection(*(set(of_rate) for of_rate in runs.values())))
+        widths[name] = [
+            loss_bands(
+                {f"{rate:g}": of_rate[seed]["history"]["step_loss"] for rate, of_rate in runs.items()}
+            ).mean_width
+            for seed in seeds
+        ]
+    return widths

@@ -1,6 +1,7 @@
-"""Weights of recorded runs that labs need without training: one safetensors file each, and a model card beside it.
+"""Weights of recorded runs that labs need without training: safetensors files, each with a model card.
 
-A card is JSON: which run of which experiment the weights are from, its record, the result, and the SHA-256 of the weights' file.
+A card is JSON: which run of which experiment the weights are from, its record, the result, and the SHA-256 of
+the weights' file.
 """
 
 from __future__ import annotations
@@ -20,11 +21,29 @@ if TYPE_CHECKING:  # torch comes in where weights are written or read, not with 
 
 LARGEST = 4_000_000  # bytes of one file
 FORMAT = 1
+# what a card says of the run is as in its record
+OF_THE_RUN = (
+    "experiment",
+    "configuration",
+    "seed",
+    "profile",
+    "result",
+    "model",
+    "dataset",
+    "device",
+    "versions",
+    "commit",
+    "started",
+)
+FIELDS: dict[str, records.Kind] = {"format": int, "sha256": str, "bytes": int, "record": str, "epochs": int}
+FIELDS |= {name: dict if name == "result" else records.FIELDS[name] for name in OF_THE_RUN}
+WITHIN = {name: kinds for name, kinds in records.WITHIN.items() if name in OF_THE_RUN}
+WITHIN["dataset"] = {**WITHIN["dataset"], "classes": int}
 
 
 @dataclass(frozen=True)
 class Trained:
-    """A network in evaluation mode with the weights of a recorded run, and the card that says which run that was."""
+    """A network in evaluation mode with the weights of a recorded run, and the card that says which."""
 
     model: nn.Module
     card: dict[str, Any]
@@ -33,8 +52,9 @@ class Trained:
         """One line: what was trained on what, and how well it does."""
         result, data = self.card["result"], self.card["dataset"]
         return (
-            f"{self.card['configuration']['label']}: {self.card['model']['parameters']:,} parameters, trained on "
-            f"{data['train']:,} images of {data['title']} for {self.card['epochs']} epochs (seed {self.card['seed']}), "
+            f"{self.card['configuration']['label']}: {self.card['model']['parameters']:,} parameters, "
+            f"trained on {data['train']:,} images of {data['title']} "
+            f"for {self.card['epochs']} epochs (seed {self.card['seed']}), "
             f"test accuracy {100 * result['test_accuracy']:.1f} % on {result['test_images']:,} images"
         )
 
@@ -47,9 +67,10 @@ def path_of(experiment: str, label: str, results: Path | None = None) -> Path:
 def keep(
     model: nn.Module, record: dict[str, Any], record_file: Path, results: Path | None = None
 ) -> Path | None:
-    """Write weights and card of a finished run. Weights of a larger profile are left alone: then nothing is written, and None returned.
+    """Write weights and card of a finished run, and return the path of the weights.
 
-    Raises ``ValueError`` for weights of more than 4 MB, which do not belong into the repository.
+    Weights of a larger profile are left alone: then nothing is written, and None returned. Raises
+    ``ValueError`` for weights of more than 4 MB, which do not belong into the repository.
     """
     from safetensors.torch import save
 
@@ -67,22 +88,7 @@ def keep(
         "bytes": len(content),
         "record": record_file.name,
         "epochs": len(record["history"]["train_loss"]),
-        **{
-            name: record[name]
-            for name in (
-                "experiment",
-                "configuration",
-                "seed",
-                "profile",
-                "result",
-                "model",
-                "dataset",
-                "device",
-                "versions",
-                "commit",
-                "started",
-            )
-        },
+        **{name: record[name] for name in OF_THE_RUN},
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     _replace(path, content)
@@ -91,7 +97,7 @@ def keep(
 
 
 def require_small(model: nn.Module, name: str) -> None:
-    """Raise ``ValueError`` if the weights of ``model`` are too many to be kept; before a training, not after it."""
+    """Raise ``ValueError`` if the weights are too many to be kept; before a training, not after it."""
     size = sum(tensor.numel() * tensor.element_size() for tensor in model.state_dict().values())
     if size > LARGEST:
         raise ValueError(
@@ -102,8 +108,8 @@ def require_small(model: nn.Module, name: str) -> None:
 def trained(experiment: str, label: str, results: Path | None = None) -> Trained:
     """The network of that configuration with its kept weights.
 
-    Raises ``FileNotFoundError`` with the command that trains it where there are none, and ``ValueError`` naming the file where it
-    is damaged or does not fit its card.
+    Raises ``FileNotFoundError`` with the command that trains it where there are none, and ``ValueError``
+    naming the file where it is damaged or does not fit its card.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load
@@ -138,15 +144,17 @@ def faults(card_path: Path) -> list[str]:
         _checked(path, card)
     except (ValueError, OSError) as error:
         return [str(error)]
-    record_path = card_path.parents[1] / card["experiment"] / card["record"]
-    if not record_path.exists():
-        return [f"{card_path} names the record {card['record']}, which is not in {record_path.parent.name}/"]
-    record = records.read(record_path)
-    return [
-        f"{card_path}: {name} is not what the record says"
-        for name in ("configuration", "seed", "profile", "result", "started")
-        if card[name] != record[name]
-    ]
+    if path.name != (own := path_of(card["experiment"], card["configuration"]["label"]).name):
+        return [f"the weights are those of {own}: a copied or renamed file is not another network"]
+    name = records.name_of(card["configuration"]["label"], card["seed"], card["profile"])
+    record_path = card_path.parents[1] / card["experiment"] / name
+    if card["record"] != name or not record_path.exists():
+        return [f"it names the record {card['record']!r}, which is not in {record_path.parent.name}/"]
+    try:
+        record = records.read(record_path)
+    except (ValueError, OSError) as error:
+        return [f"its record is damaged: {error}"]
+    return [f"{name} is not what the record says" for name in OF_THE_RUN if card[name] != record[name]]
 
 
 def _checked(path: Path, card: dict[str, Any]) -> bytes:
@@ -154,21 +162,22 @@ def _checked(path: Path, card: dict[str, Any]) -> bytes:
     content = path.read_bytes()
     if hashlib.sha256(content).hexdigest() != card["sha256"]:
         raise ValueError(
-            f"{path} does not have the SHA-256 of its card: it is damaged, or was replaced; restore it, or train it again"
+            f"{path} does not have the SHA-256 of its card: it is damaged, or was replaced; "
+            "restore it, or train it again"
         )
     return content
 
 
 def _read_card(path: Path) -> dict[str, Any]:
     try:
-        card = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        card = records.parsed(path.read_text(encoding="utf-8"))
+    except ValueError as error:
         raise ValueError(f"{path} is not a model card: {error}") from error
-    lacking = [
-        name for name in ("sha256", "configuration", "profile", "result", "record") if name not in card
-    ]
-    if lacking:
-        raise ValueError(f"{path} is not a model card: it lacks {', '.join(lacking)}")
+    if not isinstance(card, dict):
+        raise ValueError(f"{path} is not a model card: it is not a JSON object")
+    found = records.misshapen(card, FIELDS, WITHIN)
+    if found:
+        raise ValueError(f"{path} is not a model card: {'; '.join(found)}")
     return card
 
 

@@ -1,8 +1,8 @@
-"""The 25 published claims of the five sources, each with the experiment that repeats it and the checks that decide."""
+"""The published claims of the sources, each with the experiment that repeats it and the checks that decide."""
 
 from __future__ import annotations
 
-from utils.experiments import measures
+from utils.experiments import summary
 from utils.experiments.claims import Alike, Claim, Order, Published
 
 REPORT = "student report on SE-residual networks and VGG-A"
@@ -28,8 +28,8 @@ LABELS = {
 }
 
 NO_CIFAR100 = "CIFAR-100 is not among the data here; the experiment is ready to run, and C14 is its analogue on CIFAR-10"
-ACCURACY = measures.test_accuracy
-EARLY = {"measure": measures.early_accuracy, "at": "validation accuracy after a fifth of the epochs"}
+ACCURACY = summary.accuracy_on_test
+EARLY = {"measure": summary.early_accuracy, "at": "validation accuracy after a fifth of the epochs"}
 OWN_LOGS = "so the report's words; its own logs say the reverse"
 AUGMENTED = "the training loss is that on augmented images, as in the lecture's curves"
 SMOOTHED = "with regularisation the labels of the training loss are smoothed and those of the validation loss are not: their distance shrinks by that alone"
@@ -139,7 +139,7 @@ _ALL = (
             Published("with BN", 0.170),
             Order("without BN", "with BN", (0.495, 0.170)),
         ),
-        measures.band_width,
+        summary.band_width,
         unit="",
         full_experiment="vgg-batchnorm",
         same_networks=True,
@@ -327,7 +327,7 @@ _ALL = (
             Order("augmentation", "regularisation", incomparable=SMOOTHED),
             Order("bn", "base", unit="%", **EARLY),
         ),
-        measures.overfitting,
+        summary.overfitting,
         unit="",
         full_experiment="factorised-cifar10",
         epochs=200,
@@ -338,7 +338,7 @@ _ALL = (
         "training error of plain networks",
         "degradation",
         (Order("plain-56", "plain-20"),),
-        measures.train_error,
+        summary.train_error,
         full_experiment="degradation-paper-width",
         epochs=164,
     ),
