@@ -4,8 +4,10 @@
 PYTHON ?= python3
 PROFILE ?= smoke
 HOURS ?= 8
-ifneq ($(CNNLAB_DATA),)
-export CNNLAB_DATA := $(abspath $(CNNLAB_DATA))
+# a relative path is counted from here; not by $(abspath), which splits at spaces
+ifneq ($(value CNNLAB_DATA),)
+FIRST := $(firstword $(value CNNLAB_DATA))
+export CNNLAB_DATA := $(if $(filter /% \% ~%,$(FIRST))$(findstring :,$(FIRST)),,$(CURDIR)/)$(value CNNLAB_DATA)
 endif
 VENV := .venv
 ifeq ($(OS),Windows_NT)

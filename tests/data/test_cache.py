@@ -1,6 +1,4 @@
-"""The decoded cache: opened instead of decoded, never stale, never half-written, shared by processes that
-start at once.
-"""
+"""The decoded cache: opened instead of decoded, never stale, never half-written, shared by processes."""
 
 import json
 import os

@@ -68,7 +68,9 @@ def test_where_names_the_folders_and_what_was_found(own, capsys):
 
 def test_wrong_use_is_told_without_a_traceback(own, capsys, monkeypatch):
     assert main(["fetch", "cifar"]) == 2
-    assert capsys.readouterr().err.startswith("Error: unknown dataset 'cifar'; choose one of cifar10")
+    assert capsys.readouterr().err.startswith(
+        "Error: unknown dataset 'cifar' (did you mean 'cifar10'?); choose one of cifar10"
+    )
     monkeypatch.setenv("CNNLAB_DATA", "/no/such/folder")
     assert main(["list"]) == 2
     assert "CNNLAB_DATA is '/no/such/folder', which does not exist" in capsys.readouterr().err

@@ -1,6 +1,4 @@
-"""A server that truncates, corrupts, stalls, is busy or slow: nothing half-loaded gets through, and every
-reason is told.
-"""
+"""A server that truncates, corrupts or stalls: nothing half-loaded gets through; reasons are told."""
 
 import dataclasses
 import hashlib
@@ -121,7 +119,10 @@ def missing(handler):
     handler.send_error(404)
 
 
-def remote(*urls, size=len(CONTENT), path="deep/data.bin"):
+SIZE = len(CONTENT)
+
+
+def remote(*urls, size=SIZE, path="deep/data.bin"):
     return RemoteFile(path, MD5, size, urls)
 
 

@@ -297,12 +297,3 @@ def test_file_that_is_in_an_archive_twice_is_refused(tmp_path):
             archive.addfile(tarfile.TarInfo("train/ant/1.png"))
     with pytest.raises(CorruptFile, match="twice.tar holds the file 'train/ant/1.png' twice"):
         list_files(path)
-
-
-def test_links_in_an_archive_are_not_followed(tmp_path):
-    path = tmp_path / "links.tar"
-    with tarfile.open(path, "w") as archive:
-        link = tarfile.TarInfo("train/ant/1.png")
-        link.type, link.linkname = tarfile.SYMTYPE, "/etc/hostname"
-        archive.addfile(link)
-    assert list_files(path) == ([], [])

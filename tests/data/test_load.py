@@ -172,10 +172,32 @@ def test_the_original_goes_before_a_copy_and_other_archives_are_left_alone(own):
     assert load_dataset("cifar10", valid=0).provenance.source == "cifar-10-python.tar.gz"
 
 
-def test_archive_named_like_cifar10_with_other_classes_is_refused(own):
-    tiny.write_archive(own.data / "cifar10-mine.zip", tiny.class_members())
-    with pytest.raises(ValueError, match=r"cifar10-mine\.zip is not a copy of CIFAR-10.*airplane"):
-        load_dataset("cifar10")
+@pytest.mark.parametrize(
+    ("kind", "members", "why"),
+    [
+        (".zip", tiny.class_members(), "is not a copy of CIFAR-10: it has pictures of ant, bee"),
+        (".tar.gz", tiny.class_members(), "is not a copy of CIFAR-10: it has pictures of ant, bee"),
+        (".zip", {"notes/homework.txt": b"-"}, "is not a copy of CIFAR-10: it has no class folders"),
+        (".zip", {"cat.png": b"-"}, "is not a copy of CIFAR-10: it has no class folders"),
+        (".zip", None, "is damaged or incomplete: File is not a zip file"),
+        (".tar.gz", None, "is damaged or incomplete"),
+        # what only the whole list of names tells
+        (".tar", tiny.class_members(("cat", "dog")), "the classes differ in airplane, automobile, bird"),
+        (".zip", {"cat/1.png": b"-", "dog/1.png": b"-"}, "must hold the folders train/ and test/"),
+    ],
+)
+def test_foreign_archive_named_like_cifar10_is_named_and_left_aside(own, kind, members, why, capsys):
+    path = own.data / f"cifar10-homework{kind}"
+    if members is None:
+        path.write_bytes(b"no archive at all")
+    else:
+        tiny.write_archive(path, members)
+    with pytest.raises(DatasetNotFound) as caught:
+        load_dataset("cifar10", download=False)
+    told = str(caught.value) + capsys.readouterr().err
+    assert f"Left aside: {path}" in told and why in told
+    tiny.write_files(own.data, {f"real/{n}": c for n, c in tiny.class_members(tiny.CIFAR10, 1).items()})
+    assert load_dataset("cifar10", valid=0, download=False).provenance.source == "real"
 
 
 @pytest.mark.parametrize("archived", [True, False])
@@ -205,6 +227,7 @@ def test_folder_path_is_also_looked_for_under_the_data_folder(own):
         source="mine.zip",
         sha256=hashlib.sha256((own.data / "mine.zip").read_bytes()).hexdigest(),
         license="not stated; that of the pictures",
+        note="channel 2 is constant (standard deviation 0) in all training pictures",  # tiny pictures' blue
     )
 
 

@@ -1,6 +1,4 @@
-"""The ten shapes need spatial structure: pixels one by one tell little, a LeNet much, a small residual net
-more.
-"""
+"""The ten shapes need spatial structure: single pixels tell little, a LeNet much, a residual net more."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Augmentations for contrastive learning, image by image against torchvision, and several views of a batch."""
+"""Augmentations for contrastive learning, image by image against torchvision, and views of a batch."""
 
 import pytest
 import torch

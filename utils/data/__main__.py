@@ -7,11 +7,11 @@ import os
 import sys
 
 from utils.data.cache import ARRAYS, InvalidEntry, entries, read_meta
-from utils.data.errors import CorruptFile, DatasetNotFound, DiskFull
+from utils.data.errors import CorruptFile
 from utils.data.folders import cache_folder, data_root, decoded_folder, downloads_folder
 from utils.data.hashing import file_digest, group_digest
 from utils.data.load import load_dataset, not_found
-from utils.data.local import LocalCopy, find_local
+from utils.data.local import LocalCopy, find_local, left_aside
 from utils.data.sources import EMBEDDED, SOURCES, Source, get_source
 
 FAILED, MISUSED = 1, 2  # exit codes
@@ -36,8 +36,8 @@ def main(arguments: list[str] | None = None) -> int:
         if chosen.command == "where":
             return show_where(chosen.name)
         return {"fetch": fetch_one, "verify": verify_one}[chosen.command](get_source(chosen.name))
-    except (DatasetNotFound, CorruptFile, DiskFull, PermissionError) as error:
-        print(f"Error: {getattr(error, 'strerror', None) or error}", file=sys.stderr)
+    except (CorruptFile, OSError) as error:  # of the latter are DatasetNotFound, DiskFull, PermissionError
+        print(f"Error: {error}", file=sys.stderr)
         return FAILED
     except ValueError as error:
         print(f"Error: {error}", file=sys.stderr)
@@ -53,6 +53,8 @@ def show_list() -> int:
         print(f"{source.name:14} {source.summary}")
         print(f"{'':14} licence: {source.license}")
         print(f"{'':14} {availability(source)}")
+    for reason in dict.fromkeys(reason for source in SOURCES.values() for reason in left_aside(source)):
+        print(f"{'left aside':14} {reason}")
     print(f"{'folder:PATH':14} your own pictures: a folder or archive with train/CLASS/ and test/CLASS/")
     return 0
 
@@ -106,7 +108,8 @@ def verify_one(source: Source) -> int:
     for folder in folders:
         meta = read_meta(folder)
         for name in ARRAYS:
-            right = file_digest(folder / f"{name}.npy") == meta.arrays[name]["sha256"]
+            path = folder / f"{name}.npy"
+            right = path.is_file() and file_digest(path) == meta.arrays[name]["sha256"]
             good &= right
             print(f"{'ok' if right else 'DAMAGED':8} {folder.name}/{name}.npy")
     if not good:
@@ -150,10 +153,14 @@ def show_where(name: str | None) -> int:
         print(f"looked for    {source.place}")
     local = find_local(source)
     print(f"found         {local.path if local else 'no file'}")
+    for reason in left_aside(source):
+        print(f"left aside    {reason}")
     for folder, meta in entries(source.name, source.default_size):
         print(f"decoded copy  {folder} ({meta.provenance.title}, from {meta.provenance.source})")
     return 0
 
 
 if __name__ == "__main__":
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")  # file names need not be text
     sys.exit(main())

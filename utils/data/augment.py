@@ -18,6 +18,7 @@ The operations follow ``torchvision.transforms.v2``, which takes one image at a 
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -48,9 +49,7 @@ class Augmentation:
 
 
 class Rearrangement(Augmentation):
-    """An augmentation that only moves pixels: :class:`Compose` merges neighbours of this kind into one copy
-    where it can.
-    """
+    """An augmentation that only moves pixels; :class:`Compose` merges neighbors of this kind where it can."""
 
     def window(self, x: Tensor, parameters: Tensor) -> Window:
         """What the images [B, C, H, W] are seen through."""
@@ -62,7 +61,10 @@ class Rearrangement(Augmentation):
 
 @dataclass(frozen=True)
 class RandomFlip(Rearrangement):
-    """Mirror left and right with probability ``p``. Parameters: bool ``[B]``."""
+    """Mirror left and right with probability ``p``.
+
+    Parameters: bool ``[B]``.
+    """
 
     p: float = 0.5
 
@@ -113,8 +115,7 @@ class RandomCrop(Rearrangement):
 
 @dataclass(frozen=True)
 class RandomTranslate(Rearrangement):
-    """Shift by whole pixels, up to ``fraction`` of the height and of the width either way; what comes in is
-    black.
+    """Shift by whole pixels, up to ``fraction`` of the height and of the width; what comes in is black.
 
     Parameters: int64 ``[2, B]``, the shift downwards and to the right.
     """
@@ -173,8 +174,7 @@ class RandomRotation(Augmentation):
 
 @dataclass(frozen=True)
 class Cutout(Augmentation):
-    """Cover a square of ``size`` × ``size`` pixels, centred anywhere in the image and clipped at its border,
-    with ``fill``.
+    """Cover a square of ``size`` × ``size`` pixels, centered anywhere in the image, with ``fill``.
 
     DeVries and Taylor 2017 (arXiv:1708.04552), who cover *after* normalisation with 0, that is, with the mean
     colour; ``fill`` is in grey levels 0…255, one number or one per channel: ``tuple(round(255 * m) for m in
@@ -264,7 +264,7 @@ class ColorJitter(Augmentation):
 
 @dataclass(frozen=True)
 class Mixup:
-    """Blend each example with another one of the batch: Zhang et al. 2018 (arXiv:1710.09412).
+    """Blend each example with another one of the batch, as Zhang and others (2018, arXiv:1710.09412) do.
 
     Works on normalised float images ``[B, C, H, W]`` and labels, int64 ``[B]`` or soft ``[B, K]``; both are
     blended with the same share λ ~ Beta(``alpha``, ``alpha``), drawn once per batch as in the authors' code.
@@ -287,9 +287,7 @@ class Mixup:
     def apply(
         self, x: Tensor, y: Tensor, parameters: tuple[float, Tensor], num_classes: int | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Blended images and soft labels float32 ``[B, K]``; ``num_classes`` K is needed for labels that are
-        whole numbers.
-        """
+        """Blended images and soft labels float32 ``[B, K]``; labels that are whole numbers need K."""
         share, partner = parameters
         if y.ndim == 1:
             if num_classes is None:
@@ -304,7 +302,9 @@ class Mixup:
 
 
 class Compose(Augmentation):
-    """Several augmentations one after the other. Parameters: a list, one entry per step.
+    """Several augmentations one after the other.
+
+    Parameters: a list, one entry per step.
 
     A :class:`Mixup` may stand at the end only: it acts after normalisation, so it is not among ``steps`` but
     in ``mixup``, and :class:`utils.data.batches.Batches` applies it there.
@@ -315,6 +315,8 @@ class Compose(Augmentation):
         self.mixup = steps.pop() if steps and isinstance(steps[-1], Mixup) else None
         if any(isinstance(step, Mixup) for step in steps):
             raise ValueError(f"Mixup acts after normalisation and must be the last step, got {steps}")
+        for step in steps:
+            check_step(step)
         self.steps = tuple(steps)
 
     def draw(self, x: Tensor, generator: Generator) -> list[Any]:
@@ -347,6 +349,25 @@ class Compose(Augmentation):
 
     def __hash__(self) -> int:
         return hash((self.steps, self.mixup))
+
+
+def check_step(step: object) -> None:
+    """Raise ``ValueError`` unless ``step`` can be called with images and a generator."""
+    if type(step).__module__.split(".")[0] == "torchvision":
+        raise ValueError(
+            f"{step!r} is a transform of torchvision, which takes no generator; use RandomFlip, RandomCrop … "
+            "of utils.data.augment, or a function of (images, generator)"
+        )
+    if not callable(step):
+        raise ValueError(f"an augmentation is called with (images, generator), {step!r} cannot be called")
+    try:
+        signature = inspect.signature(step)
+    except (TypeError, ValueError):  # some functions written in C do not tell
+        return
+    try:
+        signature.bind(None, None)
+    except TypeError as error:
+        raise ValueError(f"an augmentation is called with (images, generator), {step!r}: {error}") from error
 
 
 def _move(x: Tensor, waiting: Window | None, window: Window) -> tuple[Tensor, Window]:

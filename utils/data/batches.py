@@ -8,16 +8,17 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
-from utils.data.augment import Compose, Mixup
-from utils.data.dataset import Split
+from utils.data.augment import Compose, Mixup, check_step
+from utils.data.dataset import Dataset, Split
 
 # the streams of random numbers that one (seed, epoch) pair is split into
 ORDER, AUGMENTATION = 0, 1
 
 
 def derive_seed(*key: int) -> int:
-    """A seed of 63 bits that is a pure function of the key, such as (seed, epoch, stream); neighbouring keys
-    are unrelated.
+    """A seed of 63 bits that is a pure function of the key, such as (seed, epoch, stream).
+
+    Neighboring keys are unrelated.
     """
     if any(part < 0 for part in key):
         raise ValueError(f"seeds and epochs must not be negative, got {key}")
@@ -55,6 +56,9 @@ class Batches:
         dtype: torch.dtype = torch.float32,
         num_classes: int | None = None,
     ) -> None:
+        if not isinstance(split, Split):
+            hint = "; give one of its splits, such as dataset.train" if isinstance(split, Dataset) else ""
+            raise ValueError(f"batches are cut from a Split, got a {type(split).__name__}{hint}")
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, got {batch_size}")
         if len(split) == 0:
@@ -62,6 +66,13 @@ class Batches:
         if drop_last and batch_size > len(split):
             raise ValueError(
                 f"drop_last with batch_size {batch_size} leaves nothing of {len(split)} examples"
+            )
+        still = [channel for channel, spread in enumerate(split.std) if not spread > 0]
+        if still:
+            raise ValueError(
+                f"channel {still[0]} cannot be normalized: it is constant, std {split.std[still[0]]:g} (mean "
+                f"{split.mean[still[0]]:g}); leave it out, or give it a std of 1 with dataclasses.replace"
+                "(split, std=…)"
             )
         device = split.images.device if device is None else torch.device(device)
         self.images, self.labels = split.images.to(device), split.labels.to(device)
@@ -110,16 +121,14 @@ class Batches:
             if self.channels_last:
                 x = x.permute(0, 3, 1, 2)
             if self.augment is not None:
-                x = self.augment(x, generator)
+                x = _checked(self.augment(x, generator), x, self.augment)
             x = self.normalise(x)
             if self.mixup is not None:
                 x, y = self.mixup(x, y, generator, self.num_classes)
             yield x, y
 
     def normalise(self, x: Tensor) -> Tensor:
-        """uint8 ``[B, C, H, W]`` to the split's zero mean and unit variance, in the batches' dtype and memory
-        layout.
-        """
+        """Bring uint8 ``[B, C, H, W]`` to the split's zero mean and unit variance, in the batches' dtype."""
         B, C, H, W = x.shape
         if not self.channels_last or C == 1:
             return x.to(self.dtype, copy=True).mul_(self.scale).add_(self.shift)
@@ -133,9 +142,27 @@ class Batches:
 
 
 def _separate(augment: Callable | None) -> tuple[Callable | None, Mixup | None]:
-    """The part of an augmentation that acts on uint8 images, and the Mixup that acts after normalisation."""
+    """The part of an augmentation that acts on uint8 images, and the Mixup that acts after normalization."""
     if isinstance(augment, Mixup):
         return None, augment
     if isinstance(augment, Compose):
         return (augment if augment.steps else None), augment.mixup
+    if augment is not None:
+        check_step(augment)
     return augment, None
+
+
+def _checked(result: object, x: Tensor, augment: Callable) -> Tensor:
+    """What an augmentation made of ``x``; ``ValueError`` where it would be trained on as something else."""
+    if not isinstance(result, Tensor):
+        got = f"a {type(result).__name__}"
+    elif result.dtype != x.dtype:
+        got = f"{result.dtype}, which would be taken for gray levels 0 to 255"
+    elif result.ndim != x.ndim or result.shape[1] != x.shape[1]:
+        got = f"the shape {list(result.shape)}"
+    else:
+        return result
+    raise ValueError(
+        f"augment must return images of {x.dtype} [B, {x.shape[1]}, H, W] as it was given, but {augment!r} "
+        f"returned {got}"
+    )

@@ -27,9 +27,7 @@ class Provenance:
 
 @dataclass(frozen=True)
 class Split:
-    """Images uint8 ``[N, C, H, W]`` with labels int64 ``[N]``; ``mean`` and ``std`` per channel on the scale
-    [0, 1].
-    """
+    """Images uint8 ``[N, C, H, W]``, labels int64 ``[N]``, and ``mean`` and ``std`` per channel on [0, 1]."""
 
     images: Tensor
     labels: Tensor
@@ -54,9 +52,7 @@ class Split:
         return len(self.images)
 
     def subset(self, which: int | slice | Tensor) -> Split:
-        """The first ``which`` examples, or those at the given indices; mean and std stay those of the whole
-        split.
-        """
+        """The first ``which`` examples, or those at given indices, with mean and std of the whole split."""
         if isinstance(which, int):
             if not 0 < which <= len(self):
                 raise ValueError(f"a subset of {which} examples was asked of a split of {len(self)}")

@@ -1,6 +1,4 @@
-"""What a decoder hands over: labels and names at once, pictures block by block, so that large sets need
-little memory.
-"""
+"""What a decoder hands over: labels and names at once, pictures block by block to need little memory."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""Fetching files over an unreliable network: several mirrors, resumed where they broke off, checked before
-they count.
+"""Fetching files over an unreliable network: several mirrors, resumed transfers, checked before they count.
 
 A file grows under ``NAME.MD5.part`` and gets its own name only once its size and MD5 are right. The part is
 kept between mirrors, and between runs, because they all serve the same bytes.
@@ -9,6 +8,8 @@ from __future__ import annotations
 
 import http.client
 import os
+import ssl
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -17,15 +18,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from tqdm.auto import tqdm
-
-from utils.data.cache import FULL, disk_full
-from utils.data.errors import DatasetNotFound
+from utils.data.cache import disk_full
+from utils.data.errors import FULL, DatasetNotFound, cannot_write
 from utils.data.folders import downloads_folder, make_folder
 from utils.data.hashing import file_digest
+from utils.data.progress import progress
 from utils.data.sources import RemoteFile, Source
 
 CHUNK = 1 << 16  # bytes read at a time
+LARGEST = 1 << 30  # bytes of a file whose size is not known beforehand
+# what a network can do to us: errors of the system (TLS among them), of HTTP, and addresses that are none
+NETWORK_ERRORS = (OSError, http.client.HTTPException, ValueError)
 BUSY = (408, 425, 429, 500, 502, 503, 504)  # HTTP answers worth another try after a pause
 AGENT = "convolution-lab (course book; one download per machine)"
 
@@ -89,14 +92,15 @@ def fetch_file(remote: RemoteFile, folder: Path, patience: Patience) -> Path:
     make_folder(target.parent)
     part = target.with_name(f"{target.name}.{remote.md5[:8]}.part")
     _from_any_mirror(remote, part, patience)
-    os.replace(part, target)
+    try:
+        os.replace(part, target)
+    except OSError as error:
+        raise cannot_write(target.parent, error) from error
     return target
 
 
 def _from_any_mirror(remote: RemoteFile, part: Path, patience: Patience) -> None:
-    """Get the whole, checked file into ``part``; ``DatasetNotFound`` with each mirror's reason if none gives
-    it.
-    """
+    """Get the whole, checked file into ``part``; ``DatasetNotFound`` with each reason if no mirror has it."""
     reasons: dict[str, MirrorFailed] = {}
     for number, url in enumerate(remote.urls):
         slow = [reason for reason in reasons.values() if isinstance(reason, TooSlow)]
@@ -107,6 +111,9 @@ def _from_any_mirror(remote: RemoteFile, part: Path, patience: Patience) -> None
             return _from_mirror(url, remote, part, patience, hurry)
         except MirrorFailed as error:
             reasons[url] = error
+            if number + 1 < len(remote.urls):
+                following = urlsplit(remote.urls[number + 1]).netloc
+                print(f"{urlsplit(url).netloc}: {error}; asking {following} …", file=sys.stderr, flush=True)
     speeds = {url: reason.speed for url, reason in reasons.items() if isinstance(reason, TooSlow)}
     for url in sorted(speeds, key=speeds.get, reverse=True):
         try:
@@ -118,9 +125,7 @@ def _from_any_mirror(remote: RemoteFile, part: Path, patience: Patience) -> None
 
 
 def _from_mirror(url: str, remote: RemoteFile, part: Path, patience: Patience, hurry: bool) -> None:
-    """Get the whole, checked file into ``part``, in several attempts. Raises ``MirrorFailed`` with the last
-    reason.
-    """
+    """Get the whole, checked file into ``part``, in several attempts; else the last ``MirrorFailed``."""
     for attempt in range(patience.attempts):
         last = attempt + 1 == patience.attempts
         resumed = part.exists() and part.stat().st_size > 0
@@ -136,7 +141,7 @@ def _from_mirror(url: str, remote: RemoteFile, part: Path, patience: Patience, h
         except OSError as error:
             if error.errno in FULL:
                 raise disk_full(part.parent, remote.path, remote.size) from error
-            raise
+            raise cannot_write(part.parent, error) from error
         if file_digest(part, "md5") == remote.md5:
             return
         part.unlink()
@@ -149,24 +154,25 @@ def _is_whole(part: Path, remote: RemoteFile) -> bool:
 
 
 def _transfer(url: str, remote: RemoteFile, part: Path, patience: Patience, hurry: bool) -> None:
-    """Get what is still missing in ``part``. Raises ``MirrorFailed`` or a subclass; what has come so far
-    stays in ``part``.
-    """
+    """Get what is missing in ``part``; what has come stays there when a ``MirrorFailed`` is raised."""
     have = part.stat().st_size if part.exists() else 0
     if remote.size is not None and have > remote.size:
         part.unlink()
         have = 0
     try:
-        with _open(url, have, patience) as answer:
-            start, total = _extent(answer, have, part)
-            if remote.size is not None and total not in (None, remote.size):
-                raise MirrorFailed(f"offers {total:,} bytes, {remote.size:,} are expected")
-            total = total or remote.size
-            _copy(answer, part, start, total, patience, hurry, remote)
+        answer = _open(url, have, patience)
     except urllib.error.HTTPError as error:
         raise _refused(error, part) from error
-    except (TimeoutError, http.client.HTTPException, ConnectionError, urllib.error.URLError) as error:
+    except NETWORK_ERRORS as error:
         raise _broken(error, patience) from error
+    with answer:
+        start, total = _extent(answer, have, part)
+        if remote.size is not None and total not in (None, remote.size):
+            raise MirrorFailed(f"offers {total:,} bytes, {remote.size:,} are expected")
+        total = total or remote.size
+        if total is not None and total > LARGEST:
+            raise MirrorFailed(f"offers {total:,} bytes, more than the {LARGEST:,} that a file may have")
+        _copy(answer, part, start, total, patience, hurry, remote)
     if total is not None and part.stat().st_size < total:
         raise TryAgain(f"broke off after {part.stat().st_size:,} of {total:,} bytes")
 
@@ -179,9 +185,7 @@ def _open(url: str, have: int, patience: Patience):
 
 
 def _extent(answer, have: int, part: Path) -> tuple[int, int | None]:
-    """First byte and total size of what the server sends; a server that ignores the range sends all of it
-    again.
-    """
+    """First byte and total size of what comes; a server that ignores the range sends all again."""
     length = answer.headers.get("Content-Length", "")
     if answer.status == 206:
         unit, _, rest = answer.headers.get("Content-Range", "").partition(" ")
@@ -189,23 +193,26 @@ def _extent(answer, have: int, part: Path) -> tuple[int, int | None]:
         if unit != "bytes" or not span.startswith(f"{have}-"):
             part.unlink(missing_ok=True)
             raise TryAgain("answered with another part of the file")
-        return have, int(total) if total.isdigit() else None
-    return 0, int(length) if length.isdigit() else None
+        return have, int(total) if total.isdecimal() else None
+    return 0, int(length) if length.isdecimal() else None
 
 
 def _copy(
     answer, part: Path, start: int, total: int | None, patience: Patience, hurry: bool, remote: RemoteFile
 ) -> None:
+    """Write what comes to ``part``, at most ``total`` or, where that is unknown, ``LARGEST`` bytes."""
     began, counted = time.monotonic(), 0
+    have, most = start, LARGEST if total is None else total
     with (
         open(part, "r+b" if start else "wb") as file,
-        tqdm(
-            total=total, initial=start, desc=Path(remote.path).name, unit="B", unit_scale=True, leave=False
-        ) as bar,
+        progress(total=total, initial=start, desc=Path(remote.path).name, unit="B", unit_scale=True) as bar,
     ):
         file.seek(start)
         file.truncate()
-        while chunk := answer.read1(CHUNK):
+        while chunk := _next_chunk(answer, patience):
+            have += len(chunk)
+            if have > most:
+                break
             file.write(chunk)
             bar.update(len(chunk))
             counted += len(chunk)
@@ -214,6 +221,17 @@ def _copy(
                 if hurry and counted / elapsed < patience.floor:
                     raise TooSlow(counted / elapsed)
                 began, counted = time.monotonic(), 0
+    if have > most:
+        part.unlink()
+        raise MirrorFailed(f"sends more than the {most:,} bytes that are expected")
+
+
+def _next_chunk(answer, patience: Patience) -> bytes:
+    """What comes next; only here can reading fail, so that other errors are those of our own disk."""
+    try:
+        return answer.read1(CHUNK)
+    except NETWORK_ERRORS as error:
+        raise _broken(error, patience) from error
 
 
 def _refused(error: urllib.error.HTTPError, part: Path) -> MirrorFailed:
@@ -222,7 +240,7 @@ def _refused(error: urllib.error.HTTPError, part: Path) -> MirrorFailed:
         return TryAgain("could not resume (HTTP 416)")
     if error.code in BUSY:
         after = error.headers.get("Retry-After", "") if error.headers else ""
-        return TryAgain(f"busy (HTTP {error.code})", float(after) if after.isdigit() else 0.0)
+        return TryAgain(f"busy (HTTP {error.code})", float(after) if after.isdecimal() else 0.0)
     return MirrorFailed(f"HTTP {error.code}")
 
 
@@ -230,8 +248,8 @@ def _broken(error: Exception, patience: Patience) -> MirrorFailed:
     reason = getattr(error, "reason", error)
     if isinstance(reason, TimeoutError):
         return MirrorFailed(f"nothing came for {patience.timeout:g} s")
-    if isinstance(
-        reason, ConnectionResetError | http.client.HTTPException | ConnectionAbortedError | BrokenPipeError
-    ):
-        return TryAgain(f"connection broken ({type(reason).__name__})")
+    if isinstance(reason, ssl.SSLCertVerificationError):
+        return MirrorFailed(f"not trusted ({reason.verify_message or reason})")
+    if reason is error and not isinstance(error, ValueError):  # else there was no connection to break
+        return TryAgain(f"connection broken ({getattr(error, 'strerror', None) or type(error).__name__})")
     return MirrorFailed(f"not reachable ({getattr(reason, 'strerror', None) or reason})")

@@ -53,8 +53,9 @@ def load_digits(source: Source, size: int | None) -> Arrays:
 
 
 def load_shapes(source: Source, n_train: int | None, n_test: int | None) -> Arrays:
-    """``n_train`` training (default 10,000) and ``n_test`` test (2,000) shapes, ``[N, 3, 32, 32]``, from
-    fixed, different seeds.
+    """``n_train`` training (default 10,000) and ``n_test`` test (2,000) shapes ``[N, 3, 32, 32]``.
+
+    They come from fixed, different seeds.
     """
     counts = {
         "train": SHAPES_TRAIN if n_train is None else n_train,

@@ -8,6 +8,7 @@ from pathlib import Path
 import platformdirs
 
 import utils
+from utils.data.errors import cannot_write
 
 PROJECT = Path(utils.__file__).resolve().parents[1]
 APPLICATION = "convolution-lab"
@@ -17,25 +18,24 @@ def data_root(root: str | Path | None = None) -> Path | None:
     """The folder of files that the user brought: ``root``, else ``CNNLAB_DATA``, else None.
 
     A relative path is counted from the working folder and, where there is no such folder, from the project.
-    Raises ``ValueError`` if it is not a folder: a path that was given and is wrong must not look like "no
-    data".
+    Raises ``ValueError`` if it is not a folder: a path that is given and wrong must not look like "no data".
     """
     given = root if root is not None else os.environ.get("CNNLAB_DATA", "").strip() or None
     if given is None:
         return None
     path = Path(given).expanduser()
     for candidate in (path, PROJECT / path):
-        if candidate.is_dir():
+        if os.path.isdir(candidate):
             return candidate.resolve()
     what = "the argument root" if root is not None else "the environment variable CNNLAB_DATA"
-    problem = "is not a folder" if path.exists() else "does not exist"
+    problem = "is not a folder" if os.path.exists(path) else "does not exist"
     raise ValueError(
         f"{what} is {str(given)!r}, which {problem}; correct it, or unset it to do without your own files"
     )
 
 
 def cache_folder() -> Path:
-    """``CNNLAB_CACHE``, else the user's cache folder of this operating system. Not created here."""
+    """``CNNLAB_CACHE``, else the user's cache folder of this operating system; it is not created here."""
     given = os.environ.get("CNNLAB_CACHE", "").strip()
     if given:
         return Path(given).expanduser().resolve()
@@ -61,9 +61,6 @@ def make_folder(folder: Path) -> Path:
     """Create ``folder`` in the cache; ``PermissionError`` says which variable moves the cache elsewhere."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-    except (PermissionError, NotADirectoryError, FileExistsError) as error:
-        raise PermissionError(
-            f"the cache folder {folder} cannot be created ({error.strerror or error}); "
-            "set CNNLAB_CACHE to a folder you can write to"
-        ) from error
+    except OSError as error:
+        raise cannot_write(folder, error) from error
     return folder

@@ -6,6 +6,7 @@ import codecs
 import gzip
 import hashlib
 import io
+import os
 import pickle
 import struct
 import zlib
@@ -13,9 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
-from utils.data.archives import check_archive, read_files
+from utils.data.archives import LARGEST_FILE, check_archive, read_files
 from utils.data.decoding import Decoding, array_blocks
-from utils.data.errors import CorruptFile
+from utils.data.errors import CorruptFile, cannot_read
 from utils.data.hashing import file_digest
 from utils.data.sources import CIFAR_FOLDERS, CIFAR_MEMBERS, FASHION_CONTENT, Source
 
@@ -33,9 +34,8 @@ def _latin1(text: str, encoding: str) -> bytes:
     return codecs.encode(text, "latin1")
 
 
-# The only globals a pickle of numpy arrays needs. Functions are taken from public behaviour (``__reduce__``)
-# because the modules that
-# hold them were renamed in numpy 2.
+# The only globals a pickle of numpy arrays needs. Functions are taken from public behavior (``__reduce__``)
+# because the modules that hold them were renamed in numpy 2.
 _reconstruct = np.empty(0).__reduce__()[0]
 _scalar = np.float64(0).__reduce__()[0]
 ALLOWED = {
@@ -48,8 +48,9 @@ ALLOWED = {
 
 
 class ArrayUnpickler(pickle.Unpickler):
-    """Reads dictionaries, lists, text, numbers and numpy arrays; refuses everything else by name, so a file
-    cannot run code.
+    """Reads dictionaries, lists, text, numbers and numpy arrays, and refuses everything else by name.
+
+    So a file cannot run code.
     """
 
     def find_class(self, module: str, name: str):
@@ -60,7 +61,7 @@ class ArrayUnpickler(pickle.Unpickler):
 
 
 def unpickle(content: bytes, name: str) -> dict[str, object]:
-    """The dictionary in a CIFAR batch file, keys as text. Raises ``CorruptFile`` naming ``name``."""
+    """The dictionary in a CIFAR batch file, keys as text; ``CorruptFile`` naming ``name`` otherwise."""
     try:
         loaded = ArrayUnpickler(io.BytesIO(content), encoding="bytes").load()
     except pickle.UnpicklingError as error:
@@ -98,11 +99,11 @@ def cifar_batch(content: bytes, name: str, key: str, classes: int) -> tuple[np.n
 
 
 def decode_cifar(path: Path, source: Source) -> Decoding:
-    """CIFAR-10 or -100 from the official archive or the folder it unpacks to. Raises ``CorruptFile``."""
+    """CIFAR-10 or -100 from the official archive or the folder it unpacks to; may raise ``CorruptFile``."""
     members = CIFAR_MEMBERS[source.name]
     if path.is_dir():
-        missing = [name for name in members if not (path / name).is_file()]
-        content = {} if missing else {name: (path / name).read_bytes() for name in members}
+        missing = [name for name in members if not os.path.isfile(path / name)]
+        content = {} if missing else dict(read_files(path, members))
         official = not missing and all(
             file_digest(path / name, "md5") == md5 for name, md5 in members.items()
         )
@@ -143,7 +144,7 @@ def _class_names(meta: dict[str, object], key: str, name: str) -> tuple[str, ...
 
 
 def decode_idx(path: Path, source: Source) -> Decoding:
-    """Fashion-MNIST from the folder of its four IDX files, compressed or not. Raises ``CorruptFile``."""
+    """Fashion-MNIST from the folder of its four IDX files, compressed or not; may raise ``CorruptFile``."""
     content = {name: _read_idx_file(path, name) for name in FASHION_CONTENT}
     arrays = {name: parse_idx(value, f"{path / name}") for name, value in content.items()}
     images, labels = {}, {}
@@ -175,26 +176,29 @@ def _idx_note(path: Path, source: Source, content: dict[str, bytes]) -> str:
 
 def idx_path(folder: Path, name: str) -> Path | None:
     """Where the IDX file ``name`` is in ``folder``: compressed, else plain, else None."""
-    return next((path for path in (folder / f"{name}.gz", folder / name) if path.is_file()), None)
+    return next((path for path in (folder / f"{name}.gz", folder / name) if os.path.isfile(path)), None)
 
 
 def _read_idx_file(folder: Path, name: str) -> bytes:
     path = idx_path(folder, name)
     if path is None:
         raise CorruptFile(f"{folder} is incomplete: {name}.gz not found in it")
-    content = path.read_bytes()
-    if path.suffix != ".gz":
-        return content
     try:
-        return gzip.decompress(content)
-    except (EOFError, OSError, zlib.error) as error:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as stream:
+            content = stream.read(LARGEST_FILE + 1)
+    except OSError as error:
+        if error.errno is not None:
+            raise cannot_read(path, error) from error
         raise CorruptFile(f"{path} is damaged or incomplete: {error}") from error
+    except (EOFError, zlib.error) as error:
+        raise CorruptFile(f"{path} is damaged or incomplete: {error}") from error
+    if len(content) > LARGEST_FILE:
+        raise CorruptFile(f"{path} is refused: it unpacks to more than {LARGEST_FILE / 1e6:,.0f} MB")
+    return content
 
 
 def parse_idx(content: bytes, name: str) -> np.ndarray:
-    """The uint8 array in an IDX file: magic number (0, 0, type, dimensions), big-endian sizes, then the
-    values.
-    """
+    """The uint8 array in an IDX file: (0, 0, type, dimensions), big-endian sizes, then the values."""
     if len(content) < 4 or content[:2] != b"\0\0" or content[2] != IDX_UINT8:
         raise CorruptFile(
             f"{name} is not an IDX file of bytes: it begins with {content[:4].hex() or 'nothing'}"

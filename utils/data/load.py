@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -25,11 +27,11 @@ from utils.data.dataset import Dataset, Provenance, Split
 from utils.data.decoding import Decoding
 from utils.data.download import fetch
 from utils.data.embedded import load_digits, load_shapes
-from utils.data.errors import CorruptFile, DatasetNotFound
+from utils.data.errors import CorruptFile, DatasetNotFound, NotACopy
 from utils.data.folders import data_root
 from utils.data.formats import decode_cifar, decode_idx
 from utils.data.hashing import fingerprint, group_digest
-from utils.data.local import LocalCopy, find_local
+from utils.data.local import LocalCopy, find_local, left_aside
 from utils.data.pictures import resize_images
 from utils.data.sources import EMBEDDED, FOLDER_PREFIX, IMAGENETTE_CLASSES, Source, get_source
 from utils.data.split import carve, valid_size
@@ -48,9 +50,9 @@ def load_dataset(
     n_train: int | None = None,
     n_test: int | None = None,
 ) -> Dataset:
-    """The dataset called ``name``: "cifar10", "cifar100", "fashion-mnist", "imagenette", "digits", "shapes"
-    or "folder:PATH".
+    """The dataset called ``name``, in three splits.
 
+    Names are "cifar10", "cifar100", "fashion-mnist", "imagenette", "digits", "shapes" and "folder:PATH".
     The first hit wins: the decoded cache, files under ``root`` (default: ``CNNLAB_DATA``), a download.
     "digits" and "shapes" need none of these.
 
@@ -63,7 +65,8 @@ def load_dataset(
     n_train, n_test: only for "shapes", which can be made in any number.
 
     Raises ``ValueError`` for an unknown name or a bad option, ``DatasetNotFound`` with three remedies if
-    there are no data, ``CorruptFile`` naming a damaged file, ``DiskFull``.
+    there are no data, ``CorruptFile`` naming a damaged file, ``UnsupportedFile`` naming one of a kind that is
+    not read here, ``DiskFull``, and ``PermissionError`` for a cache that cannot be written.
     """
     source = get_source(name)
     size = _checked_size(size, source)
@@ -86,23 +89,44 @@ def load_dataset(
 
 def open_or_build(source: Source, size: int | None, download: bool, root: str | Path | None) -> Entry:
     """The decoded copy of a source: opened, else decoded from local files, else from a download."""
-    local = find_local(source, root)
+    aside: tuple[str, ...] = ()
+    while True:
+        try:
+            return _open_or_build(source, size, download, root, aside)
+        except NotACopy as error:  # a file with the name of the dataset and other content: the next one
+            local = find_local(source, root, aside)
+            if local is None or not source.classes:
+                raise
+            print(f"Left aside: {error}.", file=sys.stderr, flush=True)
+            aside = (*aside, local.label)
+
+
+def _open_or_build(
+    source: Source, size: int | None, download: bool, root: str | Path | None, aside: tuple[str, ...]
+) -> Entry:
+    local = find_local(source, root, aside)
     entry = _cached(source, size, local)
     if entry is not None:
         return entry
     if local is None and not download:
         raise not_found(source, "and downloading is switched off", root)
+    if local is not None:
+        entry = _same_bytes(source, size, local)  # needs no lock, and no cache that can be written
+        if entry is not None:
+            return entry
     with locked(source.name):
-        local = find_local(source, root)
+        local = find_local(source, root, aside)
         entry = _cached(source, size, local)  # another process may have been here first
         if entry is not None:
             return entry
         if local is None:
+            for reason in left_aside(source, root):
+                print(f"Left aside: {reason}.", file=sys.stderr, flush=True)
             try:
                 fetch(source)
             except DatasetNotFound as error:
                 raise not_found(source, f"and no download succeeded ({error})", root) from error
-            local = find_local(source, root)
+            local = find_local(source, root, aside)
             if local is None:
                 raise not_found(source, "although its download ended well", root)
         return _decode(source, size, local)
@@ -116,7 +140,10 @@ def not_found(source: Source, why: str, root: str | Path | None = None) -> Datas
         f"{source.title} is not on this machine, {why}. Either\n"
         f"  1. put {source.place} into {where},\n"
         f"  2. run `python -m utils.data fetch {source.name}` where there is a network, or\n"
-        f"  3. use embedded data: " + " or ".join(f'load_dataset("{name}")' for name in EMBEDDED) + "."
+        f"  3. use embedded data: "
+        + " or ".join(f'load_dataset("{name}")' for name in EMBEDDED)
+        + "."
+        + "".join(f"\nLeft aside: {reason}." for reason in left_aside(source, root))
     )
 
 
@@ -132,23 +159,42 @@ def _cached(source: Source, size: int | None, local: LocalCopy | None) -> Entry 
     return None
 
 
-def _decode(source: Source, size: int | None, local: LocalCopy) -> Entry:
-    state = fingerprint(local.files, local.base)
-    digest = group_digest(local.files, local.base)
-    folder = entry_folder(source.name, size, digest)
+def _same_bytes(source: Source, size: int | None, local: LocalCopy) -> Entry | None:
+    """A decoded copy of the same bytes in another place or with another date, or None."""
+    folder = entry_folder(source.name, size, _digest(local))
     try:
-        entry = open_entry(folder)  # the same bytes in another place or with another date
+        entry = open_entry(folder)
     except InvalidEntry:
-        pass
-    else:
-        remember(folder, entry.meta, state)
+        return None
+    remember(folder, entry.meta, fingerprint(local.files, local.base))
+    return entry
+
+
+def _digest(local: LocalCopy) -> str:
+    """The digest of a copy, computed once for each state of its files."""
+    return _digest_of(local.files, local.base, fingerprint(local.files, local.base))
+
+
+@lru_cache(maxsize=16)
+def _digest_of(files: tuple[Path, ...], base: Path, state: str) -> str:
+    return group_digest(files, base)
+
+
+def _decode(source: Source, size: int | None, local: LocalCopy) -> Entry:
+    entry = _same_bytes(source, size, local)
+    if entry is not None:
         return entry
+    state, digest = fingerprint(local.files, local.base), _digest(local)
+    folder = entry_folder(source.name, size, digest)
     try:
         decoding = decoder(source, size, local)
         provenance = Provenance(decoding.title, local.label, digest, source.license, decoding.note)
-        return build_entry(folder, source.name, size, decoding, provenance, state)
+        entry = build_entry(folder, source.name, size, decoding, provenance, state)
     except CorruptFile as error:
         raise CorruptFile(f"{error}. {remedy(source)}") from error
+    if local.layout == "folders" and entry.meta.provenance.note:
+        print(f"{local.label}: {entry.meta.provenance.note}.", file=sys.stderr, flush=True)
+    return entry
 
 
 def remedy(source: Source) -> str:
@@ -191,7 +237,7 @@ def _assemble(
     valid: int | None,
     seed: int,
 ) -> Dataset:
-    """Carve out the validation split. With none, the training split stays memory-mapped."""
+    """Carve out the validation split; with none, the training split stays memory-mapped."""
     train, test = (
         Split(torch.from_numpy(images[split]), torch.from_numpy(np.array(labels[split])), mean, std)
         for split in ("train", "test")

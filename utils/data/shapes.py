@@ -30,8 +30,9 @@ Field = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 def make_shapes(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """``n`` pictures uint8 ``[n, 3, 32, 32]`` and labels int64 ``[n]``, the classes equally often (± 1) and
-    in random order.
+    """``n`` pictures uint8 ``[n, 3, 32, 32]`` and labels int64 ``[n]``, in random order.
+
+    The classes come equally often (± 1).
 
     The same ``n`` and ``seed`` give the same pictures. ``ValueError`` unless n ≥ 1.
     """
@@ -78,9 +79,7 @@ def _draw(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def _colours(n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Ground, figure and clutter colours on [0, 1]: figure and ground differ in brightness by at least
-    ``CONTRAST``.
-    """
+    """Ground, figure and clutter colors on [0, 1], with at least ``CONTRAST`` between ground and figure."""
     low = rng.uniform(0, 1 - CONTRAST, n)
     high = low + CONTRAST + rng.uniform(0, 1, n) * (1 - CONTRAST - low)
     lighter = rng.random(n) < 0.5

@@ -8,6 +8,7 @@ kB/s since June 2026 (pytorch/vision#9536), so it comes last.
 
 from __future__ import annotations
 
+import difflib
 from dataclasses import dataclass
 
 TORONTO = "https://www.cs.toronto.edu/~kriz/"
@@ -22,9 +23,7 @@ FASTAI = "https://s3.amazonaws.com/fast-ai-imageclas/"
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """A file to fetch: its path under the root, its MD5 and size in bytes (None = not published), and its
-    mirrors.
-    """
+    """A file to fetch: path under the root, MD5, size in bytes (None = not published), and mirrors."""
 
     path: str
     md5: str
@@ -34,9 +33,7 @@ class RemoteFile:
 
 @dataclass(frozen=True)
 class Source:
-    """A named dataset. ``layout`` says how its files are read: "cifar", "idx", "folders", or "embedded" for
-    none.
-    """
+    """A named dataset; ``layout`` says how it is read: "cifar", "idx", "folders", "embedded" for no files."""
 
     name: str
     title: str
@@ -213,5 +210,18 @@ def get_source(name: str) -> Source:
             layout="folders",
         )
     if name not in SOURCES:
-        raise ValueError(f"unknown dataset {name!r}; choose one of {', '.join(SOURCES)} or folder:PATH")
+        raise ValueError(
+            f"unknown dataset {name!r}{_meant(name)}; choose one of {', '.join(SOURCES)} or folder:PATH"
+        )
     return SOURCES[name]
+
+
+def _meant(name: object) -> str:
+    """The known name that an unknown one is closest to, as a question; empty if none is close."""
+
+    def plain(text: str) -> str:
+        return "".join(filter(str.isalnum, text.lower()))
+
+    known = {plain(choice): choice for choice in SOURCES}
+    close = difflib.get_close_matches(plain(name), known, n=1) if isinstance(name, str) else []
+    return f" (did you mean {known[close[0]]!r}?)" if close else ""

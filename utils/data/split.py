@@ -9,9 +9,7 @@ DEFAULT_SHARE = 10  # a tenth, where that is less
 
 
 def valid_size(valid: int | None, n: int) -> int:
-    """The number of validation examples that ``valid`` asks of a training split of ``n``; ``ValueError``
-    unless 0 ≤ valid < n.
-    """
+    """The number of validation examples that ``valid`` asks of ``n``; ``ValueError`` unless 0 ≤ valid < n."""
     if valid is None:
         return min(DEFAULT_VALID, n // DEFAULT_SHARE)
     if isinstance(valid, bool) or not isinstance(valid, int | np.integer) or not 0 <= valid < max(n, 1):
@@ -22,8 +20,7 @@ def valid_size(valid: int | None, n: int) -> int:
 
 
 def carve(labels: np.ndarray, valid: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Indices ``(train, valid)`` that partition ``labels``: exactly ``valid`` chosen at random, each class in
-    proportion.
+    """Indices ``(train, valid)`` that partition ``labels``: ``valid`` at random, each class in proportion.
 
     Shares are rounded down, and the classes with the largest remainders get one more. Both index arrays
     ascend.

@@ -22,12 +22,12 @@ ATTEMPTS = 10  # draws of a part that fits into the image, as torchvision's
 
 @dataclass(frozen=True)
 class RandomResizedCrop(Augmentation):
-    """A random part of the image, of an area from ``scale`` (fractions of the image's) and a ratio width /
-    height from ``ratio``, resized to the size of the image (bilinear).
+    """A random part of the image, resized to the size of the image (bilinear).
 
-    As torchvision's: ten attempts to find a part that fits, else the whole image (torchvision then takes the
-    middle with the nearest allowed ratio, which for square images and ratios about 1 is the same). Parameters:
-    int64 ``[4, B]``: top, left, height, width.
+    Its area comes from ``scale`` (fractions of the image's), its ratio width / height from ``ratio``. As
+    torchvision's: ten attempts to find a part that fits, else the whole image (torchvision then takes the
+    middle with the nearest allowed ratio, which for square images and ratios about 1 is the same).
+    Parameters: int64 ``[4, B]``: top, left, height, width.
     """
 
     scale: tuple[float, float] = (0.2, 1.0)
@@ -72,8 +72,9 @@ class RandomResizedCrop(Augmentation):
 
 
 def _places(start: Tensor, length: Tensor, n: int) -> Tensor:
-    """``[B, n]``: where n pixels of the result lie in the part, in the units of ``grid_sample``; not beyond
-    the middle of its outermost pixels.
+    """Where n pixels of the result lie in the part, ``[B, n]``, in the units of ``grid_sample``.
+
+    Not beyond the middle of its outermost pixels.
     """
     within = (torch.arange(n, device=start.device) + 0.5) * (length[:, None] / n) - 0.5
     within = torch.minimum(within.clamp_min(0), (length - 1)[:, None].float())
@@ -82,7 +83,10 @@ def _places(start: Tensor, length: Tensor, n: int) -> Tensor:
 
 @dataclass(frozen=True)
 class RandomGrayscale(Augmentation):
-    """With probability ``p`` the brightness (ITU-R BT.601) in all three channels. Parameters: bool ``[B]``."""
+    """With probability ``p`` the brightness (ITU-R BT.601) in all three channels.
+
+    Parameters: bool ``[B]``.
+    """
 
     p: float = 0.2
 
@@ -101,8 +105,9 @@ class RandomGrayscale(Augmentation):
 
 @dataclass(frozen=True)
 class Sometimes(Augmentation):
-    """Another augmentation, with probability ``p`` for each image. Parameters: (bool ``[B]``, those of the
-    other).
+    """Another augmentation, with probability ``p`` for each image.
+
+    Parameters: (bool ``[B]``, those of the other).
     """
 
     augmentation: Augmentation
@@ -119,8 +124,10 @@ class Sometimes(Augmentation):
 
 @dataclass(frozen=True)
 class Views:
-    """``number`` independent results of ``augmentation``, one after the other: ``[B, C, H, W]`` →
-    ``[number · B, C, H, W]``. Labels are not repeated: view v of image i is in row ``v · B + i``.
+    """``number`` independent results of ``augmentation``, one after the other.
+
+    ``[B, C, H, W]`` → ``[number · B, C, H, W]``. Labels are not repeated: view v of image i is in row
+    ``v · B + i``.
     """
 
     augmentation: Augmentation

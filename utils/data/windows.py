@@ -1,8 +1,8 @@
 """Flips, crops and shifts of a batch as one copy: each image seen through a window of its own size.
 
-Along a row of pixels, a window of the width of the image is a run of neighbouring bytes. So the rows are first
-extended (by their mirror image or by black) and laid beside their mirrored selves; then each row of the result
-is one run out of that line, copied in one piece.
+Along a row of pixels, a window of the width of the image is a run of neighboring bytes. So the rows are first
+extended (by their mirror image or by black) and laid beside their mirrored selves; then each row of the
+result is one run out of that line, copied in one piece.
 """
 
 from __future__ import annotations
@@ -31,9 +31,7 @@ class Window:
     mode: str = "reflect"
 
     def then(self, other: Window) -> Window | None:
-        """This window and after it the other one, as a single window; ``None`` if there is no such window,
-        because both move.
-        """
+        """This window and after it the other one, as a single window; ``None`` if both move."""
         if self.reach != (0, 0) and other.reach != (0, 0):
             return None
         moving = other if self.reach == (0, 0) else self
@@ -94,8 +92,9 @@ def _extended(lines: Tensor, far: int, mode: str, mirror: bool) -> tuple[Tensor,
 
 @lru_cache(maxsize=64)  # a few small tables that every batch needs again
 def _windows(size: int, far: int, mode: str, device: torch.device) -> Tensor:
-    """Which of ``size`` rows are seen when the window moves by -far…far, int64 [2 · far + 1, size]; -1 for a
-    black one.
+    """Which of ``size`` rows are seen when the window moves by -far…far, int64 [2 · far + 1, size].
+
+    -1 stands for a black one.
     """
     rows = [_inside(row, size, mode) for row in range(-far, size + far)]
     return torch.tensor(rows, device=device).unfold(0, size, 1)
