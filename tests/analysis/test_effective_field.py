@@ -40,7 +40,6 @@ def test_stacked_means_become_a_gaussian_of_known_width():
     sigma = math.sqrt(n * 2 / 3)
     assert field.sigma == pytest.approx((sigma, sigma), rel=1e-5)
     assert field.sigma_fit == pytest.approx(sigma, rel=0.02)
-    assert field.gaussian_size == 4 * field.sigma_fit
     # of a Gaussian, the pixels above a share t of the peak fill a disc of radius σ·√(2 ln 1/t)
     radius = sigma * math.sqrt(-2 * math.log(1 - 0.9545))
     assert field.area_size == pytest.approx(math.sqrt(math.pi) * radius, rel=0.03)

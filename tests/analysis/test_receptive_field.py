@@ -540,11 +540,12 @@ def test_normalisation_by_the_statistics_of_the_map_sees_all_of_it():
         assert receptive_field(nn.Sequential(nn.Conv2d(4, 4, 3, padding=1), norm), (4, 8, 8))[-1].size == size
 
 
-def test_attention_sees_everything_and_keeps_the_grid():
+def test_attention_sees_its_window_and_keeps_the_grid():
     with torch.device("meta"):
         net = torchvision.models.swin_t()
     fields = receptive_field(net, (3, 64, 64))
-    assert fields["features.0"].size == 4 and fields["features.1.0"].size == math.inf
+    assert fields["features.0"].size == 4 and fields["features.1.0"].size == 28
+    assert fields["features.7"].size == math.inf  # where a single window is the whole map
     assert (fields["features.7"].jump, fields["features.7"].clipped) == (32, 64)
 
 

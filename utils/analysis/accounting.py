@@ -4,9 +4,11 @@
 ran. Multiply-adds are half the floating-point operations that ``torch.utils.flop_counter`` counts: one
 multiplication and one addition are one multiply-add (many papers call these "FLOPs").
 
-Counted are convolutions (also transposed; padding counts as input), linear layers, matrix products and
-attention, wherever they are called. Not counted, though it takes time: biases, normalisation, activations,
-pooling, additions of shortcuts and all other element-wise work.
+Counted are convolutions (also transposed or deformable; padding counts as input), linear and bilinear layers,
+recurrent ones, matrix products (also with a vector) and attention, wherever they are called. Not counted,
+though it takes time: biases, normalisation, activations, pooling, additions of shortcuts and all other
+element-wise work. What multiplies and has no formula here (a kernel of somebody's own, a Fourier transform)
+is named as "not counted" in its row and in the total.
 
 A layer of which the dense operation is not the right count declares its own with a method ``count_macs(x,
 output) -> int``: the multiply-adds of one call for its (first) input and its output. It replaces what the
@@ -16,19 +18,20 @@ convolution with missing connections, trainable subsampling, RBF units.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.parameter import UninitializedParameter
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
+from torch.utils._pytree import tree_leaves, tree_map_only
 from torch.utils.flop_counter import FlopCounterMode
 
-from utils.analysis.modules import evaluation_mode
+from utils.analysis.counted_operations import Watcher, formulas
+from utils.analysis.modules import evaluation_mode, followable, module_paths, plain_numbers, suggestion
+from utils.analysis.snapshot import unchanged
 from utils.analysis.text_table import TextTable
 
 if TYPE_CHECKING:
@@ -41,6 +44,8 @@ NOTES = (
     "layers' outputs for one example in float32."
 )
 NOT_RUN = "(not run)"
+NOT_COUNTED = "not counted"
+WHOLE = "(model)"  # the name of the network itself
 
 
 @dataclass(frozen=True)
@@ -48,8 +53,9 @@ class Row:
     """One call of one layer, in the order in which the calls end.
 
     ``name`` is the module path, "(model)" for the network itself; ``output_shape`` has no batch dimension and
-    is ``None`` for a layer that did not run. ``params`` counts weights and biases, frozen ones too; a layer
-    that is called again has 0 there.
+    is ``None`` for a layer that did not run. ``params`` counts weights and biases, frozen ones too;
+    ``trainable`` those of them that are not frozen. A layer that is called again has 0 in both.
+    ``not_counted`` names operations that multiply, but of which there is no count in ``macs``.
     """
 
     name: str
@@ -58,23 +64,45 @@ class Row:
     params: int
     macs: int
     bytes: int
+    trainable: int = 0
+    not_counted: tuple[str, ...] = ()
+
+    @property
+    def frozen(self) -> int:
+        """Parameters that training does not change."""
+        return self.params - self.trainable
 
 
-COLUMNS = tuple(Row.__dataclass_fields__)
+COLUMNS = ("name", "type", "output_shape", "params", "macs", "bytes")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Account:
-    """The rows of a network and their totals: prints as text, shows as HTML, ``to_frame()`` for pandas."""
+    """The rows of a network and their totals: prints as text, shows as HTML, ``to_frame()`` for pandas.
+
+    ``account["layer1"]`` is a row or a subtotal, ``tree(depth=2)`` a table of subtotals.
+    """
 
     model: str
     input_sizes: tuple[tuple[int, ...], ...]
     rows: tuple[Row, ...]
+    containers: tuple[Row, ...] = ()  # name, type and output of all modules, parents before their children
+    depth: int | None = None  # of the tree as which the account shows itself; None: all rows, without a tree
 
     @property
     def total_params(self) -> int:
         """Every parameter of the network, each once."""
         return sum(row.params for row in self.rows)
+
+    @property
+    def trainable_params(self) -> int:
+        """The parameters that require a gradient."""
+        return sum(row.trainable for row in self.rows)
+
+    @property
+    def frozen_params(self) -> int:
+        """The parameters that training does not change."""
+        return self.total_params - self.trainable_params
 
     @property
     def total_macs(self) -> int:
@@ -86,6 +114,11 @@ class Account:
         """Bytes of all outputs together, for one example."""
         return sum(row.bytes for row in self.rows)
 
+    @property
+    def not_counted(self) -> tuple[str, ...]:
+        """The operations that multiply, but of which there is no count, each once."""
+        return tuple(dict.fromkeys(name for row in self.rows for name in row.not_counted))
+
     def to_frame(self) -> pd.DataFrame:
         """A data frame with one row for each call and the columns of ``Row``."""
         import pandas as pd
@@ -94,6 +127,46 @@ class Account:
             [{column: getattr(row, column) for column in COLUMNS} for row in self.rows], columns=COLUMNS
         )
 
+    def subtotal(self, name: str) -> Row:
+        """What a module costs with all the modules in it, in all its calls; "(model)" is the network.
+
+        The output is that of its first call. Raises ``KeyError`` with the nearest paths for an unknown one.
+        """
+        module = next((row for row in self.containers if row.name == name), None)
+        if module is None:
+            raise KeyError(
+                f"no module named {name!r}; {suggestion(name, [row.name for row in self.containers])}"
+            )
+        inside = [row for row in self.rows if name in (WHOLE, row.name) or row.name.startswith(f"{name}.")]
+        return Row(
+            name,
+            module.type,
+            module.output_shape,
+            sum(row.params for row in inside),
+            sum(row.macs for row in inside),
+            sum(row.bytes for row in inside),
+            sum(row.trainable for row in inside),
+            tuple(dict.fromkeys(operation for row in inside for operation in row.not_counted)),
+        )
+
+    def tree(self, depth: int | None = None) -> TextTable:
+        """A table with a line for each module down to ``depth`` steps of the path, its children indented.
+
+        The numbers of a line are those of its module with all the modules in it.
+        Raises ``ValueError`` for a depth below 1.
+        """
+        if depth is not None and (isinstance(depth, bool) or not isinstance(depth, int) or depth < 1):
+            raise ValueError(f"depth must be a whole number of at least 1, got {depth!r}")
+        body = []
+        for module in self.containers:
+            steps = module.name.count(".") + 1
+            if module.name != WHOLE and (depth is None or steps <= depth):
+                indented = "  " * (steps - 1) + module.name.rpartition(".")[2]
+                body.append(_cells(self.subtotal(module.name), indented))
+        own = [row for row in self.rows if row.name == WHOLE]
+        body += [_cells(row, row.name) for row in own]  # what is outside of all modules
+        return self._with(body)
+
     def __len__(self) -> int:
         return len(self.rows)
 
@@ -101,10 +174,16 @@ class Account:
         return iter(self.rows)
 
     def __getitem__(self, name: str) -> Row:
-        """The first row with this module path. Raises ``KeyError`` listing the paths."""
+        """The first row with this module path; the subtotal of a module that has no row of its own.
+
+        A module that computes something itself, between its children, has a row of its own with this alone:
+        then :meth:`subtotal` gives all together. Raises ``KeyError`` listing the paths.
+        """
         for row in self.rows:
             if row.name == name:
                 return row
+        if any(row.name == name for row in self.containers):
+            return self.subtotal(name)
         raise KeyError(
             f"no row named {name!r}; there are {', '.join(dict.fromkeys(row.name for row in self.rows))}"
         )
@@ -112,60 +191,159 @@ class Account:
     def __str__(self) -> str:
         return self._table().text()
 
+    def __repr__(self) -> str:
+        sizes = " and ".join(_by(size) for size in self.input_sizes)
+        totals = f"{short(self.total_params)} parameters, {short(self.total_macs)} multiply-adds"
+        if self.not_counted:
+            totals += f" and what is {NOT_COUNTED}"
+        return f"<Account of {self.model} on {sizes}: {len(self.rows)} rows, {totals}>"
+
     def _repr_html_(self) -> str:
         return self._table().html()
 
     def _table(self) -> TextTable:
-        body = [
-            (
-                row.name,
-                row.type,
-                NOT_RUN if row.output_shape is None else _by(row.output_shape),
-                *(f"{number:,}" for number in (row.params, row.macs, row.bytes)),
-            )
-            for row in self.rows
-        ]
-        totals = (f"{number:,}" for number in (self.total_params, self.total_macs, self.total_bytes))
+        if self.depth is not None:
+            return self.tree(self.depth)
+        return self._with([_cells(row, row.name) for row in self.rows])
+
+    def _with(self, body: Sequence[Sequence[str]]) -> TextTable:
+        """A table of these lines, with title, total and notes."""
+        macs = _with_unit(self.total_macs)
+        missing = ""
+        if self.not_counted:
+            macs += f" + {NOT_COUNTED}"
+            where = (f"{', '.join(row.not_counted)} in {row.name}" for row in self.rows if row.not_counted)
+            missing = f" There is no count of {'; '.join(dict.fromkeys(where))}."
+        split = f"{self.trainable_params:,} parameters are trainable, {self.frozen_params:,} are frozen. "
         return TextTable(
             title=f"{self.model} on an input of {' and '.join(_by(size) for size in self.input_sizes)}",
             header=("name", "type", "output", "params", "MACs", "bytes"),
             body=body,
-            total=("total", "", "", *totals),
-            notes=NOTES,
+            total=("total", "", "", _with_unit(self.total_params), macs, _with_unit(self.total_bytes)),
+            notes=split + NOTES + missing,
         )
 
 
-def account(model: nn.Module, input_size: Sequence[int] | Sequence[Sequence[int]]) -> Account:
+def _cells(row: Row, name: str) -> tuple[str, ...]:
+    shape = NOT_RUN if row.output_shape is None else _by(row.output_shape)
+    macs = f"{row.macs:,}"
+    if row.not_counted:
+        macs = f"{macs} + {NOT_COUNTED}" if row.macs else NOT_COUNTED
+    return (name, row.type, shape, f"{row.params:,}", macs, f"{row.bytes:,}")
+
+
+def short(number: int) -> str:
+    """A number with three or four digits and K, M, G or T: "25.56 M"; below a thousand as it is."""
+    for power, letter in ((12, "T"), (9, "G"), (6, "M"), (3, "K")):
+        if number >= 10**power * (1 if power == 3 else 0.99995):  # 999,999 rounds to the next letter
+            return f"{number / 10**power:.2f} {letter}"
+    return str(number)
+
+
+def _with_unit(number: int) -> str:
+    return f"{number:,}" if number < 1000 else f"{number:,} ({short(number)})"
+
+
+def account(
+    model: nn.Module,
+    input_size: Sequence[int] | Sequence[Sequence[int]] | None = None,
+    *,
+    input_data: Any = None,
+    dtype: torch.dtype | Sequence[torch.dtype] | None = None,
+    depth: int | None = None,
+) -> Account:
     """Parameters, multiply-adds and activation bytes of every layer that runs, for one example.
 
     ``input_size`` is ``(C, H, W)`` or any other shape without the batch dimension; for a model with several
-    inputs, a tuple of shapes. A row is a module without children, or a module that computes or owns
+    inputs, a tuple of shapes. ``dtype``: of the inputs, one for all or one for each, such as ``torch.long``
+    for an embedding; by default that of the weights. Or ``input_data`` is what the model gets, batch
+    dimension included: a tensor, a tuple of arguments or a dictionary of keyword arguments, in which there
+    may be lists of tensors and whatever else the model takes; then all figures are for all of it. With
+    ``depth`` the account shows itself as a tree, so many steps of the module paths deep.
+
+    A row is a module without children, or a module that computes or owns
     parameters itself: then the row holds its own share, such as the products inside an attention module, and
     its output counts as bytes only if it is not a child's. A shared module has a row for each call and its
     parameters in the first. Parameters of modules that do not run (auxiliary heads in evaluation mode) come
     last, as rows without an output.
 
     The network runs on torch's meta device, where tensors have shapes and no values; if it cannot (it mixes
-    in tensors that are neither parameters nor buffers, or looks at values), it runs on zeros where its
-    weights are. Training flags, buffers, hooks and the random state are as before afterwards.
+    in tensors that are neither parameters nor buffers, or looks at values), it runs on zeros (or the data)
+    where its weights are. The network is as before afterwards: weights, buffers, plain attributes, training
+    flags and hooks; so are the random states.
 
-    Raises ``ValueError`` for an impossible ``input_size``, for lazy modules that have no shape yet, and if
-    the network fails on such an input, with the layer at which it failed and what that layer received.
+    Raises ``ValueError`` for an impossible ``input_size``, for lazy modules that have no shape yet, for
+    scripted networks and parallel wrappers, and if the network fails on such an input, with the layer at
+    which it failed and what that layer received.
     """
-    sizes = _checked_sizes(input_size)
-    model = getattr(model, "_orig_mod", model)  # what was given to torch.compile, which hides the layers
+    model = followable(model)
+    if (input_size is None) == (input_data is None):
+        raise ValueError("account takes either an input_size or input_data, not both or none of them")
+    if input_data is not None and dtype is not None:
+        raise ValueError(f"input_data has a dtype of its own: leave out dtype={dtype}")
+    if depth is not None and (isinstance(depth, bool) or not isinstance(depth, int) or depth < 1):
+        raise ValueError(f"depth must be a whole number of at least 1, got {depth!r}")
     for name, parameter in model.named_parameters():
         if isinstance(parameter, UninitializedParameter):
             raise ValueError(f"{name} has no shape yet: run the lazy modules once before accounting")
+    inputs = (
+        _inputs_of(model, _checked_sizes(input_size), dtype) if input_data is None else _given(input_data)
+    )
     device = next((tensor.device for tensor in [*model.parameters(), *model.buffers()]), torch.device("cpu"))
     with _evaluation(model, device):
         try:
-            trace = _run(model, sizes, torch.device("meta"))
+            trace = _run(model, inputs, torch.device("meta"))
         except ValueError:
             trace = None  # perhaps for want of values: the run on real tensors decides
         if trace is None:
-            trace = _run(model, sizes, device)
-    return Account(type(model).__name__, sizes, tuple(_rows(model, trace)))
+            trace = _run(model, inputs, device)
+    rows = tuple(_rows(model, trace))
+    return Account(type(model).__name__, inputs.sizes, rows, tuple(_containers(model, trace)), depth)
+
+
+@dataclass(frozen=True)
+class _Inputs:
+    """The arguments of the network, and their shapes as one reads them."""
+
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    sizes: tuple[tuple[int, ...], ...]
+
+    def on(self, device: torch.device) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """The arguments on a device, without values on the meta device; what is written into them is lost."""
+
+        def moved(tensor: Tensor) -> Tensor:
+            twin = tensor.detach()
+            return twin.to("meta") if device.type == "meta" else twin.to(device, copy=True)
+
+        return tree_map_only(Tensor, moved, (self.args, self.kwargs))
+
+
+def _inputs_of(
+    model: nn.Module, sizes: tuple[tuple[int, ...], ...], dtype: torch.dtype | Sequence[torch.dtype] | None
+) -> _Inputs:
+    """Zeros of these sizes."""
+    floats = (value.dtype for value in model.parameters() if value.is_floating_point())
+    usual = next(floats, torch.float32)
+    kinds = [dtype] * len(sizes) if dtype is None or isinstance(dtype, torch.dtype) else list(dtype)
+    if len(kinds) != len(sizes) or not all(kind is None or isinstance(kind, torch.dtype) for kind in kinds):
+        raise ValueError(
+            f"dtype must be one torch.dtype, or one for each of {len(sizes)} inputs, got {dtype!r}"
+        )
+    pairs = zip(sizes, kinds, strict=True)
+    return _Inputs(tuple(torch.zeros((1, *size), dtype=kind or usual) for size, kind in pairs), {}, sizes)
+
+
+def _given(data: Any) -> _Inputs:
+    """What the user gave, as arguments."""
+    if isinstance(data, Mapping):
+        args, kwargs = (), dict(data)
+    else:
+        args, kwargs = (data if isinstance(data, tuple) else (data,)), {}
+    tensors = _tensors((args, kwargs))
+    if not tensors:
+        raise ValueError(f"input_data must be tensors as the model gets them, got {data!r}")
+    return _Inputs(args, kwargs, tuple(_without_batch(tensor.shape) for tensor in tensors))
 
 
 @dataclass
@@ -181,6 +359,7 @@ class _Call:
     macs: int = 0
     output_shape: tuple[int, ...] = ()
     bytes: int = 0
+    not_counted: dict[str, None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -191,37 +370,21 @@ class _Trace:
     used_in: dict[str, nn.Module]
 
 
-class _ParameterWatcher(TorchDispatchMode):
-    """Notes in which module each parameter is first used: some compute with the parameters of others."""
-
-    def __init__(self, parameters: dict[str, Tensor], stack: list[_Call]):
-        super().__init__()
-        self.names = {id(parameter): name for name, parameter in parameters.items()}
-        self.stack = stack
-        self.used_in: dict[str, nn.Module] = {}
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        for value in tree_leaves((args, kwargs)):
-            name = self.names.get(id(value))
-            if name is not None and self.stack:
-                self.used_in.setdefault(name, self.stack[-1].module)
-        return func(*args, **(kwargs or {}))
-
-
-def _run(model: nn.Module, sizes: tuple[tuple[int, ...], ...], device: torch.device) -> _Trace:
-    """Run the model once on ``device`` and trace its calls; its buffers are copies, to be written into."""
-    parameters, buffers = dict(model.named_parameters()), dict(model.named_buffers())
+def _run(model: nn.Module, inputs: _Inputs, device: torch.device) -> _Trace:
+    """Run the model once on ``device`` and trace its calls; parameters and buffers are copies."""
+    tensors = {**dict(model.named_parameters()), **dict(model.named_buffers())}
     if device.type == "meta":
-        parameters = {name: torch.empty_like(value, device="meta") for name, value in parameters.items()}
-        buffers = {name: torch.empty_like(value, device="meta") for name, value in buffers.items()}
+        tensors = {name: torch.empty_like(value, device="meta") for name, value in tensors.items()}
     else:
-        buffers = {name: value.clone() for name, value in buffers.items()}
-    dtype = next((value.dtype for value in parameters.values() if value.is_floating_point()), torch.float32)
-    inputs = tuple(torch.zeros((1, *size), dtype=dtype, device=device) for size in sizes)
+        tensors = {name: value.detach().clone() for name, value in tensors.items()}
+    parameters = {name: tensors[name] for name, _ in model.named_parameters()}
+    args, kwargs = inputs.on(device)
 
     stack: list[_Call] = []
     calls: list[_Call] = []
-    counter, watcher = FlopCounterMode(display=False), _ParameterWatcher(parameters, stack)
+    counter = FlopCounterMode(display=False, custom_mapping=formulas())
+    top = _Call(model, (), 0)  # for what happens before the first call
+    watcher = Watcher(parameters, lambda: stack[-1] if stack else top)
 
     def enter(module: nn.Module, args: tuple[Any, ...]) -> None:
         stack.append(_Call(module, args, counter.get_total_flops()))
@@ -233,7 +396,7 @@ def _run(model: nn.Module, sizes: tuple[tuple[int, ...], ...], device: torch.dev
         flops, tensors = counter.get_total_flops() - call.flops_before, _tensors(output)
         call.macs = (flops - call.flops_of_children) // 2
         if hasattr(module, "count_macs"):
-            call.macs = module.count_macs(args[0], output)
+            call.macs, call.not_counted = module.count_macs(args[0], output), {}
         call.output_shape = _without_batch(tensors[0].shape) if tensors else ()
         new = [tensor for tensor in tensors if not any(tensor is other for other in call.outputs_of_children)]
         call.bytes = BYTES_PER_VALUE * sum(tensor.numel() for tensor in new)
@@ -244,38 +407,73 @@ def _run(model: nn.Module, sizes: tuple[tuple[int, ...], ...], device: torch.dev
             stack[-1].flops_of_children += flops
             stack[-1].outputs_of_children += tensors
 
-    handles = [module.register_forward_pre_hook(enter) for module in model.modules()]
-    handles += [module.register_forward_hook(leave) for module in model.modules()]
-    try:
-        with counter, watcher:
-            torch.func.functional_call(model, parameters | buffers, inputs, tie_weights=False)
-    except Exception as error:
-        raise ValueError(_failure(model, stack, sizes, error)) from error
-    finally:
-        for handle in handles:
-            handle.remove()
+    with unchanged(model):  # before there are hooks of ours, which write to the lists above
+        handles = [module.register_forward_pre_hook(enter) for module in model.modules()]
+        handles += [module.register_forward_hook(leave) for module in model.modules()]
+        try:
+            with counter, watcher, _plain_kernels(model):
+                torch.func.functional_call(model, tensors, args, kwargs, tie_weights=False)
+        except Exception as error:
+            raise ValueError(_failure(model, stack, inputs.sizes, error)) from error
+        finally:
+            for handle in handles:
+                handle.remove()
     return _Trace(calls, watcher.used_in)
+
+
+@contextmanager
+def _plain_kernels(model: nn.Module) -> Iterator[None]:
+    """Recurrent layers by matrix products, not by one kernel that hides them; no compiled code."""
+    with ExitStack() as stack:
+        stack.enter_context(torch.compiler.set_stance("force_eager"))
+        if any(isinstance(module, nn.RNNBase) for module in model.modules()):
+            stack.enter_context(torch.backends.mkldnn.flags(enabled=False))
+            stack.enter_context(torch.backends.cudnn.flags(enabled=False))
+        yield
 
 
 def _rows(model: nn.Module, trace: _Trace) -> Iterator[Row]:
     """The rows of what ran, then of the parameters that nothing used."""
-    names = {module: name or "(model)" for name, module in model.named_modules()}
+    names = {module: name or WHOLE for module, name in module_paths(model).items()}
     ran = {call.module for call in trace.calls}
-    unused: dict[nn.Module, int] = {}
-    params: dict[nn.Module, int] = {}
+    unused: dict[nn.Module, list[Tensor]] = {}
+    owned: dict[nn.Module, list[Tensor]] = {}
     owners = {id(value): owner for owner in reversed(names) for value in owner.parameters(recurse=False)}
     for name, parameter in model.named_parameters():
         owner = owners[id(parameter)]
         holder = owner if owner in ran else trace.used_in.get(name)
-        place = unused if holder is None else params
-        place[holder or owner] = place.get(holder or owner, 0) + parameter.numel()
+        place = unused if holder is None else owned
+        place.setdefault(holder or owner, []).append(parameter)
+    # a module that computes something itself has a row for each of its calls
+    computing = set(owned) | {call.module for call in trace.calls if call.macs or call.not_counted}
     for call in trace.calls:
-        own_params = params.pop(call.module, 0)  # a second call finds none left
-        if own_params or call.macs or not (call.made_calls or _does_nothing(call.module)):
-            kind = type(call.module).__name__
-            yield Row(names[call.module], kind, call.output_shape, own_params, call.macs, call.bytes)
-    for module, number in unused.items():
-        yield Row(names[module], type(module).__name__, None, number, 0, 0)
+        if call.module in computing or not (call.made_calls or _does_nothing(call.module)):
+            own = owned.pop(call.module, [])  # a second call finds none left
+            row = Row(
+                names[call.module],
+                type(call.module).__name__,
+                call.output_shape,
+                sum(parameter.numel() for parameter in own),
+                call.macs,
+                call.bytes,
+                sum(parameter.numel() for parameter in own if parameter.requires_grad),
+                tuple(call.not_counted),
+            )
+            yield row
+    for module, own in unused.items():
+        params = sum(parameter.numel() for parameter in own)
+        trainable = sum(parameter.numel() for parameter in own if parameter.requires_grad)
+        yield Row(names[module], type(module).__name__, None, params, 0, 0, trainable)
+
+
+def _containers(model: nn.Module, trace: _Trace) -> Iterator[Row]:
+    """Name, type and output of the first call of every module, without numbers of its own."""
+    shapes: dict[nn.Module, tuple[int, ...]] = {}
+    for call in trace.calls:
+        shapes.setdefault(call.module, call.output_shape)
+    for module, name in module_paths(model).items():
+        if type(module).__name__ != "OptimizedModule":
+            yield Row(name or WHOLE, type(module).__name__, shapes.get(module), 0, 0, 0)
 
 
 @contextmanager
@@ -302,19 +500,27 @@ def _failure(model: nn.Module, stack: list[_Call], sizes: Sequence[Sequence[int]
     text = f"{type(model).__name__} failed on an input of {' and '.join(_by(size) for size in sizes)}"
     if stack and stack[-1].module is not model:
         call = stack[-1]
-        name = next(name for name, module in model.named_modules() if module is call.module)
+        name = module_paths(model)[call.module]
         received = ", ".join(str(list(tensor.shape)) for tensor in _tensors(call.inputs))
         text += f" at {name} ({type(call.module).__name__}), which received {received}"
     reason = str(error).strip().split("\n")[0]
-    return f"{text}: {reason or type(error).__name__}"
+    hint = ""
+    if any(len(size) > 3 and size[0] == 1 for size in sizes):
+        hint = " (input_size has no batch dimension: leave out the 1 in front)"
+    return f"{text}: {reason or type(error).__name__}{hint}"
 
 
 def _checked_sizes(input_size: Any) -> tuple[tuple[int, ...], ...]:
     """One shape or several, as a tuple of shapes."""
-    parts = tuple(input_size) if isinstance(input_size, list | tuple) else ()
-    if parts and all(isinstance(part, list | tuple) for part in parts):
+    if isinstance(input_size, Tensor):
+        raise ValueError(
+            f"input_size must be a shape without the batch, got a tensor {list(input_size.shape)}: say "
+            "input_data=x, or give tuple(x.shape[1:])"
+        )
+    parts = plain_numbers(input_size)
+    if isinstance(parts, tuple) and parts and all(isinstance(part, list | tuple) for part in parts):
         return tuple(size for part in parts for size in _checked_sizes(part))
-    if not parts or any(not isinstance(side, int) or side < 1 for side in parts):
+    if not isinstance(parts, tuple) or not parts or any(type(side) is not int or side < 1 for side in parts):
         raise ValueError(f"input_size must be a shape without the batch, as (3, 32, 32), got {input_size!r}")
     return (parts,)
 

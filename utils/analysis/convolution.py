@@ -42,7 +42,13 @@ def conv_output_size(size, kernel_size, *, stride=1, padding=0, dilation=1):
     all dimensions and the answer is a tuple. Raises ``ValueError`` if the dilated kernel is larger than the
     padded input, for a negative padding and for anything else below 1.
     """
-    arguments = dict(size=size, kernel_size=kernel_size, stride=stride, padding=padding, dilation=dilation)
+    arguments = {
+        "size": size,
+        "kernel_size": kernel_size,
+        "stride": stride,
+        "padding": padding,
+        "dilation": dilation,
+    }
     return _per_dimension(_conv_output_size, arguments)
 
 
@@ -78,7 +84,13 @@ def conv_transpose_output_size(size, kernel_size, *, stride=1, padding=0, output
     an ``output_padding`` that is not smaller than the stride or the dilation, for a negative padding and for
     anything else below 1.
     """
-    arguments = dict(size=size, kernel_size=kernel_size, stride=stride, padding=padding, dilation=dilation)
+    arguments = {
+        "size": size,
+        "kernel_size": kernel_size,
+        "stride": stride,
+        "padding": padding,
+        "dilation": dilation,
+    }
     return _per_dimension(_conv_transpose_output_size, arguments | {"output_padding": output_padding})
 
 

@@ -5,16 +5,51 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
+from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
 SHOWN = 12  # module paths in a message
+PARALLEL = (nn.DataParallel, nn.parallel.DistributedDataParallel)
+
+
+def followable(model: nn.Module) -> nn.Module:
+    """The network itself, in which hooks can follow a run: unwrapped where ``torch.compile`` has wrapped it.
+
+    Raises ``ValueError`` for what is no module of torch, for parallel wrappers and for scripted parts.
+    """
+    if not isinstance(model, nn.Module):
+        raise ValueError(f"model must be a torch.nn.Module, got {type(model).__name__}: {str(model)[:60]}")
+    model = getattr(model, "_orig_mod", model)
+    for name, module in model.named_modules():
+        what = f"{name} of the model" if name else "the model"
+        if isinstance(module, torch.jit.ScriptModule):
+            raise ValueError(
+                f"{what} is scripted and cannot be looked into: give the model as it was before torch.jit"
+            )
+        # one without devices of its own (on a machine without a GPU) only passes on to its module
+        if isinstance(module, PARALLEL) and (not name or getattr(module, "device_ids", None)):
+            raise ValueError(
+                f"{what} is wrapped in {type(module).__name__}: give the network in it, "
+                f"model.{name + '.' if name else ''}module"
+            )
+    return model
+
+
+def module_paths(model: nn.Module) -> dict[nn.Module, str]:
+    """The path of every module, without the steps that ``torch.compile`` puts in around its parts."""
+    return {
+        module: ".".join(part for part in name.split(".") if part != "_orig_mod")
+        for name, module in model.named_modules()
+    }
 
 
 def find_layer(model: nn.Module, layer: str) -> nn.Module:
-    """The module at a path such as ``"stage1.0.conv1"``; ``ValueError`` with the nearest paths if there is
-    none.
+    """The module at a path such as ``"stage1.0.conv1"``.
+
+    Raises ``ValueError`` with the nearest paths if there is none.
     """
     modules = {name: module for name, module in model.named_modules() if name}
     if layer in modules:
@@ -59,3 +94,18 @@ def frozen(model: nn.Module) -> Iterator[None]:
     finally:
         for parameter, required in needs:
             parameter.requires_grad_(required)
+
+
+def plain_numbers(value: Any) -> Any:
+    """A list, tuple or array as a tuple, with NumPy's whole numbers in it as Python's; others as they are."""
+    if isinstance(value, np.ndarray):
+        value = value.tolist()
+    if isinstance(value, list | tuple):
+        return tuple(
+            plain_numbers(part) if isinstance(part, np.ndarray) else part for part in map(_plain, value)
+        )
+    return value
+
+
+def _plain(value: Any) -> Any:
+    return int(value) if isinstance(value, np.integer) else value

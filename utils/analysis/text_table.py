@@ -11,7 +11,7 @@ LEFT = 3  # columns of words, before the columns of numbers
 NARROWEST_NOTES = 60  # characters
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class TextTable:
     """``header`` and each line of ``body`` (and ``total``, if there is one) have as many cells as each other.
 
@@ -24,8 +24,16 @@ class TextTable:
     total: Sequence[str] | None = None
     notes: str = ""
 
+    def __str__(self) -> str:
+        return self.text()
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        return self.html()
+
     def text(self) -> str:
-        """Title, header, a rule, the body, the total under another rule, and the notes as wide as the table."""
+        """Title, header, a rule, the body, the total under another rule, notes as wide as the table."""
         lines = [self.header, *self.body, *([self.total] if self.total else [])]
         widths = [max(len(line[column]) for line in lines) for column in range(len(self.header))]
         header, *rest = (_aligned(line, widths) for line in lines)

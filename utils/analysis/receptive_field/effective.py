@@ -58,11 +58,6 @@ class EffectiveField:
     units: int
     channels: int
 
-    @property
-    def gaussian_size(self) -> float:
-        """4·``sigma_fit``: from two standard deviations before the centre to two behind, in pixels."""
-        return 4 * self.sigma_fit
-
 
 def effective_receptive_field(
     model: nn.Module,

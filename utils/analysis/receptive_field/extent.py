@@ -9,13 +9,15 @@ from fractions import Fraction
 
 import numpy as np
 
-from utils.analysis.receptive_field.fields import Field
+from utils.analysis.receptive_field.fields import Field, Span, grid_dims
 
 
 @dataclass(frozen=True)
 class Extent:
-    """Along one axis of the input: ``size`` and ``clipped`` of the largest unit in pixels, ``jump`` from unit
-    to unit, ``start``, the centre of the first. A number that does not exist is ``None``.
+    """What the units see along one axis of the input.
+
+    ``size`` and ``clipped`` are of the largest unit in pixels, ``jump`` is from unit to unit, ``start`` the
+    centre of the first. A number that does not exist is ``None``.
     """
 
     size: float
@@ -27,16 +29,17 @@ class Extent:
 def measure(field: Field) -> tuple[Extent, ...]:
     """For each axis, what all channels together see."""
     extents = []
+    grid = _grid_factors(field)
     for span in field.spans:
-        low, high = _hull(field, span.virtual)
-        real_low, real_high = _hull(field, span.real)
+        low, high = _hull(span, "virtual", field, grid)
+        real_low, real_high = _hull(span, "real", field, grid)
         with np.errstate(invalid="ignore"):
             size = max(0.0, float((high - low).max()) + 1)
             clipped = max(0.0, float((real_high - real_low).max()) + 1)
         jumps = [
             abs(Fraction(step, period))
-            for step, period, factor in zip(span.steps, span.virtual.shape[1:], field.factors, strict=True)
-            if factor.place and step
+            for f, (step, period) in enumerate(zip(span.steps, span.virtual.shape[1:], strict=True))
+            if f in grid and step
         ]
         first_low, first_high = float(low.flat[0]), float(high.flat[0])
         start = (first_low + first_high) / 2 if math.isfinite(first_low) else None
@@ -44,26 +47,42 @@ def measure(field: Field) -> tuple[Extent, ...]:
     return tuple(extents)
 
 
-def _hull(field: Field, array: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _grid_factors(field: Field) -> set[int]:
+    """The factors along which the units lie; along all others a unit is everything together."""
+    return {
+        field.offset(dim) + part
+        for dim in grid_dims(field)
+        for part, factor in enumerate(field.dims[dim])
+        if factor.place
+    }
+
+
+def _hull(span: Span, kind: str, field: Field, grid: set[int]) -> tuple[np.ndarray, np.ndarray]:
     """First and last pixel that the channels together see, for each place (or each of one period)."""
     for f, factor in enumerate(field.factors):
+        if f not in grid and span.varies(f):
+            at = np.arange(factor.n)
+            pairs = (span.virtual_at(f, at), span.real_at(f, factor.n, at))
+            span = span.replace(f, *(array.min(axis=1 + f, keepdims=True) for array in pairs), 0)
+    array = getattr(span, kind)
+    for f, factor in enumerate(field.factors):
         array = array.take(range(min(factor.n, array.shape[1 + f])), axis=1 + f)
-        if not factor.place:
-            array = array.min(axis=1 + f, keepdims=True)
     return array[0], -array[1]
 
 
-def region(field: Field, unit: Sequence[int], clipped: bool) -> tuple[tuple[float, float], ...]:
-    """First and last pixel along each axis that a unit sees, all channels together. ``unit`` is its index
-    along each dimension of the map: those that hold places, or after global pooling those behind the
-    channels.
+def unit_dims(field: Field) -> list[int]:
+    """The dimensions along which a unit has an index."""
+    dims, axes = grid_dims(field), len(field.spans)
+    return list(range(2, field.ndim)) if len(dims) < axes and field.ndim == 2 + axes else dims
 
-    Raises ``ValueError`` unless there is such a unit.
+
+def region(field: Field, unit: Sequence[int], clipped: bool) -> tuple[tuple[float, float], ...]:
+    """First and last pixel along each axis that a unit sees, all channels together.
+
+    ``unit`` is its index along each dimension of the map: those that hold places, or after global pooling
+    those behind the channels. Raises ``ValueError`` unless there is such a unit.
     """
-    dims = [i for i, dim in enumerate(field.dims) if any(factor.place for factor in dim)]
-    axes = len(field.spans)
-    if len(dims) < axes and field.ndim == 2 + axes:
-        dims = list(range(2, field.ndim))
+    dims = unit_dims(field)
     sizes = [field.shape[dim] for dim in dims]
     if len(unit) != len(dims) or not all(0 <= u < n for u, n in zip(unit, sizes, strict=True)):
         raise ValueError(

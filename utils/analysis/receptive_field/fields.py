@@ -36,6 +36,10 @@ KINDS = ("virtual", "real")
 class MisalignedPaths(ValueError):
     """Two paths meet, and a step from unit to unit is not the same number of input pixels on both."""
 
+    def __init__(self, message: str, jumps: Sequence[Fraction] = ()):
+        super().__init__(message)
+        self.jumps = tuple(jumps)
+
 
 @dataclass(frozen=True)
 class Factor:
@@ -93,8 +97,9 @@ class Span:
 
 @dataclass(frozen=True, eq=False)
 class Field:
-    """What the units of a tensor see. ``dims`` has the factors of each dimension, ``spans`` one span for each
-    axis of the input.
+    """What the units of a tensor see.
+
+    ``dims`` has the factors of each dimension, ``spans`` one span for each axis of the input.
     """
 
     dims: tuple[tuple[Factor, ...], ...]
@@ -214,3 +219,53 @@ def listed(field: Field, dim: int) -> Field:
 def jump_of(span: Span, f: int) -> Fraction | None:
     step = span.steps[f]
     return None if step is None else Fraction(step, span.virtual.shape[1 + f])
+
+
+def pace(span: Span, f: int, n: int) -> float:
+    """By how many pixels the units along factor ``f`` of size ``n`` move on: most of them, without order."""
+    jump = jump_of(span, f)
+    if jump is not None:
+        return float(abs(jump))
+    at = span.virtual_at(f, np.arange(n))
+    with np.errstate(invalid="ignore"):
+        moves = abs(np.diff((at[0] - at[1]) / 2, axis=f))
+    moves = moves[np.isfinite(moves)]
+    return float(np.median(moves)) if moves.size else 0.0
+
+
+def grid_dims(field: Field) -> list[int]:
+    """The dimensions along which the units lie that one asks for.
+
+    Those that hold places; but where places within a block are folded into the channels, as by a pixel
+    unshuffle, the blocks are the units, and a unit has all the channels.
+    """
+    dims = [i for i, dim in enumerate(field.dims) if any(factor.place for factor in dim)]
+    if len(dims) < 2:
+        several = len(field.spans) > 1 and field.ndim == 2 + len(field.spans)
+        # the whole map may be folded into the channels of its one unit
+        return [] if several and dims == [1] and all(n == 1 for n in field.shape[2:]) else dims
+    inner = [dim for dim in dims if dim > 0 and _is_within(field, dim, dims)]
+    mixed = [dim for dim in inner if any(not factor.place and factor.n > 1 for factor in field.dims[dim])]
+    if not mixed and len(dims) == len(range(min(1, dims[0]), field.ndim)):  # none has only channels
+        mixed = sorted(inner, key=lambda dim: _dim_pace(field, dim))[:1]
+    return [dim for dim in dims if dim not in mixed]
+
+
+def _is_within(field: Field, dim: int, dims: Sequence[int]) -> bool:
+    """Whether all places of a dimension are places within the blocks of other dimensions."""
+    for span in field.spans:
+        own = _dim_pace(field, dim, span)
+        if own and not any(_dim_pace(field, other, span) > own for other in dims if other != dim):
+            return False
+    return True
+
+
+def _dim_pace(field: Field, dim: int, *spans: Span) -> float:
+    """By how many pixels the units move on along the fastest factor of a dimension, of places."""
+    first = field.offset(dim)
+    return max(
+        pace(span, first + part, factor.n)
+        for span in spans or field.spans
+        for part, factor in enumerate(field.dims[dim])
+        if factor.place
+    )

@@ -20,6 +20,7 @@ from utils.analysis.receptive_field.fields import (
     jump_of,
     keep_only,
     listed,
+    pace,
     put_dim,
     same_fields,
     with_factor,
@@ -257,11 +258,12 @@ def _reduce_factor(field: Field, f: int, mixes_one: bool) -> Field:
 
 def _is_inner(field: Field, span: Span, f: int) -> bool:
     """Whether factor ``f`` holds the places within a block, and another the blocks (after a reshape)."""
-    jumps = [
-        jump_of(span, other) or 0 for other, factor in enumerate(field.factors) if factor.place and other != f
+    others = [
+        pace(span, other, factor.n)
+        for other, factor in enumerate(field.factors)
+        if factor.place and other != f
     ]
-    jump = jump_of(span, f)
-    return jump is not None and abs(jump) < max(map(abs, jumps), default=0)
+    return pace(span, f, field.factors[f].n) < max(others, default=0)
 
 
 # --- several fields with the same factors, periods and steps
@@ -341,7 +343,8 @@ def _same_steps(parts: list[Span], f: int, n: int, present: list[bool]) -> list[
         moves = " and ".join(str(jump) for jump in sorted(jumps - {None}))
         raise MisalignedPaths(
             f"paths meet that move on by {moves} input pixels from one unit to the next, so that their units "
-            "do not belong together; look at their strides, or choose an input size that the strides divide"
+            "do not belong together; look at their strides, or choose an input size that the strides divide",
+            sorted(jumps - {None}),
         )
     fixed = any(not present[i] and not part.whole for i, part in enumerate(parts))
     if len(jumps) > 1 or None in jumps or (fixed and jumps != {0}):

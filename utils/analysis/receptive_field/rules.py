@@ -1,9 +1,9 @@
 """What each operation does to the field of its input: the rules behind ``receptive_field``.
 
 A rule is a function ``rule(call, *args, **kwargs)`` with the arguments of the operation, in which every
-tensor that depends on the input is a :class:`~utils.analysis.receptive_field.fields.Field`; other tensors are as they were,
-without values. ``call`` is a :class:`Call`. It returns the field of the result: a ``Field``, a list of them
-for several results, or ``None`` for a result that does not depend on the input.
+tensor that depends on the input is a :class:`~utils.analysis.receptive_field.fields.Field`; other tensors are
+as they were, without values. ``call`` is a :class:`Call`. It returns the field of the result: a ``Field``, a
+list of them for several results, or ``None`` for a result that does not depend on the input.
 
 Rules are found by the name of the operation (the same for ``torch.relu``, ``F.relu`` and ``x.relu()``), or by
 the class of a module, which is then not looked into. To add one::
@@ -17,6 +17,7 @@ An operation without a rule is an error: a guess would be wrong without a sign o
 
 from __future__ import annotations
 
+import string
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -26,7 +27,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from utils.analysis.receptive_field.fields import Field
+from utils.analysis.receptive_field.fields import Field, MisalignedPaths
 from utils.analysis.receptive_field.operations import (
     all_of,
     concatenate,
@@ -43,6 +44,7 @@ from utils.analysis.receptive_field.shapes import expand, expand_dim, insert, pe
 
 Rule = Callable[..., "Field | list[Field] | None"]
 RULES: dict[str | type[nn.Module], Rule] = {}
+MOST_PAIRS = 2**20  # of rows and columns of a product that are told apart, by an array of this size
 
 
 class NoRule(ValueError):
@@ -105,7 +107,22 @@ def fields_in(*values: Any) -> list[Field]:
 
 OPERATORS = ["add", "sub", "truediv", "floordiv", "mod", "pow", "and", "or", "xor"]
 COMPARISONS = ["lt", "le", "gt", "ge", "eq", "ne"]
-ELEMENTWISE = ["abs", "add", "addcdiv", "addcmul", "alpha_dropout", "bernoulli", "bfloat16", "bool", "ceil", "celu", "clamp", "clamp_max", "clamp_min", "clip", "clone", "contiguous", "cos", "cpu", "cuda", "data", "detach", "div", "divide", "double", "dropout", "dropout1d", "dropout2d", "dropout3d", "elu", "eq", "erf", "exp", "expm1", "feature_alpha_dropout", "feature_dropout", "float", "floor", "floor_divide", "fmod", "ge", "gelu", "greater", "gt", "half", "hardshrink", "hardsigmoid", "hardswish", "hardtanh", "int", "isfinite", "isinf", "isnan", "le", "leaky_relu", "lerp", "less", "log", "log1p", "log2", "logical_and", "logical_not", "logical_or", "logit", "logsigmoid", "long", "lt", "masked_fill", "maximum", "minimum", "mish", "nan_to_num", "ne", "neg", "negative", "positive", "pow", "prelu", "reciprocal", "relu", "relu6", "remainder", "requires_grad", "round", "rrelu", "rsqrt", "rsub", "selu", "sigmoid", "sign", "silu", "sin", "softplus", "softshrink", "softsign", "sqrt", "square", "sub", "subtract", "tan", "tanh", "tanhshrink", "threshold", "to", "true_divide", "trunc", "type", "type_as", "where"]
+# fmt: off
+ELEMENTWISE = [
+    "abs", "add", "addcdiv", "addcmul", "alpha_dropout", "bernoulli", "bfloat16", "bool", "ceil",
+    "celu", "clamp", "clamp_max", "clamp_min", "clip", "clone", "contiguous", "cos", "cpu", "cuda",
+    "data", "detach", "div", "divide", "double", "dropout", "dropout1d", "dropout2d", "dropout3d",
+    "elu", "eq", "erf", "exp", "expm1", "feature_alpha_dropout", "feature_dropout", "float", "floor",
+    "floor_divide", "fmod", "ge", "gelu", "greater", "gt", "half", "hardshrink", "hardsigmoid",
+    "hardswish", "hardtanh", "int", "isfinite", "isinf", "isnan", "le", "leaky_relu", "lerp", "less",
+    "log", "log1p", "log2", "logical_and", "logical_not", "logical_or", "logit", "logsigmoid", "long",
+    "lt", "masked_fill", "maximum", "minimum", "mish", "nan_to_num", "ne", "neg", "negative",
+    "positive", "pow", "prelu", "reciprocal", "relu", "relu6", "remainder", "requires_grad", "round",
+    "rrelu", "rsqrt", "rsub", "selu", "sigmoid", "sign", "silu", "sin", "softplus", "softshrink",
+    "softsign", "sqrt", "square", "sub", "subtract", "tan", "tanh", "tanhshrink", "threshold", "to",
+    "true_divide", "trunc", "type", "type_as", "where",
+]
+# fmt: on
 
 
 @field_rule(
@@ -121,8 +138,9 @@ def elementwise(call: Call, *args: Any, **kwargs: Any) -> Field:
 
 @field_rule("mul", "__mul__", "__rmul__", "__imul__", "multiply")
 def multiply(call: Call, *args: Any, **kwargs: Any) -> Field:
-    """As element by element; a gate, one factor for the whole map that is computed from the whole map, may be
-    ignored.
+    """As element by element; a gate may be ignored.
+
+    That is one factor for the whole map that is computed from the whole map.
     """
     fields = fields_in(args, kwargs)
     if call.ignore_gates and len(fields) > 1:
@@ -290,8 +308,9 @@ def _interpolate(
 
 
 def _interpolate_axis(x: Field, dim: int, new: int, slope: Fraction, mode: str, corners: bool) -> Field:
-    """Output o looks at input coordinate o·slope (nearest, aligned corners) or (o + ½)·slope − ½; it takes
-    the pixels around it that have a weight other than 0.
+    """Output o takes the pixels around an input coordinate that have a weight other than 0.
+
+    The coordinate is o·slope (nearest, aligned corners) or (o + ½)·slope − ½.
     """
     old = x.shape[dim]
     num, den = slope.numerator, slope.denominator
@@ -338,60 +357,129 @@ def _pad(call: Call, x, pad, mode="constant", value=None) -> Field:
 # --- several units together
 
 
-@field_rule("linear", "addmm", "bilinear")
-def _linear(call: Call, *args: Any, **kwargs: Any) -> Field:
+@field_rule("linear")
+def _linear(call: Call, x, weight, bias=None) -> Field:
     """Features at one place are mixed; if the last dimension holds places, those."""
-    fields = fields_in(args, kwargs)
-    if len(fields) > 1:
-        return everything(fields, call.shape)
-    return mix(fields[0], -1, call.shape[-1])
+    if not fields_in(weight, bias):
+        return mix(x, -1, call.shape[-1])
+    turned = permute(weight, range(weight.ndim - 1, -1, -1)) if isinstance(weight, Field) else weight.mT
+    return _sum_of(call, bias, _product(x, turned, call.shape))
+
+
+@field_rule("bilinear")
+def _bilinear(call: Call, input1, input2, weight, bias=None) -> Field:
+    """Each result takes all features of both operands at its place."""
+    fields = fields_in(input1, input2)
+    _only_first(call, fields[0], weight, bias)
+    return _sum_of(call, *(mix(x, -1, call.shape[-1]) for x in fields))
+
+
+@field_rule("addmm")
+def _addmm(call: Call, x, mat1, mat2, **kwargs: Any) -> Field:
+    return _sum_of(call, x, *([_product(mat1, mat2, call.shape)] if fields_in(mat1, mat2) else []))
+
+
+def _sum_of(call: Call, *terms: Any) -> Field:
+    return expand(merge(fields_in(terms)), call.shape)
 
 
 @field_rule("matmul", "__matmul__", "__rmatmul__", "bmm", "mm", "mv")
-def _matrix_product(call: Call, a, b, *args: Any, **kwargs: Any) -> Field:
-    """With constants, rows or columns are mixed. Two that depend on the input (attention): the whole
-    input."""
-    if call.name == "__rmatmul__":
-        a, b = b, a
-    if isinstance(a, Field) and isinstance(b, Field):
-        return everything([a, b], call.shape)
+def _matrix_product(call: Call, a, *others: Any, **kwargs: Any) -> Field:
+    """Rows of the first and columns of the second are mixed; a product of two fields sees both."""
+    b = others[0] if others else next(kwargs[name] for name in ("other", "mat2", "vec") if name in kwargs)
+    return _product(*((b, a) if call.name == "__rmatmul__" else (a, b)), call.shape)
+
+
+def _product(a: Any, b: Any, shape: Sequence[int]) -> Field:
+    """Unit (…, i, j) sees row i of ``a`` and column j of ``b``, under the same leading indices."""
+    seen = []
     if isinstance(a, Field):
-        seen = reduce(a, [-1], False, mixes_one=False) if b.ndim == 1 else mix(a, -1, b.shape[-1])
-        return expand(seen, call.shape)
-    if b.ndim == 1:
-        return expand(reduce(b, [-1], keepdim=a.ndim > 1, mixes_one=False), call.shape)
-    seen = reduce(b, [-2], False, mixes_one=False) if a.ndim == 1 else mix(b, -2, a.shape[-2])
-    return expand(seen, call.shape)
+        seen.append(reduce(a, [-1], keepdim=b.ndim > 1, mixes_one=False))
+    if isinstance(b, Field):
+        dim = -1 if b.ndim == 1 else -2
+        seen.append(reduce(b, [dim], keepdim=min(a.ndim, b.ndim) > 1, mixes_one=False))
+    return _together(seen, shape)
+
+
+def _together(seen: Sequence[Field], shape: Sequence[int]) -> Field:
+    """What several fields see, each with a dimension of size 1 wherever it is the same for all."""
+    try:
+        return expand(merge(_coarse_pairs(seen, shape)), shape)
+    except MisalignedPaths:  # as many rows as columns, of maps that move on differently: no order is left
+        return everything(seen, shape)
+
+
+def _coarse_pairs(seen: Sequence[Field], shape: Sequence[int]) -> Sequence[Field]:
+    """The same, or with all units along the last two dimensions as one where there are too many pairs."""
+    if len(seen) < 2 or len(shape) < 2 or shape[-1] * shape[-2] <= MOST_PAIRS:
+        return seen
+    return [reduce(field, range(max(-2, -field.ndim), 0), True, mixes_one=False) for field in seen]
 
 
 @field_rule("einsum")
 def _einsum(call: Call, equation: str, *operands: Any) -> Field:
-    operands = (
-        tuple(operands[0]) if len(operands) == 1 and isinstance(operands[0], list | tuple) else operands
-    )
-    fields = fields_in(operands)
-    inputs, _, output = equation.replace(" ", "").partition("->")
-    if len(fields) > 1 or "." in equation or not output:
-        return everything(fields, call.shape)
-    (field,) = fields
-    letters = list(inputs.split(",")[[isinstance(operand, Field) for operand in operands].index(True)])
-    if len(set(letters)) < len(letters):
-        raise NoRule(f"einsum with a repeated index: {equation}")
-    gone = [letter for letter in letters if letter not in output]
-    field = (
-        reduce(field, [letters.index(letter) for letter in gone], False, mixes_one=False) if gone else field
-    )
-    letters = [letter for letter in letters if letter in output]
-    field = permute(field, [letters.index(letter) for letter in output if letter in letters])
-    for position, letter in enumerate(output):
-        if letter not in letters:
-            field = insert(field, position)
-    return expand(field, call.shape)
+    """Summed over the letters that the result does not have; a product of fields sees all of them."""
+    if len(operands) == 1 and isinstance(operands[0], list | tuple):
+        operands = tuple(operands[0])
+    if not isinstance(equation, str):
+        raise NoRule("einsum without a string of letters")
+    inputs, arrow, output = equation.replace(" ", "").partition("->")
+    terms = inputs.split(",")
+    spare = [letter for letter in string.ascii_letters if letter not in equation]
+    behind = [x.ndim - len(term.replace("...", "")) for x, term in zip(operands, terms, strict=True)]
+    hidden = "".join(spare[: max(behind)])  # the dimensions behind the dots
+    if not arrow:
+        once = [letter for letter in inputs if letter.isalpha() and inputs.count(letter) == 1]
+        output = ("..." if "..." in inputs else "") + "".join(sorted(once))
+    output = output.replace("...", hidden)
+    seen = []
+    for operand, term, dots in zip(operands, terms, behind, strict=True):
+        if not isinstance(operand, Field):
+            continue
+        letters = list(term.replace("...", hidden[len(hidden) - dots :]))
+        if len(set(letters)) < len(letters):
+            raise NoRule(f"einsum with a repeated index: {equation}")
+        gone = [place for place, letter in enumerate(letters) if letter not in output]
+        field = reduce(operand, gone, keepdim=False, mixes_one=False) if gone else operand
+        letters = [letter for letter in letters if letter in output]
+        field = permute(field, [letters.index(letter) for letter in output if letter in letters])
+        for position, letter in enumerate(output):
+            if letter not in letters:
+                field = insert(field, position)
+        seen.append(field)
+    return _together(seen, call.shape)
 
 
-@field_rule("multi_head_attention_forward", "scaled_dot_product_attention")
-def _attention(call: Call, *args: Any, **kwargs: Any) -> list[Field]:
-    return [everything(fields_in(args, kwargs), shape) for shape in call.shapes]
+@field_rule("scaled_dot_product_attention")
+def _attention(call: Call, query, key, value, attn_mask=None, *args: Any, **kwargs: Any) -> Field:
+    """Query i sees itself, and all keys and values under the same leading indices."""
+    seen = [reduce(x, [-1], True, mixes_one=False) for x in fields_in(query, attn_mask)]
+    seen += [reduce(x, [-2, -1], True, mixes_one=False) for x in fields_in(key)]
+    seen += [reduce(x, [-2], True, mixes_one=False) for x in fields_in(value)]
+    # groups of query heads that share a key head: all heads as one
+    seen = [
+        x if x.ndim < 3 or x.shape[-3] in (1, call.shape[-3]) else reduce(x, [-3], True, mixes_one=False)
+        for x in seen
+    ]
+    return _together(seen, call.shape)
+
+
+@field_rule("multi_head_attention_forward")
+def _multi_head_attention(call: Call, query, key, value, *args: Any, **kwargs: Any) -> list[Field]:
+    """As attention, of queries ``[L, N, E]`` and keys ``[S, N, E]``; then the weights ``[N, …, L, S]``."""
+    mixed = [reduce(x, [-1], True, mixes_one=False) for x in fields_in(query)]
+    mixed += [reduce(x, [0, -1], True, mixes_one=False) for x in fields_in(key, value)]
+    masks = [everything([x], call.shape) for x in fields_in(args, kwargs)]  # such as one of padding
+    if not mixed:
+        return [everything(fields_in(args, kwargs), shape) for shape in call.shapes]
+    seen = [_together([*mixed, *masks], call.shape)]
+    for shape in call.shapes[1:]:
+        row = reduce(merge(mixed), [-1], False, mixes_one=False)  # [L] or [L, N]
+        row = permute(row, range(row.ndim - 1, -1, -1))
+        while row.ndim < len(shape) - 1:
+            row = insert(row, row.ndim - 1)
+        seen.append(_together([insert(row, row.ndim), *(everything([x], shape) for x in masks)], shape))
+    return seen
 
 
 def _dims(x: Field, dim: Any) -> list[int]:
@@ -421,7 +509,7 @@ def _reduction(call: Call, x, *args: Any, **kwargs: Any) -> list[Field]:
 @field_rule("max", "min")
 def _extreme(call: Call, x, *args: Any, **kwargs: Any) -> Field | list[Field]:
     if fields_in(args, kwargs) or (args and isinstance(args[0], torch.Tensor)):
-        return elementwise(call, x, *args)
+        return elementwise(call, x, *args, **kwargs)
     return _reduction(call, x, *args, **kwargs)
 
 
@@ -587,7 +675,9 @@ def _getitem(call: Call, x, index) -> Field:
 @field_rule("cat", "concat", "concatenate")
 def _cat(call: Call, tensors, dim=0, **kwargs) -> Field:
     dim = kwargs.get("axis", dim)
-    present = [tensor for tensor in tensors if tuple(tensor.shape) != (0,)]
+    present = [tensor for tensor in tensors if 0 not in tensor.shape]
+    if len(present) == 1:
+        return present[0]
     sizes = [tensor.shape[dim] for tensor in present]
     return concatenate([t if isinstance(t, Field) else None for t in present], sizes, dim)
 
@@ -601,12 +691,16 @@ def _stack(call: Call, tensors, dim=0) -> Field:
 
 @field_rule("roll")
 def _roll(call: Call, x, shifts, dims=None) -> Field:
-    """Round the border: every unit may see the other end."""
+    """A shift, and at the border the other end (which counts as padding all the same)."""
     if dims is None:
         raise NoRule("roll without dims")
     for shift, dim in zip(_each(shifts, 1), _dims(x, dims), strict=True):
         n = x.shape[dim]
-        x = take(x, dim, (np.arange(n) - shift) % n)
+
+        def moved(o: np.ndarray, shift=shift) -> tuple[np.ndarray, None]:
+            return o[:, None] - shift, None
+
+        x = resample(x, dim, n, moved, 1, lambda places, n=n: places % n)
     return x
 
 

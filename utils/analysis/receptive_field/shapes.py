@@ -166,7 +166,7 @@ def _coalesced(field: Field) -> Field:
             if outer.place == inner.place and all(_continues(span, f, inner.n) for span in field.spans):
                 virtual = [span.virtual.squeeze(1 + f) for span in field.spans]
                 steps = [span.steps[f + 1] for span in field.spans]
-            elif _interleaves(field, dim, part):
+            elif _interleaves(field, dim, part) or _in_blocks(field, f):
                 virtual, steps = [], []
                 for span in field.spans:  # the period gets longer by the number of units in between
                     array = span.virtual
@@ -201,6 +201,18 @@ def _interleaves(field: Field, dim: int, part: int) -> bool:
     # a sequence of one place, flattened with its channels, is no place any more
     several = factors[part].n > 1 or len(field.spans) > 1
     return several and all(span.steps[f] is not None for span in field.spans)
+
+
+def _in_blocks(field: Field, f: int) -> bool:
+    """Whether blocks (factor f) follow each other regularly, and only the places in a block have no order."""
+    regular = all(span.virtual.shape[1 + f] == 1 and span.steps[f] is not None for span in field.spans)
+    if not (regular and field.factors[f].place and field.factors[f + 1].place):
+        return False
+    listed = [span.steps[f] != 0 and span.steps[f + 1] is None for span in field.spans]
+    inner = field.factors[f + 1].n
+    return any(listed) and all(
+        is_listed or _continues(span, f, inner) for is_listed, span in zip(listed, field.spans, strict=True)
+    )
 
 
 def _continues(span: Span, f: int, inner: int) -> bool:

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from torch import nn
+from torch import Tensor, nn
 
-from utils.analysis.modules import suggestion
+from utils.analysis.modules import plain_numbers, suggestion
 from utils.analysis.receptive_field.extent import Extent, measure, region
 from utils.analysis.receptive_field.fields import Field
 from utils.analysis.receptive_field.tracing import Output, trace_fields
@@ -17,6 +17,7 @@ from utils.analysis.text_table import TextTable
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.figure import Figure
 
 Number = float | int
 PerAxis = Number | tuple[Number, ...]
@@ -62,11 +63,11 @@ COLUMNS = ("name", "type", "output_size", "size", "jump", "start", "clipped")
 
 
 class ReceptiveFields(list[Row]):
-    """The rows in the order in which the layers end: prints as text, shows as HTML, ``to_frame()`` for
-    pandas.
+    """The rows in the order in which the layers end.
 
-    ``fields["layer1.0"]`` finds a row by module path, also of modules that have no row in the list because
-    their output is that of the last layer in them.
+    They print as text, show as HTML, and ``to_frame()`` is for pandas. ``fields["layer1.0"]`` finds a row by
+    module path, also of modules that have no row in the list because their output is that of the last layer
+    in them. ``fields[:5]`` is a shorter table, ``fields.plot("layer1.0")`` a picture.
     """
 
     def __init__(self, rows: Sequence[Row], model: str, input_size: tuple[int, ...], modules: dict[str, Row]):
@@ -74,10 +75,12 @@ class ReceptiveFields(list[Row]):
         self.model, self.input_size, self.modules = model, input_size, modules
 
     def __getitem__(self, key: Any) -> Any:
-        """A row by number or by module path (its first call); a list of rows by slice.
+        """A row by number or by module path (its first call); a table of some rows by slice.
 
         Raises ``KeyError`` with the nearest names for a path that did not run.
         """
+        if isinstance(key, slice):
+            return ReceptiveFields(super().__getitem__(key), self.model, self.input_size, self.modules)
         if not isinstance(key, str):
             return super().__getitem__(key)
         for row in self:
@@ -87,6 +90,18 @@ class ReceptiveFields(list[Row]):
             return self.modules[key]
         names = list(dict.fromkeys([*(row.name for row in self), *self.modules]))
         raise KeyError(f"{self.model} ran no layer named {key!r}; {suggestion(key, names)}")
+
+    def plot(self, layer: str, unit: Sequence[int] | None = None) -> Figure:
+        """The field of one unit of a layer, drawn over the input; by default that of the middle unit.
+
+        Filled is what the unit sees of the input; a dashed frame shows where the field goes on beyond it.
+        Dots are the centres of the fields of all units, if these are few enough to be told apart. Inputs with
+        one dimension are drawn as a strip. Raises ``KeyError`` for an unknown layer, ``ValueError`` for a
+        unit that is not there and for inputs with more than two dimensions.
+        """
+        from utils.analysis.receptive_field.picture import draw_field
+
+        return draw_field(self[layer], self.model, self.input_size, unit)
 
     def to_frame(self) -> pd.DataFrame:
         """A data frame with one line for each row."""
@@ -191,7 +206,11 @@ def _by(size: Sequence[int]) -> str:
 
 
 def _checked_size(input_size: Any) -> tuple[int, ...]:
-    size = tuple(input_size) if isinstance(input_size, list | tuple) else ()
-    if len(size) < 2 or any(isinstance(n, bool) or not isinstance(n, int) or n < 1 for n in size):
+    if isinstance(input_size, Tensor):
+        raise ValueError(
+            f"input_size must be (C, H, W), got a tensor {list(input_size.shape)}: give tuple(x.shape[1:])"
+        )
+    size = plain_numbers(input_size)
+    if not isinstance(size, tuple) or len(size) < 2 or any(type(n) is not int or n < 1 for n in size):
         raise ValueError(f"input_size must be (C, H, W), as (3, 32, 32), got {input_size!r}")
     return size

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Any
 
 import torch
@@ -12,11 +13,14 @@ from torch import Tensor, nn
 from torch.nn.parameter import UninitializedParameter
 from torch.overrides import TorchFunctionMode
 
+from utils.analysis.modules import evaluation_mode, followable, module_paths
 from utils.analysis.receptive_field.extent import measure
 from utils.analysis.receptive_field.fields import Field, MisalignedPaths, input_field, same_fields
 from utils.analysis.receptive_field.rules import RULES, Call, NoRule, fields_in, found_in, rule_for_module
+from utils.analysis.snapshot import unchanged
 
 # what asks a tensor for its values
+MOST_CORNERS = 8  # interpolations with aligned corners that are tried together as a reason
 ASKS_FOR_VALUES = {
     *("__bool__", "__int__", "__float__", "__index__", "__complex__", "__contains__", "__array__"),
     *("item", "tolist", "numpy", "nonzero", "is_nonzero", "unique", "masked_select", "equal", "allclose"),
@@ -35,8 +39,10 @@ class Output:
 
 @dataclass(frozen=True)
 class Trace:
-    """``rows``: the layers that compute something, in the order in which they end. ``modules``: the first
-    call of every module.
+    """What a run has told: ``rows`` and ``modules``.
+
+    The rows are the layers that compute something, in the order in which they end; the modules have the first
+    call of each.
     """
 
     rows: list[Output]
@@ -45,7 +51,7 @@ class Trace:
 
 def trace_fields(model: nn.Module, size: tuple[int, ...], ignore_gates: bool) -> Trace:
     """Run ``model`` on an input ``[1, *size]`` without values. Errors are those of ``receptive_field``."""
-    model = getattr(model, "_orig_mod", model)  # what was given to torch.compile, which hides the layers
+    model = followable(model)
     tensors = {}
     for name, value in [*model.named_parameters(), *model.named_buffers()]:
         if isinstance(value, UninitializedParameter):
@@ -56,15 +62,23 @@ def trace_fields(model: nn.Module, size: tuple[int, ...], ignore_gates: bool) ->
     watcher = _Watcher(model, ignore_gates)
     watcher.know(*tensors.values(), *_plain_tensors(model))
     watcher.record(x, input_field(size))
-    with _evaluation(model), watcher.hooks():
+    with unchanged(model), _evaluation(model), watcher.hooks():
         try:
-            with watcher:
+            with watcher, torch.compiler.set_stance("force_eager"):
                 torch.func.functional_call(model, tensors, (x,), tie_weights=False)
-        except (MisalignedPaths, NoRule) as error:
-            raise type(error)(f"{watcher.where()}: {error}") from error
+        except MisalignedPaths as error:
+            reason = watcher.aligned_corners(error.jumps) or error
+            raise MisalignedPaths(f"{watcher.where()}: {reason}", error.jumps) from error
+        except NoRule as error:
+            raise NoRule(f"{watcher.where()}: {error}") from error
         except CannotFollow:
             raise
         except Exception as error:
+            if "TorchScript interpreter" in str(error):
+                raise CannotFollow(
+                    f"{watcher.where(operation=False)}: a function under torch.jit.script or torch.jit.trace "
+                    "cannot be looked into: use it as it was before torch.jit"
+                ) from error
             reason = str(error).strip().split("\n")[0] or type(error).__name__
             by = "×".join(str(side) for side in size)
             raise ValueError(
@@ -95,7 +109,7 @@ class _Watcher(TorchFunctionMode):
     def __init__(self, model: nn.Module, ignore_gates: bool):
         super().__init__()
         self.model, self.ignore_gates = model, ignore_gates
-        self.paths = {module: name for name, module in model.named_modules()}
+        self.paths = module_paths(model)
         # by identity; the tensors are kept, so that no other gets the same one. None: independent of the
         # input
         self.seen: dict[int, tuple[Tensor, Field | None]] = {}
@@ -105,6 +119,8 @@ class _Watcher(TorchFunctionMode):
         self.rows: list[Output] = []
         self.modules: dict[str, Output] = {}
         self.operation = ""  # the function that is running
+        # of the interpolations with align_corners: where, and how much more than old / new a unit moves on
+        self.corners: list[tuple[str, Fraction]] = []
 
     # --- tensors and their fields
 
@@ -139,11 +155,37 @@ class _Watcher(TorchFunctionMode):
         field = self.seen[id(value)][1]
         return value if field is None else field
 
-    def where(self) -> str:
+    def where(self, operation: bool = True) -> str:
         scope = self.scopes[-1] if self.scopes else None
         place = (scope.path if scope else "") or type(self.model).__name__
         kind = f" ({type(scope.module).__name__})" if scope and scope.path else ""
-        return f"at {place}{kind}" + (f", in {self.operation}" if self.operation else "")
+        return f"at {place}{kind}" + (f", in {self.operation}" if self.operation and operation else "")
+
+    def aligned_corners(self, jumps: Sequence[Fraction]) -> str | None:
+        """Why paths do not meet, if they would but for interpolations with align_corners=True."""
+        factors = {Fraction(1)}
+        for _, factor in self.corners[:MOST_CORNERS]:
+            factors |= {known * factor for known in factors}
+        if not jumps or any(jumps[-1] / jump not in factors | {1 / f for f in factors} for jump in jumps):
+            return None
+        places = ", ".join(dict.fromkeys(place for place, _ in self.corners))
+        moves = " and ".join(str(jump) for jump in jumps)
+        return (
+            f"paths meet that move on by {moves} input pixels from one unit to the next, because an "
+            f"interpolation with align_corners=True ({places}) stretches the map from corner to corner; its "
+            "units lie at other places than those of the other path, whatever the input size: only "
+            "align_corners=False keeps the grid"
+        )
+
+    def _note_corners(self, given: tuple[Any, Any], shape: tuple[int, ...]) -> None:
+        args, kwargs = given
+        x = args[0] if args else kwargs.get("input")
+        aligned = kwargs.get("align_corners", args[4] if len(args) > 4 else None)
+        if isinstance(x, Field) and (aligned or self.operation == "upsample_bilinear"):
+            for old, new in zip(x.shape[2:], shape[2:], strict=True):
+                if old > 1 and new > 1 and old != new:
+                    factor = Fraction(old, new) / Fraction(old - 1, new - 1)
+                    self.corners.append((self.where(operation=False).removeprefix("at "), factor))
 
     def received(self) -> str:
         shapes = self.scopes[-1].inputs if self.scopes else ()
@@ -173,8 +215,9 @@ class _Watcher(TorchFunctionMode):
             return result
         given = _mapped(self.field_of, (args, kwargs))
         fields = fields_in(given)
-        if not fields:
+        if not fields or (outputs and not any(output.numel() for output in outputs)):  # no units see nothing
             self.know(*outputs)
+            self.operation = ""
             return result
         rule = RULES.get(name)
         if name == "__setitem__":
@@ -188,11 +231,13 @@ class _Watcher(TorchFunctionMode):
             )
         call = Call(name, tuple(tuple(output.shape) for output in outputs), self.ignore_gates)
         new = self._apply(rule, call, outputs, *given)
+        if name in ("interpolate", "upsample", "upsample_bilinear"):
+            self._note_corners(given, call.shape)
         if any(output is tensor for output in outputs for tensor in tensors):
             self._spoil_views(outputs[0], new[0])
         for output, result_field in zip(outputs, new, strict=True):
-            self.record(output, result_field)
-        if new[0] is not None:
+            self.record(output, result_field if output.numel() else None)
+        if new[0] is not None and outputs[0].numel():
             self._note_function(name, Output("", name, tuple(outputs[0].shape[1:]), new[0]), fields)
         self.operation = ""
         return result
@@ -207,6 +252,9 @@ class _Watcher(TorchFunctionMode):
     def _apply(
         self, rule: Any, call: Call, outputs: Sequence[Tensor], args: Sequence[Any], kwargs: dict[str, Any]
     ) -> list[Field | None]:
+        if "input" in kwargs and not args:  # torch's name of the first argument, whatever the rule calls it
+            kwargs = dict(kwargs)
+            args = (kwargs.pop("input"),)
         try:
             result = rule(call, *args, **kwargs)
         except TypeError as error:
@@ -237,11 +285,6 @@ class _Watcher(TorchFunctionMode):
         handles = []
         try:
             for module in self.model.modules():
-                if isinstance(module, torch.jit.ScriptModule):
-                    raise CannotFollow(
-                        f"{self.paths[module] or 'the model'} is scripted and cannot be looked into: give "
-                        "the model as it was before torch.jit"
-                    )
                 handles.append(module.register_forward_pre_hook(self._enter))
                 handles.append(module.register_forward_hook(self._leave, with_kwargs=True))
             yield
@@ -333,15 +376,10 @@ def _evaluation(model: nn.Module) -> Iterator[None]:
 
     The fused attention of ``nn.MultiheadAttention`` is off: its parts cannot be seen.
     """
-    flags = [(module, module.training) for module in model.modules()]
     fused = torch.backends.mha.get_fastpath_enabled()
     try:
-        for module, _ in flags:
-            module.training = False
         torch.backends.mha.set_fastpath_enabled(False)
-        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+        with evaluation_mode(model), torch.no_grad(), torch.random.fork_rng(devices=[]):
             yield
     finally:
         torch.backends.mha.set_fastpath_enabled(fused)
-        for module, training in flags:
-            module.training = training
