@@ -22,13 +22,23 @@ from utils.experiments.summary import Results
 
 def recorded(profile="full", **accuracies):
     """Results with these test accuracies, a list for each label."""
+    history = {
+        "train_loss": [1.0, 0.5],
+        "valid_loss": [0.9, 0.8],
+        "train_accuracy": [0.5, 0.7],
+        "valid_accuracy": [0.1, 0.2],
+    }
     runs = tuple(
         {
-            "configuration": {"label": label}, "seed": seed, "result": {"test_accuracy": value}, "dataset": {"train": 4000},
-            "history": {"train_loss": [1.0, 0.5], "valid_loss": [0.9, 0.8], "train_accuracy": [0.5, 0.7], "valid_accuracy": [0.1, 0.2]},
+            "configuration": {"label": label},
+            "seed": seed,
+            "result": {"test_accuracy": value},
+            "dataset": {"train": 4000},
+            "history": history,
         }
-        for label, values in accuracies.items() for seed, value in enumerate(values)
-    )  # fmt: skip
+        for label, values in accuracies.items()
+        for seed, value in enumerate(values)
+    )
     return Results("e", profile, runs)
 
 

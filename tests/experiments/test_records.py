@@ -1,4 +1,4 @@
-"""Records: written whole, checked on reading, summarised as mean ± sd over seeds, and refused when tampered with."""
+"""Records: written whole, checked on reading, summarised over seeds, and refused when damaged or copied."""
 
 import copy
 import json
@@ -341,7 +341,8 @@ def test_one_line_tells_seeds_and_devices(tmp_path):
     told = results("lenet-cifar10", folder=tmp_path).describe()
     assert (
         told
-        == "lenet-cifar10: Digits, 10 training images, 2 epochs, seeds 0, 1, 2, cpu, 1 thread and cpu, 2 threads, 2026-11-21"
+        == "lenet-cifar10: Digits, 10 training images, 2 epochs, seeds 0, 1, 2, cpu, 1 thread and cpu, 2 "
+        "threads, 2026-11-21"
     )
 
 

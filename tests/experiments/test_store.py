@@ -1,4 +1,4 @@
-"""The store of records under hard conditions: killed processes, several of them at once, trainings that diverge."""
+"""The store of records: killed processes, several of them at once, trainings that diverge."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""Kept weights: they come back as they were trained, with a card that fits their record, and are refused when anything was changed."""
+"""Kept weights: they come back as they were trained, and are refused when anything was changed."""
 
 import json
 from dataclasses import replace

@@ -61,7 +61,8 @@ def describe_device(device: str | None = None) -> str:
     if chosen.type == "cuda":
         return torch.cuda.get_device_name(chosen)
     threads = torch.get_num_threads()
-    return f"{chosen.type} ({processor_name()}, {platform.machine()}, {threads} thread{'s' if threads > 1 else ''})"
+    told = f"{threads} thread{'s' if threads > 1 else ''}"
+    return f"{chosen.type} ({processor_name()}, {platform.machine()}, {told})"
 
 
 def _device(device: str | None) -> torch.device:

@@ -34,10 +34,11 @@ def run(
     again: bool = False,
     results: Path | None = None,
 ) -> list[Path]:
-    """Run what has no record yet (everything, if ``again``) and return the paths of the records that are there at the end.
+    """Run what has no record yet (everything, if ``again``), and return the paths of the records at the end.
 
-    A killed run resumes at its last epoch, from checkpoints in the user's cache folder. A run that diverges is recorded
-    as diverged, and the others go on. What another process is at work on is left to it: several may share the store.
+    A killed run resumes at its last epoch, from checkpoints in the user's cache folder. A run that diverges
+    is recorded as diverged, and the others go on. What another process is at work on is left to it: several
+    may share the store.
     """
     budget = experiment.budgets[profile]
     load = functools.cache(load_dataset)
@@ -74,7 +75,7 @@ def _run_and_record(
     load: Callable[[str], Dataset],
     results: Path | None,
 ) -> None:
-    """The record is written last but for the removal of the checkpoints: a run that is killed before is finished by the next one."""
+    """Train, and write the record last but for the removal of the checkpoints: a killed run can go on."""
     record, model = run_one(experiment, configuration, budget, profile, seed, device, path, load)
     if model is None:
         print(record["diverged"]["message"], file=sys.stderr, flush=True)
@@ -94,11 +95,12 @@ def run_one(
     path: Path,
     load: Callable[[str], Dataset] = load_dataset,
 ) -> tuple[dict[str, Any], nn.Module | None]:
-    """Train once, validate after every epoch, read the test split once, and return the record and the trained model.
+    """Train once, validate after every epoch, read the test split once; returns record and trained model.
 
-    If the training diverges, the record says where under ``diverged``, its ``result`` is None, and so is the model. Parameters and
-    multiply-adds in it are those of one network, as it is built. ``seconds`` is the wall time since the start or, where ``resumed`` is
-    true, since the run went on; the history has the seconds of every epoch.
+    If the training diverges, the record says where under ``diverged``, its ``result`` is None, and so is the
+    model. Parameters and multiply-adds in it are those of one network, as it is built. ``seconds`` is the
+    wall time since the start or, where ``resumed`` is true, since the run went on; the history has the
+    seconds of every epoch.
     """
     started = datetime.datetime.now(datetime.UTC)
     began = time.perf_counter()
@@ -176,7 +178,7 @@ def run_one(
 
 
 def _time_left(seconds: float, trained: int, left: int) -> str:
-    """How long the runs that are left will take if they take as long as those of this call did; nothing before the first is done."""
+    """How long the runs that are left will take, by those of this call; nothing before the first is done."""
     if not trained:
         return ""
     minutes = seconds / trained * left / 60

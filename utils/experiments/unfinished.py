@@ -42,7 +42,7 @@ def definition_of(configuration: Configuration, budget: Budget) -> str:
 
 
 def store(results: Path) -> Path:
-    """The folder for the unfinished runs of a folder of records. Not created here."""
+    """The folder for the unfinished runs of a folder of records, not created here."""
     digest = hashlib.sha256(str(results.absolute()).encode()).hexdigest()[:12]
     return cache_folder() / "runs" / digest
 

@@ -1,4 +1,4 @@
-"""Labs 7 and 8: VGG-A with and without batch normalisation over learning rates (claims C6 to C8), and their gradients."""
+"""Labs 7 and 8: VGG-A with and without batch normalisation over learning rates (claims C6 to C8)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ NETWORKS = {"plain": "vgg-a-cifar", "bn": "vgg-a-bn-cifar"}
 PUBLISHED_RATES = (1e-4, 5e-4, 1e-3, 2e-3)  # those of the bands
 WIDER_RATES = (5e-3, 1e-2)
 FIT = {"optimizer": "adam", "batch_size": 128, "record_steps": True}
-SOURCE = "claims C6 to C8 (a student report on VGG-A and batch normalisation); Santurkar et al. 2018, arXiv:1805.11604"
+SOURCE = (
+    "claims C6 to C8 (a student report on VGG-A and batch normalisation); Santurkar et al. 2018, "
+    "arXiv:1805.11604"
+)
 # lengths of the steps along the gradient, the same for all networks
 GRADIENT_LENGTHS = (0.01, 0.02, 0.04, 0.08)
 BUDGETS = {
@@ -17,8 +20,10 @@ BUDGETS = {
     "full": Budget(epochs=20, seeds=(0, 1, 2)),
 }
 DEVIATIONS = (
-    "a tenth of the training images is kept for validation; the report trained on all 50,000 and chose by test accuracy",
-    "inputs normalised with the mean and deviation of each channel of the training images, not with the constants of the code",
+    "a tenth of the training images is kept for validation; the report trained on all 50,000 and chose by "
+    "test accuracy",
+    "inputs normalised with the mean and deviation of each channel of the training images, not with the "
+    "constants of the code",
     "images are not augmented; the script that made the published logs crops and mirrors them",
 )
 
@@ -32,7 +37,10 @@ def bands() -> Experiment:
     ]
     return Experiment(
         id="batchnorm-bands",
-        question="What does batch normalisation change in VGG-A: its accuracy, and how much the learning rate matters to its loss?",
+        question=(
+            "What does batch normalisation change in VGG-A: its accuracy, and how much the learning rate "
+            "matters to its loss?"
+        ),
         source=SOURCE,
         configurations=tuple(configurations),
         budgets=BUDGETS,
@@ -44,7 +52,7 @@ def bands() -> Experiment:
 
 
 def gradients() -> Experiment:
-    """Gradient predictiveness and smoothness along the training, at one learning rate of plain gradient descent."""
+    """Gradient predictiveness and smoothness along the training, at one rate of plain gradient descent."""
     probe = {"gradient": {"lengths": GRADIENT_LENGTHS, "every": 8}}
     fit = {
         "optimizer": "sgd",
@@ -59,13 +67,17 @@ def gradients() -> Experiment:
     ]
     return Experiment(
         id="batchnorm-gradients",
-        question="How far can the gradient of VGG-A be trusted along its own direction, with and without batch normalisation?",
+        question=(
+            "How far can the gradient of VGG-A be trusted along its own direction, with and without batch "
+            "normalisation?"
+        ),
         source=SOURCE,
         configurations=tuple(configurations),
         budgets=BUDGETS,
         deviations=(
             *DEVIATIONS,
-            "half the channels of VGG-A; stochastic gradient descent with momentum, for the lengths of the steps are those of plain descent",
+            "half the channels of VGG-A; stochastic gradient descent with momentum, for the lengths of the "
+            "steps are those of plain descent",
         ),
     )
 

@@ -1,4 +1,4 @@
-"""The published claims of the sources, each with the experiment that repeats it and the checks that decide."""
+"""The published claims of the sources, each with the experiment that repeats it and the checks of it."""
 
 from __future__ import annotations
 
@@ -13,26 +13,39 @@ CLEANLAB = "documentation of Cleanlab's CIFAR network"
 
 # what the names in the tables mean, for a reader of the page who has not seen the experiments
 LABELS = {
-    REPORT: "*base* is the network as printed (ReLU, 8 blocks a stage, Adam at .001, weight decay 10⁻⁴); the others change what they name. "
-    "*sgd-same-rate* has Adam's learning rate, *sgd-own-rate* .1. *plain* and *bn* are VGG-A without and with batch normalisation, with "
-    "the learning rate behind the hyphen.",
-    KTH: "*base* is the network as printed, with the cyclic schedule. *smoothing-cutout* adds label smoothing and Cutout; *strided* has "
-    "convolutions of stride 2 in the place of pooling, *gap* global average pooling in the place of dense layers, *combined* all of these; "
-    "*no-bn* has no batch normalisation. *step-each-10-batches* counts batches where *step* counts epochs. *supcon* is the supervised "
-    "contrastive loss. *clean* has true labels; in *may-redraw*, 30 % of the labels are drawn anew from all classes, so that 27 % are "
-    "wrong; in *noise* all of the 30 % are.",
+    REPORT: (
+        "*base* is the network as printed (ReLU, 8 blocks a stage, Adam at .001, weight decay 10⁻⁴); the "
+        "others change what they name. *sgd-same-rate* has Adam's learning rate, *sgd-own-rate* .1. *plain* "
+        "and *bn* are VGG-A without and with batch normalisation, with the learning rate behind the hyphen."
+    ),
+    KTH: (
+        "*base* is the network as printed, with the cyclic schedule. *smoothing-cutout* adds label "
+        "smoothing and Cutout; *strided* has convolutions of stride 2 in the place of pooling, *gap* global "
+        "average pooling in the place of dense layers, *combined* all of these; *no-bn* has no batch "
+        "normalisation. *step-each-10-batches* counts batches where *step* counts epochs. *supcon* is the "
+        "supervised contrastive loss. *clean* has true labels; in *may-redraw*, 30 % of the labels are "
+        "drawn anew from all classes, so that 27 % are wrong; in *noise* all of the 30 % are."
+    ),
     MOBILE: "*base* is the network as printed: expansion 7, stride 1 in the stage of 24 channels, SGD.",
-    LECTURE: "*base*, *bn*, *augmentation* and *regularisation* each keep what came before. *plain-20* and *plain-56* are networks of "
-    "20 and 56 layers without shortcuts.",
+    LECTURE: (
+        "*base*, *bn*, *augmentation* and *regularisation* each keep what came before. *plain-20* and "
+        "*plain-56* are networks of 20 and 56 layers without shortcuts."
+    ),
     CLEANLAB: "*noise*: 30 % of the labels are wrong, of any other class alike.",
 }
 
-NO_CIFAR100 = "CIFAR-100 is not among the data here; the experiment is ready to run, and C14 is its analogue on CIFAR-10"
+NO_CIFAR100 = (
+    "CIFAR-100 is not among the data here; the experiment is ready to run, and C14 is its analogue on "
+    "CIFAR-10"
+)
 ACCURACY = summary.accuracy_on_test
 EARLY = {"measure": summary.early_accuracy, "at": "validation accuracy after a fifth of the epochs"}
 OWN_LOGS = "so the report's words; its own logs say the reverse"
 AUGMENTED = "the training loss is that on augmented images, as in the lecture's curves"
-SMOOTHED = "with regularisation the labels of the training loss are smoothed and those of the validation loss are not: their distance shrinks by that alone"
+SMOOTHED = (
+    "with regularisation the labels of the training loss are smoothed and those of the validation loss are "
+    "not: their distance shrinks by that alone"
+)
 PAIR = "both networks of a co-teaching pair answer together; in the project one of them"
 RATE_SET = "SGD's rate of .1 was set, not searched for"
 MISTIMED = "the project's code counted batches where the report says epochs"

@@ -35,7 +35,10 @@ def contrastive(dataset: str = "cifar10", narrow: bool = False) -> Experiment:
     smoke = Budget(**{**SMOKE.__dict__, "train_images": 512})  # batches of 256 that are not dropped
     return Experiment(
         id=f"contrastive-{dataset}{'-narrow' if narrow else ''}",
-        question="Does supervised contrastive pre-training help against cross entropy, and what does contrast without labels reach?",
+        question=(
+            "Does supervised contrastive pre-training help against cross entropy, and what does contrast "
+            "without labels reach?"
+        ),
         source="a student project at KTH, claim C17; Khosla et al. 2020, arXiv:2004.11362",
         configurations=(
             one("cross-entropy"),
@@ -50,11 +53,13 @@ def contrastive(dataset: str = "cifar10", narrow: bool = False) -> Experiment:
             "full": Budget(epochs=30 if narrow else 7, seeds=(0, 1, 2)),
         },
         deviations=(
-            "the head is trained for half as many epochs as the encoder, in the project's code for as many; it has no batch normalisation "
-            "(nor dropout of .3, nor label smoothing of .1)",
+            "the head is trained for half as many epochs as the encoder, in the project's code for as many; "
+            "it has no batch normalisation (nor dropout of .3, nor label smoothing of .1)",
             "Adam without decay; in the project's code AdamW with 1e-4 for the encoder and 5e-4 for the head",
-            "both views are drawn alike, as SimCLR's; in the project's code the second is milder and has a square cut out",
-            "the pair that the loss has left out of its denominator, an image with itself, is left in by the project's code",
+            "both views are drawn alike, as SimCLR's; in the project's code the second is milder and has a "
+            "square cut out",
+            "the pair that the loss has left out of its denominator, an image with itself, is left in by "
+            "the project's code",
             *(("CIFAR-10 in the place of CIFAR-100",) if dataset != "cifar100" else ()),
             *(("a quarter of the channels of ResNet-18",) if narrow else ()),
         ),

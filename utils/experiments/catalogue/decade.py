@@ -1,4 +1,4 @@
-"""Lab 3: the families of the ImageNet decade, narrowed to one cost and trained side by side on 32×32 images."""
+"""Lab 3: the families of the ImageNet decade, narrowed to one cost and trained alike on 32×32 images."""
 
 from __future__ import annotations
 
@@ -41,13 +41,16 @@ def decade() -> Experiment:
     return Experiment(
         id="imagenet-decade",
         question="At about equal cost, how do the families from AlexNet to GoogLeNet compare on CIFAR-10?",
-        source="lab 3; Krizhevsky et al. 2012, Zeiler and Fergus 2013, Simonyan and Zisserman 2014, Springenberg et al. 2014, "
-        "Szegedy et al. 2014",
+        source=(
+            "lab 3; Krizhevsky et al. 2012, Zeiler and Fergus 2013, Simonyan and Zisserman 2014, "
+            "Springenberg et al. 2014, Szegedy et al. 2014"
+        ),
         configurations=tuple(configurations),
         budgets=BUDGETS,
         deviations=(
             "variants for 32×32 images with all widths scaled to about 10 million multiply-adds",
-            "batch normalisation and no dropout in all five, Adam at one learning rate with a cosine: not the papers' training",
+            "batch normalisation and no dropout in all five, Adam at one learning rate with a cosine: not "
+            "the papers' training",
             "GoogLeNet without auxiliary heads",
         ),
     )

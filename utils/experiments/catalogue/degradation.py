@@ -17,8 +17,10 @@ NARROW = {"precision": "float32"}
 SOURCE = "He et al. 2016, arXiv:1512.03385, section 4.2"
 VARIANTS = ("original", "bn-after-add", "relu-before-add", "relu-only-preact", "full-preact")
 DEVIATIONS = (
-    "a cosine with a short warm-up instead of two steps of the learning rate after 32,000 and 48,000 iterations",
-    "padding by reflection instead of zeros; at most the epochs and images of the profile instead of 64,000 iterations",
+    "a cosine with a short warm-up instead of two steps of the learning rate after 32,000 and 48,000 "
+    "iterations",
+    "padding by reflection instead of zeros; at most the epochs and images of the profile instead of 64,000 "
+    "iterations",
 )
 
 
@@ -43,7 +45,10 @@ def degradation(width: float = 1.0) -> Experiment:
     narrow = (f"{width:g} times the channels of the paper, in all four",) if width != 1 else ()
     return Experiment(
         id="degradation" if width != 1 else "degradation-paper-width",
-        question="Does a plain network of 56 layers have a higher training error than one of 20, and do shortcuts change that?",
+        question=(
+            "Does a plain network of 56 layers have a higher training error than one of 20, and do "
+            "shortcuts change that?"
+        ),
         source=SOURCE,
         configurations=tuple(configurations),
         budgets={
@@ -58,7 +63,7 @@ def degradation(width: float = 1.0) -> Experiment:
 
 
 def shortcut_variants() -> Experiment:
-    """The five places of batch normalisation and ReLU around the addition, in a narrow network of 56 layers."""
+    """The five places of batch normalisation and ReLU around the addition, in 56 narrow layers."""
     configurations = [
         Configuration(variant, "resnet-56", "cifar10", {"variant": variant, "width": 0.5}, {**FIT, **NARROW})
         for variant in VARIANTS

@@ -17,7 +17,10 @@ def factorised(dataset: str = "cifar100", width: float = 1.0) -> Experiment:
     regularised = {**augmented, "weight_decay": 2.5e-3, "label_smoothing": 0.1}
     return Experiment(
         id=f"factorised-{dataset}{'-narrow' if width != 1 else ''}",
-        question="What do batch normalisation, augmentation and regularisation do to the distance between training and validation?",
+        question=(
+            "What do batch normalisation, augmentation and regularisation do to the distance between "
+            "training and validation?"
+        ),
         source="a lecture on convolutional networks; claim C23",
         configurations=(
             Configuration("base", "factorised-cnn", dataset, base, fit),
@@ -33,8 +36,10 @@ def factorised(dataset: str = "cifar100", width: float = 1.0) -> Experiment:
             "full": Budget(epochs=35, seeds=(0, 1, 2)),
         },
         deviations=(
-            "a tenth of the training images for validation instead of a fifth; no early stopping, so that curves can be compared",
-            "flips and crops after padding by 4 pixels; the lecture mirrors, shifts by up to 5 pixels and scales by .8 to 1.2",
+            "a tenth of the training images for validation instead of a fifth; no early stopping, so that "
+            "curves can be compared",
+            "flips and crops after padding by 4 pixels; the lecture mirrors, shifts by up to 5 pixels and "
+            "scales by .8 to 1.2",
             *(("CIFAR-10 in the place of CIFAR-100",) if dataset != "cifar100" else ()),
             *((f"{width:g} times the channels, in all four",) if width != 1 else ()),
         ),

@@ -1,4 +1,4 @@
-"""Lab 15: residual networks, squeeze and excitation, ConvNeXt and a transformer side by side (claims C14 to C16)."""
+"""Lab 15: ResNet-18, squeeze and excitation, ConvNeXt and a transformer side by side (claims C14 to C16)."""
 
 from __future__ import annotations
 
@@ -40,18 +40,24 @@ def families(dataset: str = "cifar10", narrow: bool = False) -> Experiment:
     """The four networks with one training for all."""
     networks, fit_options = (NARROW, {**FIT, **QUICK}) if narrow else (FULL, FIT)
     deviations = [
-        "one training for all four, where the project's code has a rate and a decay for each (the transformer 1e-4 and 5e-4): AdamW, warm-up "
-        "and cosine",
-        "flips and crops; the project also shifts, turns by up to 15 degrees, jitters colours and cuts out squares",
-        "no label smoothing (the project .1) and no dropout before the last layer of ResNet-18 (the project .5)",
+        "one training for all four, where the project's code has a rate and a decay for each (the "
+        "transformer 1e-4 and 5e-4): AdamW, warm-up and cosine",
+        "flips and crops; the project also shifts, turns by up to 15 degrees, jitters colours and cuts out "
+        "squares",
+        "no label smoothing (the project .1) and no dropout before the last layer of ResNet-18 (the project "
+        ".5)",
     ]
     if narrow:
         deviations.append(
-            "all four narrowed to 34 to 35 million multiply-adds; ConvNeXt and the transformer also with fewer layers"
+            "all four narrowed to 34 to 35 million multiply-adds; ConvNeXt and the transformer also with "
+            "fewer layers"
         )
     return Experiment(
         id=f"families-{dataset}{'-narrow' if narrow else ''}",
-        question="How do a residual network, squeeze and excitation, ConvNeXt and a vision transformer compare when trained alike?",
+        question=(
+            "How do a residual network, squeeze and excitation, ConvNeXt and a vision transformer compare "
+            "when trained alike?"
+        ),
         source="a student project at KTH; claims C14 to C16",
         configurations=tuple(
             Configuration(
@@ -70,12 +76,15 @@ def families(dataset: str = "cifar10", narrow: bool = False) -> Experiment:
 
 
 def families_by_size(images: int) -> Experiment:
-    """The narrow residual network and the narrow transformer on part of the training images, for the same number of steps."""
+    """The narrow residual network and transformer on part of the training images, for the same steps."""
     chosen = ("resnet-18", "vit")
     epochs = round(40_000 / images)
     return Experiment(
         id=f"families-{images}-images",
-        question="How does the distance between a convolutional network and a transformer depend on the number of training images?",
+        question=(
+            "How does the distance between a convolutional network and a transformer depend on the number "
+            "of training images?"
+        ),
         source="Dosovitskiy et al. 2020, arXiv:2010.11929, section 4.3, for large data; claim C16",
         configurations=tuple(
             Configuration(label, NARROW[label][0], "cifar10", NARROW[label][1], {**FIT, **QUICK})

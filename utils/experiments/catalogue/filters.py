@@ -15,10 +15,12 @@ FIT = {
 
 
 def filter_networks() -> Experiment:
-    """A network with large first filters, and the SE-residual network of the report with its sixteen small ones."""
+    """A network with large first filters, and the SE-residual network with its sixteen small ones."""
     return Experiment(
         id="filter-networks",
-        question="What do the filters of a trained network look like, and what does a picture of its evidence say?",
+        question=(
+            "What do the filters of a trained network look like, and what does a picture of its evidence say?"
+        ),
         source="lab 11; Zeiler and Fergus 2013, arXiv:1311.2901; claim C1 for the SE-residual network",
         configurations=(
             Configuration(

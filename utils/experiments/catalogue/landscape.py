@@ -18,7 +18,7 @@ FIT = {
 
 
 def landscape_networks() -> Experiment:
-    """Networks of 20 and 56 layers, with and without shortcuts, with and without batch normalisation; weights are kept."""
+    """Networks of 20 and 56 layers, with and without shortcuts and batch normalisation; weights are kept."""
     configurations = [
         Configuration(
             f"{kind}-{depth}-{'bn' if norm else 'no-bn'}",
@@ -43,8 +43,9 @@ def landscape_networks() -> Experiment:
             "full": Budget(epochs=30, seeds=(0,)),
         },
         deviations=(
-            "Adam, a cosine and a bound on the gradient's norm instead of SGD at a rate of .1 with steps: networks without batch "
-            "normalisation do not survive the paper's training, and all eight are to be trained alike",
+            "Adam, a cosine and a bound on the gradient's norm instead of SGD at a rate of .1 with steps: "
+            "networks without batch normalisation do not survive the paper's training, and all eight are to "
+            "be trained alike",
             "half the channels of the CIFAR networks; few epochs and images in the profile quick",
         ),
     )

@@ -1,4 +1,4 @@
-"""Lab 2: what a network gains from knowing that pixels have neighbours. Four models, one budget, several seeds."""
+"""Lab 2: what a network gains from knowing that pixels have neighbours, by four models at one budget."""
 
 from __future__ import annotations
 
@@ -16,19 +16,22 @@ BUDGETS = {
 
 
 def lenet_on(dataset: str) -> Experiment:
-    """Linear, MLP, modern LeNet and the LeNet-5 of 1998 on one data set: same batches, optimiser, rate and epochs."""
+    """Linear, MLP, modern LeNet and the LeNet-5 of 1998 on one data set, all trained alike."""
     side, channels, parameters = SHAPES[dataset]
     width = mlp_width(parameters, in_features=side * side * channels)
     shape = {"in_channels": channels, "input_size": side}
     models = (("linear", shape), ("mlp", {**shape, "hidden": width}), ("lenet", shape), ("lenet-5", shape))
     return Experiment(
         id=f"lenet-{dataset}",
-        question=f"On {dataset}, what does LeNet gain over a linear model and over an MLP with as many parameters?",
+        question=(
+            f"On {dataset}, what does LeNet gain over a linear model and over an MLP with as many parameters?"
+        ),
         source="lab 2; models of LeCun et al. 1998, section III",
         configurations=tuple(Configuration(name, name, dataset, options, FIT) for name, options in models),
         budgets=BUDGETS,
         deviations=(
-            "Adam at one learning rate for all four models; the paper tunes its own second-order method for each",
+            "Adam at one learning rate for all four models; the paper tunes its own second-order method for "
+            "each",
         ),
     )
 

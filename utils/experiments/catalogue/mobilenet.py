@@ -50,7 +50,8 @@ def mobilenet(width: float = 1.0) -> Experiment:
         },
         deviations=(
             "padding by reflection; no weight decay, as the paper's text has it",
-            "not in the paper, and set by us: decay of the rate to .98 in each of 200 epochs, momentum .9, Adam's rate .001",
+            "not in the paper, and set by us: decay of the rate to .98 in each of 200 epochs, momentum .9, "
+            "Adam's rate .001",
             "the last epoch is judged; the paper prints the highest test accuracy",
             *narrow,
         ),

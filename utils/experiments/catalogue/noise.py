@@ -40,7 +40,10 @@ def noise(
     return Experiment(
         id=name,
         question="What do 30 % wrong labels cost, and how much of it does co-teaching bring back?",
-        source="a student project at KTH, claim C18; Cleanlab's CIFAR network, claim C25; Han et al. 2018, arXiv:1804.06872",
+        source=(
+            "a student project at KTH, claim C18; Cleanlab's CIFAR network, claim C25; Han et al. 2018, "
+            "arXiv:1804.06872"
+        ),
         configurations=(
             one("clean", {}),
             one("noise", NOISE),
@@ -52,11 +55,11 @@ def noise(
         ),
         budgets={**BUDGETS, "full": Budget(epochs=epochs, seeds=(0, 1, 2))},
         deviations=(
-            "the forget rate rises over the first 30 % of the epochs, as the authors of co-teaching have it; in the project's code it is "
-            ".3 from the first step",
+            "the forget rate rises over the first 30 % of the epochs, as the authors of co-teaching have "
+            "it; in the project's code it is .3 from the first step",
             "both networks of a pair answer together (their mean); the project tests one of them",
-            "Adam without decay, batches of 128, no label smoothing, the last epoch; the project's code has AdamW with 5e-4, 256, .1 and "
-            "the best of 30 epochs by validation",
+            "Adam without decay, batches of 128, no label smoothing, the last epoch; the project's code has "
+            "AdamW with 5e-4, 256, .1 and the best of 30 epochs by validation",
             *deviations,
         ),
     )

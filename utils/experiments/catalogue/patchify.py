@@ -1,4 +1,4 @@
-"""Labs 7 and 10: the patchify VGG of a student project, its regularisation, schedules and variants (claims C9 to C13)."""
+"""Labs 7 and 10: the patchify VGG of a student project, and its variants (claims C9 to C13)."""
 
 from __future__ import annotations
 
@@ -58,10 +58,12 @@ def patchify(published: bool = False) -> Experiment:
         },
         deviations=(
             "Adam with coupled decay, as in the project's code (its text says AdamW)",
-            "the cyclic schedule has two whole cycles in a training; in the project's 30 epochs of 500 batches it has 1.9",
-            "warm-up, step and restarts count in epochs, as the report says, as parts of 30; what its code does (they count in "
-            "batches) is run beside step and restarts",
-            "combined has the cyclic schedule, as in the project's code, and strides for pooling, as in its text (which has restarts)",
+            "the cyclic schedule has two whole cycles in a training; in the project's 30 epochs of 500 "
+            "batches it has 1.9",
+            "warm-up, step and restarts count in epochs, as the report says, as parts of 30; what its code "
+            "does (they count in batches) is run beside step and restarts",
+            "combined has the cyclic schedule, as in the project's code, and strides for pooling, as in its "
+            "text (which has restarts)",
             "inputs normalised with the mean and deviation of each channel instead of .5 and .5",
         ),
     )

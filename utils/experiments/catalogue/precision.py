@@ -7,7 +7,8 @@ from typing import Any
 from utils.experiments.configuration import SMOKE, Budget, Configuration, Experiment
 
 PRECISIONS = ("float32", "bfloat16")
-# LeNet as the labs train it; the rates of the deep networks fall to 0, for at a constant one the last steps scatter
+# LeNet as the labs train it; the rates of the deep networks fall to 0, for at a constant one the last
+# steps scatter
 ADAM = {"optimizer": "adam", "lr": 1e-3, "batch_size": 128, "augment": "flip-crop"}
 FALLING = {**ADAM, "schedule": "warmup-cosine"}
 SGD = {

@@ -21,8 +21,8 @@ DEVIATIONS = (
     "10 % of the training images are kept for validation; the report stopped and chose by test accuracy",
     "no early stopping: all runs of a comparison have the same number of epochs",
     "Adam's epsilon is torch's 1e-8, in the report 1e-6",
-    "convolutions start with He's normal weights whatever the activation, linear layers as torch makes them; the report has Xavier's "
-    "uniform weights for tanh and sigmoid, and He's for linear layers too",
+    "convolutions start with He's normal weights whatever the activation, linear layers as torch makes "
+    "them; the report has Xavier's uniform weights for tanh and sigmoid, and He's for linear layers too",
     "an epoch has every training image once; the report's code joins the training set to itself",
 )
 
@@ -42,7 +42,9 @@ def ablations(width: float = 1.0) -> Experiment:
     )
     return Experiment(
         id="se-residual" if width == 1 else "se-residual-narrow",
-        question="How much do activation, depth, weight decay and optimiser matter, beside the spread over seeds?",
+        question=(
+            "How much do activation, depth, weight decay and optimiser matter, beside the spread over seeds?"
+        ),
         source="a student report on an SE-residual network; claims C1 to C5",
         configurations=(
             one("base"),

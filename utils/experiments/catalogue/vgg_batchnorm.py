@@ -18,7 +18,9 @@ def vgg_batchnorm() -> Experiment:
     """Both networks at the four learning rates of the report, for its 20 epochs."""
     return Experiment(
         id="vgg-batchnorm",
-        question="With and without batch normalization, how accurate does VGG-A become at four learning rates?",
+        question=(
+            "With and without batch normalization, how accurate does VGG-A become at four learning rates?"
+        ),
         source=SOURCE,
         configurations=tuple(
             Configuration(f"{kind}-{rate:g}", model, "cifar10", {}, {**FIT, "lr": rate})

@@ -106,7 +106,7 @@ class Queue:
         return left is not None and left <= 0
 
     def _stop_at_deadline(self) -> None:
-        """Without ``across`` what runs may end; with it, it goes on another day. A timing is stopped."""
+        """Let what runs come to its end or, with ``across``, stop it to go on another day; stop a timing."""
         for number, job in list(self.jobs.items()):
             if job.timing or (self.plan.across and is_resumable(job.run)):
                 job.stop()

@@ -29,7 +29,10 @@ class AtWork(ValueError):
 
 @contextmanager
 def alone(results: Path) -> Iterator[None]:
-    """Keep a second queue from the same records: it gets :class:`AtWork`. The lock ends with the process."""
+    """Keep a second queue from the same records: it gets :class:`AtWork`.
+
+    The lock ends with the process.
+    """
     folder = make_folder(unfinished.store(results))
     lock = FileLock(folder / "queue.lock", timeout=0)
     try:
