@@ -1,4 +1,4 @@
-"""Folders and archives as they come: links, passwords, other packings, odd names, bombs. Followed or refused."""
+"""Folders and archives as they come: links, passwords, odd names, bombs: followed, read or refused."""
 
 import io
 import os

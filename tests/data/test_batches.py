@@ -4,7 +4,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torchvision import transforms
+from torchvision.transforms import v2
 
+from utils.data import load_dataset
 from utils.data.augment import Compose, Cutout, Mixup, RandomCrop, RandomFlip
 from utils.data.batches import Batches, derive_seed
 from utils.data.dataset import Split
@@ -158,3 +161,91 @@ def test_seeds_are_derived_from_the_whole_key():
 def test_bad_arguments_are_named(make, value):
     with pytest.raises(ValueError, match=value):
         make()
+
+
+def still(std, channels=3):
+    return Split(split(channels=channels).images, torch.arange(50) % 5, MEAN[:channels], std)
+
+
+@pytest.mark.parametrize(
+    ("std", "channel"),
+    [
+        ((0.2, 0.2, 0.0), 2),
+        ((0.0, 0.2, 0.2), 0),
+        ((0.0, 0.0, 0.0), 0),
+        ((0.2, float("nan"), 0.2), 1),
+        ((0.2, 0.2, -0.1), 2),
+    ],
+)
+def test_a_constant_channel_is_said_before_anything_is_trained(std, channel):
+    with pytest.raises(ValueError, match=f"^channel {channel} cannot be normalized: it is constant, std .*"):
+        Batches(still(std), 16)
+    with pytest.raises(
+        ValueError, match="it is constant, std 0 .mean 0.5.; leave it out, or give it a std of 1"
+    ):
+        Batches(still((0.0,), 1), 16)
+    x, _ = next(iter(Batches(still(tuple(s if s > 0 else 1.0 for s in std)), 16)))
+    assert x.isfinite().all()
+
+
+def one_image(x, generator):
+    return x[0]
+
+
+WRONG_RESULTS = {
+    "floats": (lambda x, g: x.float() / 255, "torch.float32, which would be taken for gray levels 0 to 255"),
+    "halves": (lambda x, g: x.to(torch.bfloat16), "torch.bfloat16"),
+    "int64": (lambda x, g: x.long(), "torch.int64"),
+    "numpy": (lambda x, g: x.numpy(), "a ndarray"),
+    "nothing": (lambda x, g: None, "a NoneType"),
+    "pair": (lambda x, g: (x, x), "a tuple"),
+    "one image": (one_image, r"the shape \[3, 8, 8\]"),
+    "gray": (lambda x, g: x[:, :1], r"the shape \[16, 1, 8, 8\]"),
+    "channels last": (lambda x, g: x.permute(0, 2, 3, 1), r"the shape \[16, 8, 8, 3\]"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG_RESULTS)
+@pytest.mark.parametrize("within", [False, True], ids=["alone", "in Compose"])
+def test_augmentation_that_returns_something_else_is_refused(name, within):
+    augment, got = WRONG_RESULTS[name]
+    batches = Batches(split(), 16, Compose([RandomFlip(), augment]) if within else augment)
+    with pytest.raises(ValueError, match=rf"augment must return images of torch.uint8 \[B, 3, H, W\].*{got}"):
+        next(iter(batches))
+
+
+@pytest.mark.parametrize(
+    "transform",
+    [
+        v2.RandomHorizontalFlip(),
+        v2.RandomCrop(8, padding=2),
+        v2.Compose([v2.RandomHorizontalFlip()]),
+        v2.ColorJitter(0.1),
+        transforms.RandomRotation(10),
+        transforms.Compose([transforms.RandomHorizontalFlip()]),
+    ],
+    ids=lambda transform: type(transform).__module__ + "." + type(transform).__name__,
+)
+def test_transform_of_torchvision_says_what_to_use_instead(transform):
+    for augment in (lambda: Batches(split(), 16, transform), lambda: Compose([RandomFlip(), transform])):
+        with pytest.raises(
+            ValueError, match="is a transform of torchvision, which takes no generator; use Ra"
+        ):
+            augment()
+    x, _ = next(iter(Batches(split(), 16, lambda x, generator: transform(x))))
+    assert x.shape == (16, 3, 8, 8)
+
+
+@pytest.mark.parametrize(
+    "augment", ["flip", 3, [RandomFlip()], lambda x: x, lambda: None, RandomFlip, torch.ones(3)], ids=str
+)
+def test_what_cannot_be_called_with_images_and_generator_is_refused(augment):
+    with pytest.raises(ValueError, match=r"an augmentation is called with \(images, generator\)"):
+        Batches(split(), 16, augment)
+
+
+def test_a_whole_dataset_is_not_a_split():
+    with pytest.raises(ValueError, match="got a Dataset; give one of its splits, such as dataset.train"):
+        Batches(load_dataset("digits"), 16)
+    with pytest.raises(ValueError, match="got a tuple$"):
+        Batches((torch.zeros(3), torch.zeros(3)), 16)

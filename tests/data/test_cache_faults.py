@@ -1,4 +1,4 @@
-"""A disk that is full or read-only, users who share a cache, copies that were damaged: healed, or one sentence."""
+"""A full or read-only disk, users who share a cache, damaged copies: healed, or one clear sentence."""
 
 import errno
 import io

@@ -1,9 +1,15 @@
 """A server that truncates, corrupts or stalls: nothing half-loaded gets through; reasons are told."""
 
 import dataclasses
+import errno
 import hashlib
+import http.client
+import io
+import os
+import ssl
 import threading
 import time
+import urllib.error
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
@@ -350,3 +356,148 @@ def test_two_threads_download_once(own, server, monkeypatch, tmp_path):
     for thread in threads:
         thread.join()
     assert len(results) == 2 and len(server.requests) == 1
+
+
+# what a network can do in the middle of a transfer, and what is said of it
+BREAKS = {
+    "TLS record": ssl.SSLError(1, "[SSL: DECRYPTION_FAILED_OR_BAD_RECORD_MAC] decryption failed"),
+    "TLS end": ssl.SSLEOFError(8, "EOF occurred in violation of protocol"),
+    "TLS zero": ssl.SSLZeroReturnError(6, "TLS/SSL connection has been closed"),
+    "TLS alert": ssl.SSLError("[SSL: TLSV1_ALERT_INTERNAL_ERROR] internal error"),
+    **{
+        errno.errorcode[code]: OSError(code, os.strerror(code))
+        for code in (
+            *(errno.ENETDOWN, errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EIO, errno.ECONNRESET),
+            *(errno.EPIPE, errno.ENOTCONN, errno.ENOBUFS, errno.ETIMEDOUT, errno.ENETRESET, errno.EBADF),
+        )
+    },
+    "incomplete": http.client.IncompleteRead(b"abc", 100),
+    "chunk": ValueError("invalid literal for int() with base 16: b'zz'"),
+    "line": http.client.LineTooLong("chunk size"),
+}
+
+
+class Breaking:
+    """An answer whose body breaks off after some bytes."""
+
+    def __init__(self, error, after=50_000):
+        self.status, self.headers = 200, {"Content-Length": str(SIZE)}
+        self.body, self.error = io.BytesIO(CONTENT[:after]), error
+
+    def read1(self, count):
+        chunk = self.body.read(count)
+        if not chunk:
+            raise self.error
+        return chunk
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        return None
+
+
+@pytest.mark.parametrize("name", BREAKS)
+@pytest.mark.parametrize("moment", ["opening", "reading"])
+def test_next_mirror_is_asked_whatever_breaks(server, tmp_path, patience, name, moment, monkeypatch):
+    opened, error = downloading._open, BREAKS[name]
+
+    def breaking(url, have, patience):
+        if not url.endswith("/broken"):
+            return opened(url, have, patience)
+        if moment == "opening":
+            raise urllib.error.URLError(error) if isinstance(error, OSError) else error
+        return Breaking(error)
+
+    monkeypatch.setattr(downloading, "_open", breaking)
+    urls = "http://one.invalid/broken", server.url("b", good)
+    assert fetch_file(remote(*urls), tmp_path, patience).read_bytes() == CONTENT
+    with pytest.raises(DatasetNotFound, match=r"^other from no mirror: one\.invalid: \S.*\)?$") as caught:
+        fetch_file(remote(urls[0], path="other"), tmp_path, patience)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("code", [errno.EIO, errno.EROFS, errno.EACCES, errno.EFBIG, errno.ESTALE])
+def test_an_error_of_our_own_disk_is_not_the_mirrors(server, tmp_path, patience, code, monkeypatch):
+    def refuse(*arguments, **options):
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(downloading, "open", refuse, raising=False)
+    with pytest.raises(
+        PermissionError, match=rf"deep cannot be written \({os.strerror(code)}\); set CNNLAB_"
+    ):
+        fetch_file(remote(server.url("a", good), server.url("b", good)), tmp_path, patience)
+    assert [path for path, _ in server.requests] == ["/a"], "another mirror would not help"
+
+
+def pours(over, headers=()):
+    """A body that does not end, of unknown length."""
+
+    def answer(handler):
+        handler.send_response(200)
+        for header in headers:
+            handler.send_header(*header)
+        handler.end_headers()
+        while not over.is_set():
+            handler.wfile.write(bytes(50_000))
+
+    return answer
+
+
+@pytest.mark.parametrize("size", [SIZE, None])
+@pytest.mark.parametrize(
+    "headers", [(), [("Content-Type", "text/html")], [("Content-Length", "-1")], [("Content-Length", "²")]]
+)
+def test_a_body_without_an_end_is_left(server, tmp_path, patience, size, headers, monkeypatch):
+    monkeypatch.setattr(downloading, "LARGEST", 400_000)
+    urls = server.url("a", pours(server.over, headers)), server.url("b", good)
+    assert fetch_file(remote(*urls, size=size), tmp_path, patience).read_bytes() == CONTENT
+    most = 400_000 if size is None else SIZE
+    with pytest.raises(DatasetNotFound, match=f"sends more than the {most:,} bytes that are expected"):
+        fetch_file(remote(urls[0], size=size, path="other"), tmp_path, patience)
+    assert left(tmp_path) == ["data.bin"]
+
+
+def test_a_file_that_is_announced_as_far_too_large_is_not_begun(server, tmp_path, patience):
+    huge = server.url("a", pours(server.over, [("Content-Length", str(1 << 40))]))
+    with pytest.raises(DatasetNotFound, match=r"offers 1,099,511,627,776 bytes, more than the 1,073,741,824"):
+        fetch_file(remote(huge, size=None), tmp_path, patience)
+    assert left(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["http://[bad/", "file:///etc/hostname", "http://exa mple/", "/self", "", "gopher://x/", "http://:x/"],
+)
+def test_a_bad_redirect_is_passed_over(server, tmp_path, patience, address):
+    def redirects(handler):
+        handler.send_response(302)
+        handler.send_header("Location", address)
+        handler.end_headers()
+
+    urls = server.url("self", redirects), server.url("b", good)
+    assert fetch_file(remote(*urls), tmp_path, patience).read_bytes() == CONTENT
+    with pytest.raises(DatasetNotFound, match=r"^other from no mirror: 127\.0\.0\.1:\d+: \S"):
+        fetch_file(remote(urls[0], path="other"), tmp_path, patience)
+
+
+def test_an_untrusted_certificate_is_said_and_the_next_mirror_asked(server, tmp_path, patience, monkeypatch):
+    opened = downloading._open
+    untrusted = ssl.SSLCertVerificationError(1, "certificate verify failed: self-signed certificate")
+
+    def checked(url, have, patience):
+        if url.startswith("https"):
+            raise urllib.error.URLError(untrusted)
+        return opened(url, have, patience)
+
+    monkeypatch.setattr(downloading, "_open", checked)
+    urls = "https://one.invalid/a", server.url("b", good)
+    assert fetch_file(remote(*urls), tmp_path, patience).read_bytes() == CONTENT
+    with pytest.raises(DatasetNotFound, match="one.invalid: not trusted .*self-signed certificate"):
+        fetch_file(remote(urls[0], path="other"), tmp_path, patience)
+
+
+def test_going_on_to_the_next_mirror_is_said(server, tmp_path, patience, capsys):
+    urls = server.url("a", missing), server.url("b", good)
+    fetch_file(remote(*urls), tmp_path, patience)
+    assert "127.0.0.1:" in (told := capsys.readouterr().err) and "HTTP 404; asking 127.0.0.1:" in told

@@ -200,13 +200,13 @@ def _walk(root: Path, prefix: str, files: list[str], folders: list[str], above: 
         name = prefix + entry.name
         if not _visible(name):
             continue
-        if entry.is_dir():
+        if os.path.isdir(entry.path):  # which, unlike entry.is_dir, does not raise for links in a circle
             folders.append(name)
             place = Path(entry.path).resolve()
             if place in above:
                 raise CorruptFile(f"{root} is refused: {name!r} is a link to a folder that it lies in itself")
             _walk(root, name + "/", files, folders, (*above, place))
-        elif entry.is_file():
+        elif os.path.isfile(entry.path):
             files.append(name)
         elif _matters(name):
             what = "a link to a file that is not there" if entry.is_symlink() else "not a file but a device"

@@ -27,6 +27,8 @@ from utils.data.sources import RemoteFile, Source
 
 CHUNK = 1 << 16  # bytes read at a time
 LARGEST = 1 << 30  # bytes of a file whose size is not known beforehand
+# worth another try at the same mirror
+BROKEN = (ConnectionResetError, ConnectionAbortedError, BrokenPipeError, http.client.HTTPException)
 # what a network can do to us: errors of the system (TLS among them), of HTTP, and addresses that are none
 NETWORK_ERRORS = (OSError, http.client.HTTPException, ValueError)
 BUSY = (408, 425, 429, 500, 502, 503, 504)  # HTTP answers worth another try after a pause
@@ -245,11 +247,11 @@ def _refused(error: urllib.error.HTTPError, part: Path) -> MirrorFailed:
 
 
 def _broken(error: Exception, patience: Patience) -> MirrorFailed:
-    reason = getattr(error, "reason", error)
+    reason = error.reason if isinstance(error, urllib.error.URLError) else error
     if isinstance(reason, TimeoutError):
         return MirrorFailed(f"nothing came for {patience.timeout:g} s")
     if isinstance(reason, ssl.SSLCertVerificationError):
-        return MirrorFailed(f"not trusted ({reason.verify_message or reason})")
-    if reason is error and not isinstance(error, ValueError):  # else there was no connection to break
-        return TryAgain(f"connection broken ({getattr(error, 'strerror', None) or type(error).__name__})")
+        return MirrorFailed(f"not trusted ({getattr(reason, 'verify_message', '') or reason})")
+    if isinstance(reason, BROKEN) or (reason is error and not isinstance(error, ValueError)):
+        return TryAgain(f"connection broken ({getattr(reason, 'strerror', None) or type(reason).__name__})")
     return MirrorFailed(f"not reachable ({getattr(reason, 'strerror', None) or reason})")
