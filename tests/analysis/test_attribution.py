@@ -405,8 +405,8 @@ def test_the_network_and_the_input_stay_as_they_were(name):
         with around():
             result = CALLS[name](model, x)
         assert same(before, state(model)) and torch.equal(x, copy_of_x) and x.grad is None
-        tensors = {"feature_maps": lambda: result["4"], "maximize_activation": lambda: result.images}
-        tensor = tensors.get(name, lambda: result)()
+        parts = {"feature_maps": lambda of: of["4"], "maximize_activation": lambda of: of.images}
+        tensor = parts.get(name, lambda of: of)(result)
         assert not tensor.requires_grad and torch.isfinite(tensor).all()
     own.remove()
 

@@ -305,9 +305,7 @@ def test_every_parameter_of_a_network_becomes_random(name, options):
     model = build_model(name, **options)
     steps = iter(randomize_layers(model))
     first, _ = next(steps)
-    last = None
-    for _, last in steps:
-        pass
+    _, last = list(steps)[-1]
     assert dict(model.named_modules())[first].weight.shape[0] == 10  # the classes
     old = dict(model.named_parameters())
     for key, value in last.named_parameters():

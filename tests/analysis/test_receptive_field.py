@@ -1,6 +1,7 @@
 """Receptive fields against the support of gradients, against published figures, and by hand."""
 
 import math
+import os
 from fractions import Fraction
 
 import pytest
@@ -25,9 +26,8 @@ class SmoothPool(nn.Module):
 
     def __init__(self, pool):
         super().__init__()
-        self.options = dict(
-            kernel_size=pool.kernel_size, stride=pool.stride, padding=pool.padding, ceil_mode=pool.ceil_mode
-        )
+        names = ("kernel_size", "stride", "padding", "ceil_mode")
+        self.options = {name: getattr(pool, name) for name in names}
 
     def forward(self, x):
         return F.avg_pool2d(x, **self.options)
@@ -186,6 +186,164 @@ def block_means(x):
     return x[:, :, : x.shape[2] // 2 * 2].unflatten(2, (-1, 2)).mean(dim=3)
 
 
+def unshuffle_by_view(x):
+    b, c, h, w = x.shape
+    return x.view(b, c, h // 2, 2, w // 2, 2).permute(0, 1, 3, 5, 2, 4).reshape(b, 4 * c, h // 2, w // 2)
+
+
+def unshuffle_as_einops(x):
+    """What rearrange(x, "b c (h p) (w q) -> b (p q c) h w") does."""
+    b, c, h, w = x.shape
+    return x.reshape(b, c, h // 2, 2, w // 2, 2).permute(0, 3, 5, 1, 2, 4).reshape(b, 4 * c, h // 2, w // 2)
+
+
+def unshuffle_channels_last(x):
+    """As the merging of patches in a transformer: "b (h p) (w q) c -> b h w (p q c)"."""
+    b, c, h, w = x.shape
+    x = x.permute(0, 2, 3, 1).reshape(b, h // 2, 2, w // 2, 2, c)
+    return x.transpose(2, 3).reshape(b, h // 2, w // 2, 4 * c).permute(0, 3, 1, 2)
+
+
+def unshuffle_in_two_steps(x):
+    b, c, h, w = x.shape
+    x = x.unflatten(3, (w // 2, 2)).movedim(4, 2).flatten(1, 2)
+    return x.unflatten(2, (h // 2, 2)).transpose(2, 3).reshape(b, 2, 2 * c, h // 2, w // 2).flatten(1, 2)
+
+
+UNSHUFFLES = {
+    "module": nn.PixelUnshuffle(2),
+    "view and permute": unshuffle_by_view,
+    "einops": unshuffle_as_einops,
+    "channels last": unshuffle_channels_last,
+    "slices": lambda x: torch.cat([x[:, :, i::2, j::2] for i in (0, 1) for j in (0, 1)], 1),
+    "stacked slices": lambda x: torch.stack([x[..., i::2, j::2] for j in (0, 1) for i in (0, 1)], 2).flatten(
+        1, 2
+    ),
+    "two steps": unshuffle_in_two_steps,
+    "beside another path": lambda x: torch.cat([F.pixel_unshuffle(x, 2), F.avg_pool2d(x, 2)], 1),
+}
+
+
+class SpaceToDepth(nn.Module):
+    """Blocks of 2×2 as channels, in some spelling, and a layer on them."""
+
+    stride = (2, 2)
+
+    def __init__(self, spelling, then):
+        super().__init__()
+        self.spelling, self.then = spelling, then
+
+    def extra_repr(self):
+        return self.spelling
+
+    def forward(self, x):
+        even = x[:, :, : x.shape[2] // 2 * 2, : x.shape[3] // 2 * 2]
+        return self.then(UNSHUFFLES[self.spelling](even))
+
+
+def attend_by_matmul(q, k, v):
+    return F.softmax(q @ k.transpose(-2, -1), dim=-1) @ v
+
+
+def attend_by_einsum(q, k, v):
+    weights = torch.einsum("bhid,bhjd->bhij", q, k).softmax(-1)
+    return torch.einsum("b h i j, ... j d -> bhid", weights, v) if len(q) == 1 else weights.matmul(v)
+
+
+def attend_by_bmm(q, k, v):
+    q3, k3, v3 = (t.flatten(0, 1) for t in (q, k, v))
+    return torch.bmm(torch.bmm(q3, k3.mT).softmax(2), mat2=v3).unflatten(0, q.shape[:2])
+
+
+def attend_linearly(q, k, v):
+    """Without a softmax, keys and values first."""
+    return q @ (k.mT @ v)
+
+
+def attend_by_module(q, k, v):
+    def one_head(t):
+        return t.transpose(1, 2).flatten(2)
+
+    width = q.shape[1] * q.shape[3]
+    eye = torch.eye(width, dtype=q.dtype)
+    out, _ = F.multi_head_attention_forward(
+        *(one_head(t).transpose(0, 1) for t in (q, k, v)), width, q.shape[1], eye.repeat(3, 1) * 0.5, None,
+        None, None, False, 0.0, eye, None, training=False, need_weights=False,
+    )  # fmt: skip
+    return out.transpose(0, 1).unflatten(2, (q.shape[1], -1)).transpose(1, 2)
+
+
+ATTENTIONS = {
+    "matmul": attend_by_matmul,
+    "einsum": attend_by_einsum,
+    "bmm": attend_by_bmm,
+    "linear": attend_linearly,
+    "fused": F.scaled_dot_product_attention,
+    "module": attend_by_module,
+}
+
+
+class WindowAttention(nn.Module):
+    """Attention in windows of some rows and columns, with two heads, shifted as in a Swin transformer."""
+
+    def __init__(self, spelling, window, shift):
+        super().__init__()
+        self.spelling, self.window, self.shift = spelling, window, shift
+        self.qkv = nn.Linear(CHANNELS, 3 * CHANNELS)
+
+    def extra_repr(self):
+        return f"{self.spelling}, {self.window}, {self.shift}"
+
+    def forward(self, x):
+        (h, w), (m, n) = x.shape[2:], self.window
+        x = F.pad(x.permute(0, 2, 3, 1), (0, 0, 0, -w % n, 0, -h % m))
+        if any(self.shift):
+            x = x.roll((-self.shift[0], -self.shift[1]), dims=(1, 2))
+        b, height, width, c = x.shape
+        x = x.view(b, height // m, m, width // n, n, c).transpose(2, 3).reshape(-1, m * n, c)
+        q, k, v = self.qkv(x).reshape(len(x), m * n, 3, 2, c // 2).permute(2, 0, 3, 1, 4)
+        x = ATTENTIONS[self.spelling](q, k, v).transpose(1, 2).reshape(-1, m * n, c)
+        x = x.view(b, height // m, width // n, m, n, c).transpose(2, 3).reshape(b, height, width, c)
+        if any(self.shift):
+            x = x.roll(self.shift, (1, 2))
+        return x[:, :h, :w].permute(0, 3, 1, 2)
+
+
+class Products(nn.Module):
+    """Products of a map with another or with a matrix, each of which mixes rows or columns."""
+
+    def __init__(self, spelling):
+        super().__init__()
+        self.spelling = spelling
+        self.beside = nn.Conv2d(CHANNELS, CHANNELS, 3, padding=1)
+
+    def extra_repr(self):
+        return self.spelling
+
+    def forward(self, x):
+        y = self.beside(x)
+        h, w = x.shape[2:]
+        rows = torch.linspace(1, 2, h * h, dtype=x.dtype).sin().view(h, h)
+        columns = torch.linspace(1, 2, w * w, dtype=x.dtype).cos().view(w, w)
+        return {
+            "rows with rows": lambda: x @ y.transpose(2, 3),
+            "columns with columns": lambda: torch.einsum("nchi,nchj->ncij", x, y),
+            "channels": lambda: torch.einsum("nihw,njhw->nij", x, y)[..., None, None] * x[:, :, None].mean(1),
+            "rows of a matrix": lambda: rows @ x,
+            "columns of a matrix": lambda: torch.matmul(input=y, other=columns),
+            "per place": lambda: (x.flatten(2).mT[:, :, None] @ y.flatten(2).mT[..., None])
+            .flatten(2).mT.unflatten(2, (h, w)).expand(-1, CHANNELS, -1, -1),
+            "with a vector": lambda: (x.permute(0, 2, 3, 1) @ columns.new_ones(CHANNELS))[:, None]
+            .expand(-1, CHANNELS, -1, -1) + x,
+            "broadcast": lambda: x[:, :1] @ y.mT @ y,
+        }[self.spelling]()  # fmt: skip
+
+
+PRODUCTS = [
+    "rows with rows", "columns with columns", "channels", "rows of a matrix", "columns of a matrix",
+    "per place", "with a vector", "broadcast",
+]  # fmt: skip
+
 CHANNELS = 4
 odd = st.sampled_from([1, 3, 5])
 
@@ -235,6 +393,26 @@ def transposed(draw):
     return nn.ConvTranspose2d(CHANNELS, CHANNELS, kernel, stride, padding, extra)
 
 
+def after_unshuffle(spelling, kernel):
+    channels = {"beside another path": 5 * CHANNELS}.get(spelling, 4 * CHANNELS)
+    return SpaceToDepth(spelling, nn.Conv2d(channels, CHANNELS, kernel, padding=kernel // 2))
+
+
+windows = st.tuples(st.integers(1, 4), st.integers(1, 3))
+window_attention = st.builds(
+    lambda spelling, window, shifted: WindowAttention(
+        spelling, window, tuple(n // 2 for n in window) if shifted else (0, 0)
+    ),
+    st.sampled_from(sorted(ATTENTIONS)),
+    windows,
+    st.booleans(),
+)
+space_to_depth = st.builds(after_unshuffle, st.sampled_from(sorted(UNSHUFFLES)), odd)
+# as the last layer, so that the units themselves are asked for
+last_layers = st.one_of(
+    st.builds(lambda spelling: SpaceToDepth(spelling, nn.Identity()), st.sampled_from(sorted(UNSHUFFLES))),
+    st.builds(Products, st.sampled_from(PRODUCTS)),
+)
 shape_preserving = st.one_of(
     same_convs,
     st.builds(Residual, same_convs),
@@ -266,6 +444,7 @@ regular = st.one_of(
     st.just(nn.Upsample(scale_factor=2, mode="bilinear")),
     st.just(nn.Upsample(scale_factor=3, mode="bicubic")),
     st.just(nn.Sequential(nn.Conv2d(CHANNELS, 4 * CHANNELS, 3, padding=1), nn.PixelShuffle(2))),
+    space_to_depth,
 )
 irregular = st.one_of(
     st.builds(lambda size: nn.AdaptiveAvgPool2d(size), st.tuples(st.integers(1, 6), st.integers(1, 6))),
@@ -277,6 +456,8 @@ irregular = st.one_of(
     st.just(nn.GroupNorm(2, CHANNELS)),
     st.just(nn.Conv2d(CHANNELS, CHANNELS, 3, padding=1, padding_mode="reflect")),
     st.just(nn.Conv2d(CHANNELS, CHANNELS, 3, padding=1, padding_mode="circular")),
+    window_attention,
+    st.builds(Residual, window_attention),
 )
 
 
@@ -285,13 +466,14 @@ def output_of(net, size):
     return x, net.double().eval()(x)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=int(os.environ.get("CNNLAB_EXAMPLES", "50")), deadline=None)
 @given(
-    st.lists(st.one_of(regular, irregular), min_size=1, max_size=5),
+    st.lists(st.one_of(regular, irregular), min_size=0, max_size=5),
+    st.one_of(regular, irregular, last_layers),
     st.tuples(st.integers(6, 13), st.integers(6, 13)),
 )
-def test_random_networks_see_what_their_gradients_reach(layers, size):
-    net = nn.Sequential(*layers)
+def test_random_networks_see_what_their_gradients_reach(layers, last, size):
+    net = nn.Sequential(*layers, last)
     try:
         x, output = output_of(net, size)
     except RuntimeError:

@@ -51,9 +51,8 @@ def draw_field(row: Row, model: str, input_size: tuple[int, ...], unit: Sequence
         ax.set_yticks([])
     size = row.size if isinstance(row.size, tuple) else (row.size,)
     text = " × ".join("∞" if math.isinf(n) else f"{n:g}" for n in size)
-    ax.set_title(
-        f"{model}, {row.name}: unit {place if len(place) != 1 else place[0]}, size {text}", fontsize=10
-    )
+    which = f"unit {place if len(place) > 1 else place[0]}, " if place else ""
+    ax.set_title(f"{model}, {row.name}: {which}size {text}", fontsize=10)
     return figure
 
 
