@@ -29,7 +29,6 @@ def torch_curve(make, steps, lr=1.0):
     [
         (schedules.constant(), lambda o: lr_scheduler.ConstantLR(o, factor=1.0), 20),
         (schedules.step(7, 0.3), lambda o: lr_scheduler.StepLR(o, 7, 0.3), 40),
-        (schedules.milestones([3, 10, 11], 0.2), lambda o: lr_scheduler.MultiStepLR(o, [3, 10, 11], 0.2), 20),
         (schedules.halving(5), lambda o: lr_scheduler.StepLR(o, 5, 0.5), 40),
         (schedules.exponential(0.93), lambda o: lr_scheduler.ExponentialLR(o, 0.93), 60),
         (schedules.cosine(50), lambda o: lr_scheduler.CosineAnnealingLR(o, 50), 51),
@@ -93,8 +92,7 @@ def test_warmup_hold_cosine_rises_holds_and_falls(warmup, hold, fall, floor):
 
 def test_customary_units_and_the_choice_of_another():
     per_epoch = [
-        schedules.constant(), schedules.step(3), schedules.milestones([1]), schedules.halving(2),
-        schedules.exponential(0.9),
+        schedules.constant(), schedules.step(3), schedules.halving(2), schedules.exponential(0.9),
     ]  # fmt: skip
     per_batch = [
         schedules.cosine(9), schedules.cosine_restarts(9), schedules.warmup_cosine(1, 9),
@@ -111,8 +109,6 @@ def test_customary_units_and_the_choice_of_another():
     [
         (lambda: schedules.step(0), "0"),
         (lambda: schedules.step(3, gamma=-1.0), "-1.0"),
-        (lambda: schedules.milestones([5, 3]), r"\(5, 3\)"),
-        (lambda: schedules.milestones([]), r"\(\)"),
         (lambda: schedules.halving(-2), "-2"),
         (lambda: schedules.exponential(0.0), "0.0"),
         (lambda: schedules.cosine(0), "0"),

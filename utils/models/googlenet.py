@@ -8,7 +8,7 @@ biases, 3×3 in the branch that is 5×5 here.
 
 In training mode with ``auxiliary=True`` the network returns three logits, ``(logits, auxiliary1,
 auxiliary2)``, from after 5b, 4a and 4d; in evaluation mode, and without the heads, the logits alone.
-:func:`auxiliary_loss` turns either into the paper's training loss.
+The training loop adds the losses of the heads to that of the logits, three tenths of each.
 
 Deviations of ``googlenet``:
 
@@ -25,11 +25,9 @@ auxiliary heads, on 2×2 averages here, are off unless ``auxiliary=True``. 5,976
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from utils.models.initialisation import kaiming_fan_in
 from utils.models.input_check import check_input
@@ -81,8 +79,9 @@ class Inception(nn.Module):
 
 
 class GoogLeNet(nn.Module):
-    """``[B, in_channels, S, S]``, S = 224 or 32 -> logits ``[B, num_classes]``; three of them, as a tuple, in
-    training mode if the network has auxiliary heads.
+    """``[B, in_channels, S, S]``, S = 224 or 32 -> logits ``[B, num_classes]``.
+
+    With auxiliary heads it gives three of them in training mode, as a tuple.
     """
 
     auxiliary_weight = AUXILIARY_WEIGHT
@@ -138,23 +137,6 @@ class GoogLeNet(nn.Module):
         if self.training and self.auxiliary:
             return logits, self.auxiliary1(after_4a), self.auxiliary2(after_4d)
         return logits
-
-
-def auxiliary_loss(
-    outputs: Tensor | tuple[Tensor, ...],
-    y: Tensor,
-    loss_function: Callable[[Tensor, Tensor], Tensor] = F.cross_entropy,
-    weight: float = AUXILIARY_WEIGHT,
-) -> Tensor:
-    """The loss of the logits plus ``weight`` times that of each auxiliary head.
-
-    ``outputs`` is what the network returned in either mode: logits ``[B, K]`` alone, or first in a tuple.
-    """
-    logits, *auxiliary = outputs if isinstance(outputs, tuple) else (outputs,)
-    loss = loss_function(logits, y)
-    for other in auxiliary:
-        loss = loss + weight * loss_function(other, y)
-    return loss
 
 
 def _stem(in_channels: int, input_size: int, batch_norm: bool, width: float) -> tuple[list[NamedLayer], int]:

@@ -58,19 +58,6 @@ def step(every: int, gamma: float = 0.1, *, unit: str = "epoch") -> Schedule:
     return Schedule("step", unit, lambda t: gamma ** (t // every), {"every": every, "gamma": gamma})
 
 
-def milestones(at: tuple[int, ...] | list[int], gamma: float = 0.1, *, unit: str = "epoch") -> Schedule:
-    """Multiply by ``gamma`` when each of the steps ``at`` is reached; steps per epoch by custom. As torch's
-    MultiStepLR.
-    """
-    at = tuple(at)
-    if not at or any(t < 1 for t in at) or list(at) != sorted(set(at)):
-        raise ValueError(f"milestones must be positive and increasing, got {at}")
-    _positive(gamma=gamma)
-    return Schedule(
-        "milestones", unit, lambda t: gamma ** sum(t >= m for m in at), {"at": at, "gamma": gamma}
-    )
-
-
 def halving(every: int, *, unit: str = "epoch") -> Schedule:
     """Halve after every ``every`` steps; steps per epoch by custom."""
     _positive(every=every)
@@ -84,10 +71,9 @@ def exponential(gamma: float, *, unit: str = "epoch") -> Schedule:
 
 
 def cosine(total: int, floor: float = 0.0, *, unit: str = "batch") -> Schedule:
-    """Half a cosine from 1 at step 0 to ``floor`` at step ``total``, which it keeps from then on; steps per
-    batch by custom.
+    """Half a cosine from 1 at step 0 to ``floor`` at step ``total``; steps per batch by custom.
 
-    Loshchilov and Hutter 2017 (arXiv:1608.03983) without restarts; torch's CosineAnnealingLR up to ``total``.
+    From then on it keeps ``floor``. Loshchilov and Hutter 2017 (arXiv:1608.03983) without restarts; torch's CosineAnnealingLR up to ``total``.
     """
     _positive(total=total)
     _fraction(floor=floor)
@@ -95,10 +81,9 @@ def cosine(total: int, floor: float = 0.0, *, unit: str = "batch") -> Schedule:
 
 
 def cosine_restarts(period: int, growth: int = 1, floor: float = 0.0, *, unit: str = "batch") -> Schedule:
-    """Cosines from 1 down towards ``floor`` over ``period`` steps, then again from 1; each period is
-    ``growth`` times the last one.
+    """Cosines from 1 down towards ``floor`` over ``period`` steps, then again from 1.
 
-    SGDR, Loshchilov and Hutter 2017 (arXiv:1608.03983); steps per batch by custom. As torch's
+    Each period is ``growth`` times the last one. SGDR, Loshchilov and Hutter 2017 (arXiv:1608.03983); steps per batch by custom. As torch's
     CosineAnnealingWarmRestarts.
     """
     _positive(period=period, growth=growth)
@@ -116,10 +101,9 @@ def cosine_restarts(period: int, growth: int = 1, floor: float = 0.0, *, unit: s
 
 
 def warmup_cosine(warmup: int, total: int, floor: float = 0.0, *, unit: str = "batch") -> Schedule:
-    """Linear rise over ``warmup`` steps, then half a cosine to ``floor`` at step ``total``; steps per batch
-    by custom.
+    """Linear rise over ``warmup`` steps, then half a cosine to ``floor`` at step ``total``.
 
-    The rise is (t + 1) / (warmup + 1), so that the first step already learns and step ``warmup`` is the first
+    Steps per batch by custom. The rise is (t + 1) / (warmup + 1), so that the first step already learns and step ``warmup`` is the first
     at the full rate.
     """
     return _warmup_hold_cosine("warmup_cosine", warmup, 0, total, floor, unit)
@@ -128,19 +112,17 @@ def warmup_cosine(warmup: int, total: int, floor: float = 0.0, *, unit: str = "b
 def warmup_hold_cosine(
     warmup: int, hold: int, total: int, floor: float = 0.0, *, unit: str = "batch"
 ) -> Schedule:
-    """Linear rise over ``warmup`` steps, ``hold`` steps at the full rate, then half a cosine to ``floor`` at
-    step ``total``.
+    """Linear rise, ``hold`` steps at the full rate, then half a cosine to ``floor`` at step ``total``.
 
-    Steps per batch by custom. The rise is that of :func:`warmup_cosine`.
+    Steps per batch by custom. The rise, over ``warmup`` steps, is that of :func:`warmup_cosine`.
     """
     return _warmup_hold_cosine("warmup_hold_cosine", warmup, hold, total, floor, unit)
 
 
 def triangular2(half_cycle: int, low: float = 0.1, *, unit: str = "batch") -> Schedule:
-    """Linear from ``low`` up to 1 in ``half_cycle`` steps and back, the height above ``low`` halved after
-    every full cycle.
+    """Linear from ``low`` up to 1 in ``half_cycle`` steps and back, half as high after every full cycle.
 
-    Smith 2017 (arXiv:1506.01186); torch's CyclicLR in mode "triangular2", with ``low`` = base_lr / max_lr and
+    Halved is the height above ``low``. Smith 2017 (arXiv:1506.01186); torch's CyclicLR in mode "triangular2", with ``low`` = base_lr / max_lr and
     the base learning rate in the role of max_lr. Steps per batch by custom.
     """
     _positive(half_cycle=half_cycle)
