@@ -79,6 +79,23 @@ def test_verify_names_a_tampered_file(monkeypatch, capsys, options, tmp_path):
     assert path.name in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("device", ["gpu", "cuda:99", "CPU!"])
+def test_a_device_that_is_not_there_is_named_before_anything_runs(device, capsys):
+    assert main(["run", "lenet-cifar10", "--device", device]) == 1
+    told = capsys.readouterr()
+    assert told.err == f"error: {device!r} is no device of this machine, such as cpu or, with a GPU, cuda\n"
+    assert told.out == ""
+
+
+def test_ctrl_c_is_one_sentence(monkeypatch, capsys):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("utils.experiments.run.run", interrupt)
+    assert main(["run", "lenet-cifar10"]) == 130
+    assert capsys.readouterr().err.startswith("interrupted; the same command goes on after the last epoch")
+
+
 @pytest.mark.parametrize("claim", CLAIMS.values(), ids=CLAIMS.keys())
 def test_a_claim_is_run_and_shown_by_its_id(claim, monkeypatch, capsys):
     asked = []
