@@ -1,4 +1,4 @@
-"""The built book in a real browser: quiet, self-contained, narrow enough, readable in the dark, searchable, with live explorers."""
+"""The built book in a real browser: quiet, self-contained, narrow enough, readable in the dark, alive."""
 
 import contextlib
 import functools
@@ -42,7 +42,7 @@ def site():
 
 @pytest.fixture(scope="module")
 def visit(browser, site):
-    """Returns a context manager that opens a page and collects its console errors and its requests to other hosts."""
+    """A context manager that opens a page and collects its console errors and requests to other hosts."""
 
     @contextlib.contextmanager
     def opened(name, viewport=DESKTOP, scheme="light"):
@@ -106,7 +106,8 @@ def test_nothing_overflows_on_a_phone(phone):
     # an element may be wider than the screen only inside a box that scrolls or clips
     wide = phone.evaluate(
         """() => [...document.querySelectorAll('article.bd-article *')].filter(e => {
-            if (e.getBoundingClientRect().right <= innerWidth + 1 || e.closest('mjx-assistive-mml')) return false;
+            if (e.getBoundingClientRect().right <= innerWidth + 1) return false;
+            if (e.closest('mjx-assistive-mml')) return false;
             for (let p = e.parentElement; p && p.tagName !== 'ARTICLE'; p = p.parentElement)
                 if (getComputedStyle(p).overflowX !== 'visible') return false;
             return getComputedStyle(e).overflowX === 'visible' && getComputedStyle(e).position !== 'absolute';
@@ -120,7 +121,8 @@ def test_figures_keep_their_proportions_on_a_phone(phone):
         """() => [...document.querySelectorAll('article div.cell_output img')].filter(i => {
             const box = i.getBoundingClientRect(), style = getComputedStyle(i);
             const pad = ['Top', 'Right', 'Bottom', 'Left']
-                .map(side => parseFloat(style['padding' + side]) + parseFloat(style['border' + side + 'Width']));
+                .map(side => ['padding' + side, 'border' + side + 'Width'])
+                .map(([padding, border]) => parseFloat(style[padding]) + parseFloat(style[border]));
             const shown = (box.width - pad[1] - pad[3]) / (box.height - pad[0] - pad[2]);
             return Math.abs(shown / (i.naturalWidth / i.naturalHeight) - 1) > 0.03;
         }).map(i => i.alt.slice(0, 60))"""
@@ -130,14 +132,16 @@ def test_figures_keep_their_proportions_on_a_phone(phone):
 
 def test_no_table_is_left_as_text(desktop):
     left = desktop.evaluate(
-        "() => [...document.querySelectorAll('article p')].map(p => p.textContent.trim()).filter(t => t.startsWith('|'))"
+        """() => [...document.querySelectorAll('article p')]
+            .map(p => p.textContent.trim()).filter(t => t.startsWith('|'))"""
     )
     assert left == []
 
 
 def test_every_picture_has_a_text(desktop):
     bare = desktop.evaluate(
-        "() => [...document.querySelectorAll('article img')].filter(i => !i.alt || i.alt.includes('_images')).map(i => i.src)"
+        """() => [...document.querySelectorAll('article img')]
+            .filter(i => !i.alt || i.alt.includes('_images')).map(i => i.src)"""
     )
     assert bare == []
 

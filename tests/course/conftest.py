@@ -25,9 +25,10 @@ def used_page(browser):
 
 @pytest.fixture
 def show(browser, used_page):
-    """A function that puts explorers on a page, in place of what was there, which may neither report errors nor load anything.
+    """A function that puts explorers on a page, in place of what was there.
 
-    ``alone``: on a page of its own, for a test that changes what a new document does not change back, such as the clock.
+    The page may neither report errors nor load anything. ``alone``: on a page of its own, for a test that
+    changes what a new document does not change back, such as the clock.
     """
     pages = [used_page]
     used_page.notes.clear()

@@ -11,9 +11,10 @@ from utils.course.checks.core import CheckFailed
 def proofs(
     check: ModuleType, right: dict[str, Callable], wrong: list[tuple[str, Callable, str]]
 ) -> tuple[Callable, ...]:
-    """Tests that each right answer passes and says so, that each common slip is named, and that the stub counts as unwritten.
+    """Tests that right answers pass and say so, that slips are named, that the stub counts as unwritten.
 
-    ``right``: name of the exercise → a right answer. ``wrong``: name, a slip, and words of the message that it must get.
+    ``right``: name of the exercise → a right answer. ``wrong``: name, a slip, and words of the message that
+    it must get.
     """
 
     @pytest.mark.parametrize("name", right)

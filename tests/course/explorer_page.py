@@ -1,4 +1,4 @@
-"""What the tests of all explorers do with a page: make it, walk through it by keyboard, measure it, judge it."""
+"""What the tests of all explorers do with a page: make it, walk through it, measure it, judge it."""
 
 import json
 from collections.abc import Callable
@@ -37,7 +37,7 @@ def read(host, name):
 
 
 def outlines_by_tab(page):
-    """Press the tab key through the first explorer; returns (outline style of each stop, number of its controls)."""
+    """Tab through the first explorer; returns (outline style of each stop, number of its controls)."""
     host = page.locator(".cnnlab-explorer").first
     expected = sum(1 for control in host.locator(CONTROLS).all() if control.is_enabled())
     outlines = []
@@ -62,7 +62,8 @@ def overflow(page):
     return page.evaluate(
         """margin => {
             const nodes = [...document.querySelectorAll('.cnnlab-explorer')]
-                .flatMap((host) => [...host.shadowRoot.querySelectorAll('*')]).filter((node) => !node.closest('defs'));
+                .flatMap((host) => [...host.shadowRoot.querySelectorAll('*')])
+                .filter((node) => !node.closest('defs'));
             const beyond = nodes.filter((node) => node.getBoundingClientRect().right > innerWidth - margin);
             return [document.documentElement.scrollWidth - innerWidth, beyond.length];
         }""",
@@ -85,10 +86,10 @@ def manners(
     extreme: dict[str, Callable[[], Explorer]] | None = None,
     steps: Callable[[Locator, str], object] | None = None,
 ) -> tuple[Callable, ...]:
-    """Four tests for the test file of an explorer: no addresses in it, its controls by keyboard, its width on a phone, accessibility.
+    """Four tests of an explorer: no addresses, its controls by keyboard, its width on a phone, accessibility.
 
-    ``examples``: name → a function that makes an explorer. ``extreme``: more of them, which only have to fit a phone. ``steps``: what a
-    reader may do with one (its element, its name), after which it must still fit.
+    ``examples``: name → a function that makes an explorer. ``extreme``: more of them, which only have to fit
+    a phone. ``steps``: what a reader may do with one (its element, its name), after which it must still fit.
     """
     all_of_them = examples | (extreme or {})
 

@@ -95,12 +95,14 @@ def clip_by_tensors(gradients, bound):
 
 def patience_renewed(valid, test, patience):
     best, wait = valid[0], 0
-    for epoch, figure in enumerate(valid):
+    epochs = 0
+    for figure in valid:
+        epochs += 1
         wait = 0 if figure >= best else wait + 1
         best = max(best, figure)
         if wait >= patience:
             break
-    return epoch + 1, test[valid.index(best)]
+    return epochs, test[valid.index(best)]
 
 
 def each(change):

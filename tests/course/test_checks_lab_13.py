@@ -148,7 +148,7 @@ def test_one_group_of_all_classes_is_the_symmetric_noise_of_the_library():
 
 
 def test_bayes_rule_agrees_with_counting():
-    """Draw true classes from p and labels from T: among the examples with label 1, the share whose label is wrong."""
+    """Draw true classes from p and labels from T: of the examples with label 1, the share that is wrong."""
     generator = torch.Generator().manual_seed(0)
     p = torch.tensor([[0.5, 0.3, 0.2]], dtype=torch.float64)
     matrix = group_noise([0, 0, 0], 0.4)

@@ -1,4 +1,4 @@
-"""The attention explorer: in a real browser, its softmax against torch, its pointer, its keyboard and its manners."""
+"""The attention explorer in a real browser: its softmax against torch, pointer, keyboard and manners."""
 
 import math
 import random
@@ -38,7 +38,7 @@ def explorer():
 
 
 def expected(data, example, layer, head, query):
-    """The attention of one token, by torch, from the rounded numbers of the page. query: -1 for the class token."""
+    """One token's attention, by torch, from the page's rounded numbers. query: -1 for the class token."""
     chosen = data["examples"][example]["layers"][layer]
     q, k = (torch.tensor(chosen[name][head], dtype=torch.float64) for name in "qk")
     return F.scaled_dot_product_attention(q, k, torch.eye(len(k), dtype=torch.float64))[

@@ -1,4 +1,4 @@
-"""The augmentation explorer: what it is fed, and in a real browser its arithmetic against utils.data.augment, its draws, its manners."""
+"""The augmentation explorer: in a real browser, its arithmetic against utils.data.augment, draws, manners."""
 
 import base64
 

@@ -1,4 +1,4 @@
-"""The batch-norm explorer: what it is fed, and in a real browser its arithmetic against torch, keyboard, dragging, manners."""
+"""The batch-norm explorer: in a real browser, its arithmetic against torch, keyboard, dragging, manners."""
 
 import pytest
 import torch

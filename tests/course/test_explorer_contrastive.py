@@ -1,4 +1,4 @@
-"""The two contrastive explorers: what they are fed, and in a real browser their arithmetic against the library."""
+"""The two contrastive explorers: in a real browser, their arithmetic against the library."""
 
 import math
 import random

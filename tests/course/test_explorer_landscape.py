@@ -1,5 +1,4 @@
-"""Band scrubber and landscape viewer: what they are fed, and in a real browser what they read out and how
-they turn."""
+"""Band scrubber and landscape viewer: in a real browser, what they read out and how they turn."""
 
 import math
 import subprocess

@@ -1,4 +1,4 @@
-"""The receptive-field builder: in a real browser, its arithmetic against autograd, its keyboard and its manners."""
+"""The receptive-field builder: in a real browser, its arithmetic against autograd, keyboard, manners."""
 
 import random
 

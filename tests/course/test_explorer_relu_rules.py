@@ -1,4 +1,4 @@
-"""The explorer of the three rules: in a real browser, its arithmetic against the library, its keyboard and its manners."""
+"""The explorer of the three rules: in a real browser, its arithmetic against the library, manners."""
 
 import random
 
@@ -18,7 +18,7 @@ METHODS = {
 
 
 def network(weights):
-    """The network of the page on pictures of one pixel; its last layer, without a ReLU, brings the signal in."""
+    """The page's network on pictures of one pixel; its last layer, without a ReLU, brings the signal in."""
     layers = []
     for weight in weights:
         matrix = torch.tensor(weight, dtype=torch.float64)

@@ -1,4 +1,4 @@
-"""The schedule explorer: what it is fed, and in a real browser its rates against utils.training.schedules, and its manners."""
+"""The schedule explorer: in a real browser, its rates against utils.training.schedules, manners."""
 
 import pytest
 

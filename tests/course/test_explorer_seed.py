@@ -1,4 +1,4 @@
-"""The seed explorer: what it is fed, and in a real browser its intervals against those of the claims, its chance, its manners."""
+"""The seed explorer: in a real browser, its intervals against those of the claims, chance, manners."""
 
 import statistics
 

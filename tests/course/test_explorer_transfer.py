@@ -1,4 +1,4 @@
-"""The transfer explorer: what it is fed, and in a real browser its numbers against numpy, keyboard, manners."""
+"""The transfer explorer: in a real browser, its numbers against numpy, keyboard, manners."""
 
 import numpy as np
 import pytest

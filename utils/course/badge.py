@@ -1,6 +1,7 @@
-"""The badge at the top of a lab's page: data, profile, device, versions, running time; and the banner of a fallback.
+"""The badge at the top of a lab's page, which says what the page was run with, and the banner of a fallback.
 
-One display is shown at the start and updated in place, so the top of the page tells the whole truth once the last cell has run.
+One display is shown at the start and updated in place, so the top of the page tells the whole truth once the
+last cell has run.
 """
 
 from __future__ import annotations
@@ -48,13 +49,14 @@ class Badge:
         self._redraw()
 
     def fallback(self, wanted: str, used: str, reason: str) -> None:
-        """Note that ``used`` stands in for ``wanted`` and show a banner that says so, with the reason and the remedies."""
+        """Note that ``used`` stands in for ``wanted``, and show a banner with the reason and the remedies."""
         self.fallbacks.append(f"{used} instead of {wanted}")
         self._redraw()
         text = (
             f"<strong>Not the real data.</strong> {html.escape(wanted)} was not found, so this page runs on "
             f"<strong>{html.escape(used)}</strong>. What you see below holds for that data."
-            f"<details><summary>Why, and how to get it</summary><pre style='white-space:pre-wrap'>{html.escape(reason)}</pre></details>"
+            "<details><summary>Why, and how to get it</summary>"
+            f"<pre style='white-space:pre-wrap'>{html.escape(reason)}</pre></details>"
         )
         display(HTML(f'<div role="note" class="cnnlab-banner" style="{STYLE.format(**LOUD)}">{text}</div>'))
 

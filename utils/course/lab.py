@@ -1,6 +1,7 @@
-"""The frame around a lab: profile, sizes, device, data with an honest fallback, and the badge that says what was run.
+"""The frame around a lab: profile, sizes, device, data with an honest fallback, and the badge.
 
-Nothing heavy is imported before ``start_lab`` is called, so that the package can be imported on a host that still lacks torch.
+Nothing heavy is imported before ``start_lab`` is called, so that the package can be imported on a host that
+still lacks torch.
 """
 
 from __future__ import annotations
@@ -37,10 +38,10 @@ class Lab:
     started: float = field(default_factory=time.perf_counter)
 
     def dataset(self, name: str, fallback: str = "shapes", **options) -> Dataset:
-        """``load_dataset(name, **options)``, or the embedded ``fallback`` with a visible banner where ``name`` is not to be had.
+        """``load_dataset(name, **options)``, or the embedded ``fallback``, with a banner, if missing.
 
-        In the smoke profile nothing is downloaded. The badge names what was really used. A corrupt file is not a missing one:
-        it raises.
+        In the smoke profile nothing is downloaded. The badge names what was really used. A corrupt file is
+        not a missing one: it raises.
         """
         from utils.data import DatasetNotFound, load_dataset
 
@@ -55,7 +56,10 @@ class Lab:
         return dataset
 
     def recorded(self, experiment: str) -> Results:
-        """The recorded runs of an experiment, of its largest profile, each checked on reading; the badge says that the page shows them."""
+        """The recorded runs of an experiment, of its largest profile, each checked on reading.
+
+        The badge says that the page shows them.
+        """
         from utils.experiments import results
 
         found = results(experiment)
@@ -63,7 +67,10 @@ class Lab:
         return found
 
     def recorded_if_any(self, experiment: str) -> Results | None:
-        """As :meth:`recorded`, with a line on what was run; None, and a sentence on how to record them, where there are no results."""
+        """As :meth:`recorded`, with a line on what was run; None where there are no results.
+
+        Then a sentence says how to record them.
+        """
         from IPython.display import Markdown, display
 
         try:
@@ -75,7 +82,10 @@ class Lab:
         return found
 
     def verdicts(self, *claims: str) -> None:
-        """Show what was published and what is recorded for these claims ("C9", or the name of an experiment), with the book's verdicts."""
+        """Show what was published and what is recorded for these claims, with the book's verdicts.
+
+        claims: labels such as "C9", or names of experiments.
+        """
         from IPython.display import Markdown, display
 
         from utils.experiments import chosen_claims, markdown
@@ -83,7 +93,7 @@ class Lab:
         display(Markdown(markdown([claim for name in claims for claim in chosen_claims(name)])))
 
     def trained(self, experiment: str, label: str) -> torch.nn.Module:
-        """A network with the kept weights of a recorded run, in evaluation mode on the device; the badge says which."""
+        """A network with the kept weights of a recorded run, in evaluation mode; the badge says which."""
         from utils.experiments import trained
 
         found = trained(experiment, label)

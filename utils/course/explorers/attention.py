@@ -1,4 +1,4 @@
-"""Who looks at whom: the attention map of one patch, from queries and keys, beside the weights of a convolution."""
+"""The attention explorer: the map of one patch, from queries and keys, beside a convolution's weights."""
 
 from __future__ import annotations
 
@@ -23,12 +23,14 @@ def attention_explorer(
     kernel: Sequence[Sequence[float]] = BLUR,
     title: str = "Who looks at whom?",
 ) -> Explorer:
-    """softmax(q · Kᵀ / √d) over the patches of a picture for a query that the reader chooses (Vaswani et al., arXiv 1706.03762).
+    """softmax(q · Kᵀ / √d) over the patches of a picture, for a query that the reader chooses.
 
-    examples: name of a picture -> (picture, layers). The picture is uint8 [C, H, W] with C = 1 or 3, or floats from 0 to 1. layers: name ->
-    (queries, keys), each [heads, N, d]. N is S · S, the patches in reading order, or S · S + 1 with a class token before them; S, the
-    patches on a side, is the same in all layers and divides H and W. kernel: 3×3 weights of the convolution over patches that the reader
-    may look at for comparison. The attention map is computed on the page from the numbers given, rounded to three decimals.
+    As in Vaswani et al., arXiv 1706.03762. examples: name of a picture -> (picture, layers). The picture is
+    uint8 [C, H, W] with C = 1 or 3, or floats from 0 to 1. layers: name -> (queries, keys), each [heads, N,
+    d]. N is S · S, the patches in reading order, or S · S + 1 with a class token before them; S, the
+    patches on a side, is the same in all layers and divides H and W. kernel: 3×3 weights of the convolution
+    over patches that the reader may look at for comparison. The attention map is computed on the page from
+    the numbers given, rounded to three decimals.
     """
     weights = as_array(kernel).astype(np.float64)
     if weights.shape != (3, 3) or not np.isfinite(weights).all():
@@ -45,9 +47,8 @@ def attention_explorer(
         numbers += sum(layer.pop("numbers") for layer in listed)
         shown.append({"name": name, "pixels": _pixels(name, picture), "layers": listed})
     if len(sides) > 1:
-        raise ValueError(
-            f"all layers must have the same number of patches, got {', '.join(f'{s}×{s}' for s in sorted(sides))}"
-        )
+        found = ", ".join(f"{side}×{side}" for side in sorted(sides))
+        raise ValueError(f"all layers must have the same number of patches, got {found}")
     side = sides.pop()
     for example in shown:
         height, width = len(example["pixels"]), len(example["pixels"][0])
@@ -57,12 +58,13 @@ def attention_explorer(
             )
     if numbers > MOST_NUMBERS:
         raise ValueError(
-            f"queries and keys have {numbers:,} numbers; a page holds {MOST_NUMBERS:,}: give fewer pictures or layers"
+            f"queries and keys have {numbers:,} numbers; a page holds {MOST_NUMBERS:,}: "
+            "give fewer pictures or layers"
         )
     data = {"side": side, "examples": shown, "kernel": weights.round(6).tolist()}
     summary = (
-        f"A picture of {side} by {side} patches. Choose a patch, a layer and a head: the map shows how much attention it pays to each "
-        "patch, and for comparison the weights of a convolution."
+        f"A picture of {side} by {side} patches. Choose a patch, a layer and a head: the map shows "
+        "how much attention it pays to each patch, and for comparison the weights of a convolution."
     )
     return Explorer("attention_explorer", title, data, summary)
 
@@ -71,7 +73,8 @@ def _layer(name: str, queries: np.ndarray, keys: np.ndarray) -> dict[str, Any]:
     """One layer for the page, with the number of patches on a side and of numbers in it."""
     if queries.ndim != 3 or queries.shape != keys.shape:
         raise ValueError(
-            f"layer {name!r}: queries and keys must be [heads, N, d] alike, got {queries.shape} and {keys.shape}"
+            f"layer {name!r}: queries and keys must be [heads, N, d] alike, "
+            f"got {queries.shape} and {keys.shape}"
         )
     if not (np.isfinite(queries).all() and np.isfinite(keys).all()):
         raise ValueError(f"layer {name!r}: queries and keys must be finite")
@@ -79,7 +82,8 @@ def _layer(name: str, queries: np.ndarray, keys: np.ndarray) -> dict[str, Any]:
     side = isqrt(tokens)
     if tokens - side * side not in (0, 1) or not 2 <= side <= MOST_PATCHES:
         raise ValueError(
-            f"layer {name!r}: N must be S·S, or S·S + 1 with a class token, for S from 2 to {MOST_PATCHES}, got {tokens}"
+            f"layer {name!r}: N must be S·S, or S·S + 1 with a class token, "
+            f"for S from 2 to {MOST_PATCHES}, got {tokens}"
         )
     rounded = {"q": queries, "k": keys}
     return {
@@ -96,7 +100,8 @@ def _pixels(name: str, picture: Any) -> list[list[str]]:
     values = as_array(picture)
     if values.ndim != 3 or values.shape[0] not in (1, 3) or max(values.shape[1:]) > MOST_PIXELS:
         raise ValueError(
-            f"{name!r} must be [1 or 3, H, W] with at most {MOST_PIXELS} pixels a side, got shape {values.shape}"
+            f"{name!r} must be [1 or 3, H, W] with at most {MOST_PIXELS} pixels a side, "
+            f"got shape {values.shape}"
         )
     if values.dtype != np.uint8:
         if not np.isfinite(values).all() or values.min() < 0 or values.max() > 1:

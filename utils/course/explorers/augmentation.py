@@ -1,4 +1,4 @@
-"""The augmentation explorer: pictures to turn, shift, recolour, cover and blend, one by one or drawn at random."""
+"""The augmentation explorer: pictures to turn, shift, recolour, cover and blend, by hand or at random."""
 
 from __future__ import annotations
 
@@ -16,23 +16,27 @@ SIDES = (8, 64)  # pixels
 SHIFT = 8  # pixels, the furthest that a picture can be moved
 GREY_LEVELS = 255
 
-# name -> what is drawn at random: probability of a flip; largest shift in pixels and what comes in at the border; largest angle in
-# degrees; strengths of brightness, contrast, saturation and hue, as in ColorJitter; side of the Cutout square and its
-# colour; whether a second picture is mixed in, with a share from Beta(1, 1), which is uniform
+# name -> what is drawn at random: probability of a flip; largest shift in pixels and what comes in at the
+# border; largest angle in degrees; strengths of brightness, contrast, saturation and hue, as in ColorJitter;
+# side of the Cutout square and its colour; whether a second picture is mixed in, with a share from Beta(1,
+# 1), which is uniform
 _NOTHING = {
-    "flip": 0.0, "shift": 0, "border": "reflect", "degrees": 0, "brightness": 0.0, "contrast": 0.0, "saturation": 0.0, "hue": 0.0,
+    "flip": 0.0, "shift": 0, "border": "reflect", "degrees": 0,
+    "brightness": 0.0, "contrast": 0.0, "saturation": 0.0, "hue": 0.0,
     "size": 0, "fill": "black", "mixup": False,
 }  # fmt: skip
 RECIPES: dict[str, dict[str, Any]] = {
     "flip and crop": {**_NOTHING, "flip": 0.5, "shift": 4},
     "flip, crop and colours": {
-        **_NOTHING, "flip": 0.5, "shift": 4, "brightness": 0.2, "contrast": 0.2, "saturation": 0.2, "hue": 0.1,
+        **_NOTHING, "flip": 0.5, "shift": 4,
+        "brightness": 0.2, "contrast": 0.2, "saturation": 0.2, "hue": 0.1,
     },
     "flip, translation and Cutout": {**_NOTHING, "flip": 0.5, "shift": 4, "border": "black", "size": 8},
     "any rotation": {**_NOTHING, "degrees": 180},
     "mixup": {**_NOTHING, "mixup": True},
     "everything at once": {
-        "flip": 0.5, "shift": 8, "border": "reflect", "degrees": 30, "brightness": 0.8, "contrast": 0.8, "saturation": 1.0, "hue": 0.5,
+        "flip": 0.5, "shift": 8, "border": "reflect", "degrees": 30,
+        "brightness": 0.8, "contrast": 0.8, "saturation": 1.0, "hue": 0.5,
         "size": 12, "fill": "mean colour", "mixup": True,
     },
 }  # fmt: skip
@@ -46,14 +50,15 @@ def augmentation_explorer(
     mean: Sequence[float] | None = None,
     title: str = "Is it still the same thing?",
 ) -> Explorer:
-    """Pictures that the reader augments with sliders or at random; the label, soft under mixup, stands beside them.
+    """Pictures that the reader augments by sliders or at random, with their label, soft under mixup.
 
-    images: 2 to 8 pictures uint8 ``[N, 1 or 3, S, S]``, S from 8 to 64; default: five of the embedded shapes. names: the class of
-    each. mean: per channel on [0, 1], what Cutout may fill with; default: the mean of these pictures.
+    images: 2 to 8 pictures uint8 ``[N, 1 or 3, S, S]``, S from 8 to 64; default: five of the embedded shapes.
+    names: the class of each. mean: per channel on [0, 1], what Cutout may fill with; default: the mean of
+    these pictures.
 
-    The operations are those of ``utils.data.augment``, in the order flip, shift, rotation (nearest pixel), brightness, contrast,
-    saturation, hue, Cutout, mixup. The second picture of a mixup is taken as it is, and blended before normalisation, which
-    gives the same as after it but for rounding to grey levels.
+    The operations are those of ``utils.data.augment``, in the order flip, shift, rotation (nearest pixel),
+    brightness, contrast, saturation, hue, Cutout, mixup. The second picture of a mixup is taken as it is, and
+    blended before normalisation, which gives the same as after it but for rounding to grey levels.
     """
     if images is None:
         images, names = _examples()
@@ -98,7 +103,10 @@ def augmentation_explorer(
         ],
         "recipes": [{"name": name, **recipe} for name, recipe in RECIPES.items()],
     }
-    summary = "Pictures to flip, shift, turn, recolour, cover and blend, with the label that each result would be given."
+    summary = (
+        "Pictures to flip, shift, turn, recolour, cover and blend, "
+        "with the label that each result would be given."
+    )
     return Explorer("augmentation", title, data, summary)
 
 

@@ -1,4 +1,4 @@
-"""The batch-norm explorer: the values of one channel, what normalisation makes of them, training against evaluation."""
+"""The batch-norm explorer: one channel's values, what normalisation makes of them, in both modes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Contrast on a circle: points to drag, what pulls and pushes each of them, and gradient descent step by step."""
+"""Contrast on a circle: points to drag, what pulls and pushes them, and gradient descent step by step."""
 
 from __future__ import annotations
 
@@ -36,13 +36,12 @@ def contrastive_circle(
     temperature: float = 0.5,
     title: str = "Contrast on a circle",
 ) -> Explorer:
-    """Embeddings of length 1 in the plane, which the reader moves, under the contrastive loss of Khosla et al.
-    2020 (arXiv:2004.11362) with labels or without, in the form L_out or L_in.
+    """Embeddings of length 1 in the plane, which the reader moves, under the contrastive loss.
 
-    angles: degrees ``[N][V]``, V ≥ 2 views of each of N images, the same V for all, at most 16 points. labels:
-    the class of each image, from 0 to 3. Without these, only the examples. temperature: one of
-    ``TEMPERATURES``. The loss is the mean over all N·V anchors, as
-    ``utils.training.losses.supervised_contrastive_loss``.
+    The loss is that of Khosla et al. 2020 (arXiv:2004.11362), with labels or without, in the form L_out or
+    L_in: the mean over all N·V anchors, as ``utils.training.losses.supervised_contrastive_loss``. angles:
+    degrees ``[N][V]``, V ≥ 2 views of each of N images, the same V for all, at most 16 points. labels: the
+    class of each image, from 0 to 3. Without these, only the examples. temperature: one of ``TEMPERATURES``.
     """
     if (angles is None) != (labels is None):
         raise ValueError("give both angles and labels, or neither")
@@ -58,8 +57,8 @@ def contrastive_circle(
         "rates": list(RATES),
     }
     summary = (
-        "Embeddings of a few pictures on a circle; arrows show where the contrastive loss moves each of them, "
-        "with labels and without, at temperatures from 0.05 to 2."
+        "Embeddings of a few pictures on a circle; arrows show where the contrastive loss "
+        "moves each of them, with labels and without, at temperatures from 0.05 to 2."
     )
     return Explorer("contrastive_circle", title, data, summary)
 

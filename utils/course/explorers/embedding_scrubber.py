@@ -23,10 +23,10 @@ def embedding_scrubber(
 ) -> Explorer:
     """One circle for each training, with the same examples on it, epoch by epoch.
 
-    trainings: name → unit vectors ``[S, N, 2]``, S snapshots of N examples. labels: int ``[N]``; classes: at most
-    four names. epochs: the number that stands on each snapshot, default 0 to S − 1. Each class has a ring of its
-    own, so that points of different classes do not hide each other: only the angle counts. Beside each circle
-    stands the share of examples whose nearest other example has the same label.
+    trainings: name → unit vectors ``[S, N, 2]``, S snapshots of N examples. labels: int ``[N]``; classes:
+    at most four names. epochs: the number that stands on each snapshot, default 0 to S − 1. Each class has
+    a ring of its own, so that points of different classes do not hide each other: only the angle counts.
+    Beside each circle stands the share of examples whose nearest other example has the same label.
     """
     owner = as_array(labels).astype(np.int64)
     names = [str(name) for name in classes]

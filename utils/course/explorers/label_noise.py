@@ -24,8 +24,7 @@ def noise_explorer(
     *,
     share: float = 0.3,
 ) -> Explorer:
-    """Histograms of the losses of all examples, epoch by epoch, and the precision and recall of leaving out
-    the largest.
+    """Histograms of all losses, epoch by epoch, and precision and recall of leaving out the largest.
 
     losses: where they come from (say "ordinary training") → [epochs, examples], finite and not negative, in
     nats; at most 4 tables of one shape. wrong: bool [examples], true where the label is wrong; both kinds
@@ -40,7 +39,8 @@ def noise_explorer(
     flags = as_array(wrong).astype(bool)
     if flags.ndim != 1 or flags.all() or not flags.any():
         raise ValueError(
-            f"wrong must be [examples] with both kinds, got shape {flags.shape}, {int(flags.sum())} of them wrong"
+            f"wrong must be [examples] with both kinds, got shape {flags.shape}, "
+            f"{int(flags.sum())} of them wrong"
         )
     tables = {label: as_array(table).astype(np.float64) for label, table in losses.items()}
     shape = next(iter(tables.values())).shape

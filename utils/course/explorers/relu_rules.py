@@ -1,4 +1,4 @@
-"""Three rules for the way back through a ReLU, side by side, on a network that can be followed with a pencil."""
+"""Three rules for the way back through a ReLU, side by side, on a network to follow with a pencil."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from utils.course.explorers.base import Explorer
 
 MOST_UNITS = 4  # in a layer; more do not fit on a phone
 
-# whole numbers for which no unit of the examples stands at 0 and the three rules send back three different things
+# whole numbers for which no unit of the examples stands at 0 and the three rules send back different things
 WEIGHTS = (
     ((1.0, -1.0, 0.0), (1.0, 1.0, 1.0), (-1.0, 1.0, 1.0), (1.0, 0.0, -1.0)),
     ((1.0, -1.0, 2.0, 1.0), (1.0, 2.0, -1.0, -1.0)),
@@ -44,7 +44,8 @@ def relu_rules(
     fitting = len(shapes) == 2 and all(len(shape) == 2 for shape in shapes) and shapes[1][1] == shapes[0][0]
     if not fitting or not all(1 <= side <= MOST_UNITS for shape in shapes for side in shape):
         raise ValueError(
-            f"weights must be W1 [H, D] and W2 [K, H] with D, H, K from 1 to {MOST_UNITS}, got shapes {shapes}"
+            f"weights must be W1 [H, D] and W2 [K, H] with D, H, K from 1 to {MOST_UNITS}, "
+            f"got shapes {shapes}"
         )
     examples = []
     if weights is WEIGHTS:

@@ -1,4 +1,4 @@
-"""The schedule explorer: learning-rate schedules batch by batch, their total, and what stepping in the wrong place makes of them."""
+"""The schedule explorer: learning rates batch by batch, their total, and a step in the wrong place."""
 
 from __future__ import annotations
 
@@ -78,5 +78,8 @@ def schedule_explorer(
             **{name: value for name, (value, _, _) in limits.items()},
         },
     }
-    summary = "Choose a schedule and where its scheduler is stepped; the learning rate of every batch is drawn, and added up."
+    summary = (
+        "Choose a schedule and where its scheduler is stepped; "
+        "the learning rate of every batch is drawn, and added up."
+    )
     return Explorer("schedule_explorer", title, data, summary)

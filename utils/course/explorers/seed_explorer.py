@@ -22,8 +22,7 @@ def seed_explorer(
     seed: int = 1,
     title: str = "What can a few seeds say?",
 ) -> Explorer:
-    """Runs of two configurations A and B, drawn from normal distributions, and Welch's 95 % interval of the
-    difference.
+    """Runs of configurations A and B, from normal distributions, and Welch's interval of the difference.
 
     difference: how much better B truly is, 0 to 5 points of accuracy, and sd: the standard deviation over
     seeds, the same for both, 0 to 5 points; both are rounded to 0.1. seeds: runs of each, 1 to 20. seed: of
@@ -45,7 +44,8 @@ def seed_explorer(
         "critical": critical_values(),
     }
     summary = (
-        f"Two configurations that differ by {data['difference']:g} points, standard deviation over seeds {data['sd']:g} points: "
+        f"Two configurations that differ by {data['difference']:g} points, "
+        f"standard deviation over seeds {data['sd']:g} points: "
         "draw seeds of each, and see what the comparison says."
     )
     return Explorer("seed_explorer", title, data, summary)

@@ -23,8 +23,7 @@ def transfer_explorer(
     *,
     whole: int | None = None,
 ) -> Explorer:
-    """Accuracies of up to four ways to use a network, by task, number of labelled pictures and place of the
-    cut.
+    """Accuracies of up to four ways to use a network, by task, labelled pictures and place of the cut.
 
     tasks: name of the task → way → accuracies, fractions in [0, 1]: ``[layers, sizes, seeds]`` for a way
     that freezes the layers up to the cut and trains a linear layer on the features there, ``[sizes, seeds]``
