@@ -68,10 +68,8 @@ def test_a_block_written_out(activation, stage):
     layers = block.branch
     y = act(layers.bn1(F.conv2d(x, layers.conv1.weight, stride=stage, padding=1)))
     y = act(layers.bn2(F.conv2d(y, layers.conv2.weight, padding=1)))
-    if stage == 1:
-        y = y + x
-    else:
-        y = y + block.shortcut[1](F.conv2d(x, block.shortcut[0].weight, stride=2))
+    projected = x if stage == 1 else block.shortcut[1](F.conv2d(x, block.shortcut[0].weight, stride=2))
+    y = y + projected
     squeezed = y.mean(dim=(2, 3)) @ block.se.reduce.weight[:, :, 0, 0].T + block.se.reduce.bias
     excited = squeezed.relu() @ block.se.expand.weight[:, :, 0, 0].T + block.se.expand.bias
     torch.testing.assert_close(block(x), y * excited.sigmoid()[:, :, None, None])

@@ -67,6 +67,8 @@ def test_gates_can_be_read_with_a_hook():
 
 def test_squeezing_leaves_at_least_one_channel():
     assert SqueezeExcitation(4, 16).reduce.out_channels == 1
+    assert SqueezeExcitation(4, 4).reduce.out_channels == 1
+    assert SqueezeExcitation(4, 1).reduce.out_channels == 4  # nothing is squeezed
     with pytest.raises(ValueError, match="reduction must be a whole number from 1, got 0"):
         SqueezeExcitation(4, 0)
 

@@ -1,4 +1,4 @@
-"""Contrastive pre-training: order of the views, the count of right neighbours, and a training that separates classes."""
+"""Contrastive pre-training: order of the views, the count of right neighbors, a training that separates."""
 
 import pytest
 import torch
@@ -46,8 +46,8 @@ def test_fit_draws_the_classes_apart(tmp_path, monkeypatch):
     network = ContrastiveNetwork(nn.Sequential(nn.Flatten(), nn.Linear(1024, 32), nn.ReLU()), 32, 16)
     loss = ContrastiveLoss(0.2)
     history = fit(
-        network, digits.train.subset(400), digits.valid, epochs=4, batch_size=100, lr=3e-3, loss=loss, hits=loss.hits,
-        augment=Views(RandomTranslate(0.05)), progress=False,
+        network, digits.train.subset(400), digits.valid, epochs=4, batch_size=100, lr=3e-3, loss=loss,
+        hits=loss.hits, augment=Views(RandomTranslate(0.05)), progress=False,
     )  # fmt: skip
     assert history.train_loss[-1] < history.train_loss[0] - 0.3
     assert 0.7 < history.valid_accuracy[-1] <= 1 and history.train_accuracy[-1] <= 1

@@ -64,6 +64,27 @@ def test_the_rate_rises_and_stays():
     assert forget_rate_schedule(3, 0.3, ramp=0) == [0.3, 0.3, 0.3]
 
 
+def test_the_rate_is_that_of_the_epoch():
+    both = CoTeaching(nn.Identity(), nn.Identity(), [0.0, 0.1, 0.3], steps_per_epoch=5)
+    rates = []
+    for steps in (0, 4, 5, 9, 10, 14, 15, 99):  # the last rate goes on
+        both.steps.fill_(steps)
+        rates.append(both.forget_rate)
+    assert rates == [0.0, 0.0, 0.1, 0.1, 0.3, 0.3, 0.3, 0.3]
+
+
+def test_the_loss_counts_steps_and_takes_the_rate_of_each():
+    both = CoTeaching(nn.Identity(), nn.Identity(), [0.0, 0.5], steps_per_epoch=2)
+    outputs, labels = (
+        torch.randn(4, 3, 2, generator=torch.Generator().manual_seed(0)),
+        torch.tensor([0, 1, 2, 0]),
+    )
+    for rate in (0.0, 0.0, 0.5, 0.5):
+        expected = sum(coteaching_loss(outputs[..., 0], outputs[..., 1], labels, rate))
+        assert both.loss(outputs, labels) == expected
+    assert int(both.steps) == 4
+
+
 @pytest.mark.parametrize(
     "call, complaint",
     [

@@ -20,7 +20,10 @@ CHOICES = [ALL_PASSES, *(Passes(**{name: True}) for name in ("output", "input", 
 @st.composite
 def convolutions(draw):
     """Arguments of a convolution that leave at least one output position."""
-    pair = lambda low, high: st.tuples(st.integers(low, high), st.integers(low, high))
+
+    def pair(low, high):
+        return st.tuples(st.integers(low, high), st.integers(low, high))
+
     kernel, stride, padding, dilation = draw(pair(1, 4)), draw(pair(1, 3)), draw(pair(0, 3)), draw(pair(1, 3))
     size = tuple(
         draw(st.integers(max(1, d * (k - 1) + 1 - 2 * p), d * (k - 1) + 5))
@@ -39,7 +42,10 @@ def test_output_and_gradients_are_those_of_torch(case):
     (B, C, O, size, kernel), arguments, passes, seed, channels_last = case
     groups = arguments[-1]
     generator = torch.Generator().manual_seed(seed)
-    random = lambda *shape: torch.randn(*shape, generator=generator, dtype=torch.float64)
+
+    def random(*shape):
+        return torch.randn(*shape, generator=generator, dtype=torch.float64)
+
     x, weight, bias = random(B, C * groups, *size), random(O * groups, C, *kernel), random(O * groups)
     if channels_last:
         x = x.contiguous(memory_format=torch.channels_last)
@@ -61,7 +67,10 @@ def test_gradients_of_gradients_are_right(passes):
     torch.manual_seed(0)
     inputs = [torch.randn(2, 2, 4, 3), torch.randn(3, 2, 3, 2), torch.randn(3)]
     inputs = [t.double().requires_grad_() for t in inputs]
-    function = lambda x, w, b: convolve(x, w, b, (1, 2), (1, 0), (1, 1), 1, passes)
+
+    def function(x, w, b):
+        return convolve(x, w, b, (1, 2), (1, 0), (1, 1), 1, passes)
+
     assert torch.autograd.gradcheck(function, inputs)
     assert torch.autograd.gradgradcheck(function, inputs)
 

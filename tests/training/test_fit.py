@@ -1,7 +1,7 @@
-"""fit: learns, repeats itself to the bit, stops early on validation, records, and refuses what cannot be
-meant.
-"""
+"""fit: learns, repeats itself to the bit, stops early, records, and refuses what cannot be meant."""
 
+import ast
+import inspect
 import json
 
 import pytest
@@ -12,7 +12,7 @@ from torch import nn
 from utils.data.augment import Compose, Mixup, RandomCrop, RandomFlip
 from utils.data.batches import Batches
 from utils.data.dataset import Split
-from utils.training import Diverged, History, choose_settings, evaluate, fit, losses, schedules
+from utils.training import Diverged, History, choose_settings, evaluate, fit, fitting, losses, schedules
 
 
 def stripes(n=96, seed=0, noise=60):
@@ -243,6 +243,17 @@ def test_every_setting_trains_and_is_recorded(precision, channels_last):
     assert model[0].weight.is_contiguous(memory_format=torch.channels_last) == channels_last
 
 
+@pytest.mark.parametrize(
+    "function",
+    [fit, fitting._prepare, fitting._train_epoch, fitting._validate, fitting._finish],
+    ids=lambda f: f.__name__,
+)
+def test_each_part_is_read_on_one_screen(function):
+    lines, _ = inspect.getsourcelines(function)
+    documented = ast.parse("".join(lines)).body[0].body[0]
+    assert len(lines) - (documented.end_lineno - documented.lineno + 1) <= 45
+
+
 def test_an_own_layout_choice_survives_the_rule():
     assert quick(network(), stripes(), channels_last=False).settings["channels_last"] is False
 
@@ -304,6 +315,9 @@ def test_data_that_does_not_fit_the_model_is_explained():
         quick(network(), wrong)
     with pytest.raises(ValueError, match="labels of valid go from 1 to 2"):
         quick(network(), stripes(), wrong)
+    negative = stripes().with_labels(stripes().labels - 1)
+    with pytest.raises(ValueError, match="labels of train go from -1 to 0"):
+        quick(network(), negative)
     with pytest.raises(ValueError, match=r"\[B, K\]; for B = 1 it gave \(1, 4, 6, 6\)"):
         quick(network()[:3], stripes())
     frozen = network().requires_grad_(False)

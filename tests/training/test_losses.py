@@ -55,7 +55,7 @@ def test_two_images_by_hand():
     assert supervised_contrastive_loss(features, torch.tensor([4, 4]), 0.5).item() == pytest.approx(
         0.0, abs=1e-6
     )
-    # a third one of another class, opposite to the first: anchor 1 sees e^0 and e^-2, anchor 2 sees e^0 and e^0
+    # a third one of another class, opposite to the first: anchor 1 sees e^0 and e^-2, anchor 2 e^0 and e^0
     features = torch.cat([features, torch.tensor([[[-1.0, 0.0]]])])
     expected = (math.log(1 + math.exp(-2)) + math.log(2)) / 2
     assert supervised_contrastive_loss(features, torch.tensor([4, 4, 1]), 0.5).item() == pytest.approx(

@@ -1,4 +1,4 @@
-"""Keeping freed memory: page faults of training steps that all need the same memory, in a process of their own."""
+"""Keeping freed memory: page faults of training steps that need the same memory, each in a process."""
 
 import statistics
 import subprocess
@@ -26,7 +26,10 @@ print(*faults)
 
 
 def usual_faults(mode):
-    """Page faults of the middle one of the steps after the first three: the heap may still grow once, in one of them."""
+    """Page faults of the middle one of the steps after the first three.
+
+    The heap may still grow once, in one of them.
+    """
     done = subprocess.run([sys.executable, "-c", SCRIPT, mode], capture_output=True, text=True, check=True)
     return statistics.median(int(count) for count in done.stdout.split()[3:])
 

@@ -10,11 +10,10 @@ from torch import Tensor, nn
 
 
 def cut_head(model: nn.Module) -> int:
-    """Replace the last linear layer of ``model`` by the identity (in place) and return how many features it
-    took: the network is now an encoder ``[B, C, H, W]`` → ``[B, features]``.
+    """Replace the last linear layer of ``model`` by the identity, and return how many features it took.
 
-    The last layer is the last ``nn.Linear`` in the order of the modules. Raises ``ValueError`` for a network
-    without one.
+    The network, changed in place, is now an encoder ``[B, C, H, W]`` → ``[B, features]``. The last layer is
+    the last ``nn.Linear`` in the order of the modules. Raises ``ValueError`` for a network without one.
     """
     last = [(name, module) for name, module in model.named_modules() if isinstance(module, nn.Linear)][-1:]
     if not last:

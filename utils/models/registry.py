@@ -15,11 +15,11 @@ _factories: dict[str, Callable[..., nn.Module]] = {}
 
 
 def register(name: str) -> Callable[[Factory], Factory]:
-    """Decorator: make a factory available to ``build_model`` as ``name`` (lower case, words joined by
-    hyphens).
+    """Decorator: make a factory available to ``build_model`` as ``name``.
 
-    A factory is ``factory(num_classes=<the paper's>, in_channels=<the paper's>, *, option=default, ...) ->
-    nn.Module``. Raises ``ValueError`` if the name is spelled otherwise or taken.
+    A name is lower case, words joined by hyphens. A factory is ``factory(num_classes=<the paper's>,
+    in_channels=<the paper's>, *, option=default, ...) -> nn.Module``. Raises ``ValueError`` if the name is
+    spelled otherwise or taken.
     """
     if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name):
         raise ValueError(f"a model name is lower case words joined by hyphens, got {name!r}")

@@ -62,7 +62,8 @@ class ZeroPadShortcut(nn.Module):
         self.new_channels, self.stride = out_channels - in_channels, stride
 
     def forward(self, x: Tensor) -> Tensor:
-        # a slice's gradient would lie channels first, and slow down what it meets; this "mean" of one pixel has none of that
+        # a slice's gradient would lie channels first, and slow down what it meets; that of this "mean" of one
+        # pixel does not
         x = F.avg_pool2d(x, 1, self.stride)
         return F.pad(x, (0, 0, 0, 0, 0, self.new_channels))
 

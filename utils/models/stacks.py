@@ -1,7 +1,7 @@
-"""Networks that are one stack of layers, convolutions first: their layers by the names that papers and Caffe
-gave them (conv1, relu1, pool1, …, fc6, fc7, fc8).
+"""Networks that are one stack of layers, convolutions first, by the names of the papers and of Caffe.
 
-Every function returns pairs of name and layer for ``named_stack``.
+These are conv1, relu1, pool1, …, fc6, fc7, fc8. Every function returns pairs of name and layer for
+``named_stack``.
 """
 
 from __future__ import annotations

@@ -1,6 +1,4 @@
-"""Training: one loop for every lab and experiment, with schedules, early stopping, checkpoints and a full
-record.
-"""
+"""Training: one loop for every lab and experiment, with schedules, early stopping and checkpoints."""
 
 from utils.training import losses, schedules
 from utils.training.checkpoints import CheckpointError, load_checkpoint, save_checkpoint

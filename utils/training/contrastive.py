@@ -17,10 +17,10 @@ from utils.training.losses import supervised_contrastive_loss
 
 
 class ContrastiveNetwork(nn.Module):
-    """``[B, C, H, W]`` → ``[B, projection]``, of length 1: the encoder, then two linear layers with batch norm
-    and ReLU between.
+    """An encoder and a projection of its features to length 1: ``[B, C, H, W]`` → ``[B, projection]``.
 
-    The loss looks at the projection; what is used later is the encoder (Chen et al.: its features are better).
+    The projection is two linear layers with batch norm and ReLU between. The loss looks at the projection;
+    what is used later is the encoder (Chen et al.: its features are better).
     """
 
     def __init__(self, encoder: nn.Module, features: int, projection: int = 128):

@@ -9,7 +9,8 @@ own.
 :class:`CoTeaching` is such a pair as one module, so that ``fit`` trains, checkpoints and resumes it like any
 network::
 
-    pair = CoTeaching(build_model(...), build_model(...), forget_rate_schedule(epochs, 0.3, ramp=5), steps_per_epoch)
+    rates = forget_rate_schedule(epochs, 0.3, ramp=5)
+    pair = CoTeaching(build_model(...), build_model(...), rates, steps_per_epoch)
     fit(pair, train, valid, epochs=epochs, loss=pair.loss, hits=pair.hits)
 """
 
@@ -28,11 +29,12 @@ from utils.training.losses import count_correct
 def coteaching_loss(
     logits_a: Tensor, logits_b: Tensor, labels: Tensor, forget_rate: float
 ) -> tuple[Tensor, Tensor]:
-    """The losses of the two networks: of each the mean cross entropy over the ``int((1 − forget_rate) · B)``
-    examples of the smallest loss in the *other* network.
+    """The losses of the two networks, each over the examples that the *other* network has chosen.
 
-    ``logits_a``, ``logits_b``: ``[B, K]``; ``labels``: int64 ``[B]``; ``forget_rate`` in [0, 1). The choice
-    itself has no gradient. Raises ``ValueError`` for other rates and shapes, and where no example is left.
+    Of each network it is the mean cross entropy over the ``int((1 − forget_rate) · B)`` examples of the
+    smallest loss in the other one. ``logits_a``, ``logits_b``: ``[B, K]``; ``labels``: int64 ``[B]``;
+    ``forget_rate`` in [0, 1). The choice itself has no gradient. Raises ``ValueError`` for other rates and
+    shapes, and where no example is left.
     """
     if not 0.0 <= forget_rate < 1.0:
         raise ValueError(f"forget_rate is a fraction in [0, 1), got {forget_rate}")
@@ -54,8 +56,8 @@ def coteaching_loss(
 def forget_rate_schedule(epochs: int, rate: float, ramp: int = 10) -> list[float]:
     """The share of a batch to leave out, for each epoch: from 0 up to ``rate`` over ``ramp`` epochs, then so.
 
-    Epoch e (from 0) has ``rate · min(e / ramp, 1)``; ``ramp=0`` begins with ``rate``. At first nothing is left
-    out, because the losses of new networks say nothing about labels.
+    Epoch e (from 0) has ``rate · min(e / ramp, 1)``; ``ramp=0`` begins with ``rate``. At first nothing is
+    left out, because the losses of new networks say nothing about labels.
     """
     if epochs < 1 or ramp < 0:
         raise ValueError(f"epochs must be at least 1 and ramp at least 0, got {epochs} and {ramp}")
@@ -65,13 +67,12 @@ def forget_rate_schedule(epochs: int, rate: float, ramp: int = 10) -> list[float
 
 
 class CoTeaching(nn.Module):
-    """Two networks ``[B, C, H, W]`` → ``[B, K]`` that are trained on the same batches and choose for each
-    other.
+    """Two networks that are trained on the same batches and choose for each other.
 
-    ``forget_rates``: one for each epoch (the last one goes on); ``steps_per_epoch``: batches of an epoch. In
-    training mode the output is ``[B, K, 2]``, the logits of both; in evaluation mode ``[B, K]``, the logarithm
-    of the mean of their probabilities. The number of steps is part of the state, so that a resumed training
-    goes on with the right rate.
+    Each maps ``[B, C, H, W]`` → ``[B, K]``. ``forget_rates``: one for each epoch (the last one goes on);
+    ``steps_per_epoch``: batches of an epoch. In training mode the output is ``[B, K, 2]``, the logits of
+    both; in evaluation mode ``[B, K]``, the logarithm of the mean of their probabilities. The number of steps
+    is part of the state, so that a resumed training goes on with the right rate.
     """
 
     def __init__(
@@ -105,10 +106,10 @@ class CoTeaching(nn.Module):
         return torch.logsumexp(both, dim=0) - math.log(2.0)
 
     def loss(self, outputs: Tensor, labels: Tensor) -> Tensor:
-        """For ``fit``: the sum of both losses in training, which counts one step; the cross entropy in
-        evaluation.
+        """For ``fit``: in training the sum of both losses, in evaluation the cross entropy.
 
-        The gradient of the sum is, for each network, that of its own loss: they share no weights.
+        In training each call counts one step. The gradient of the sum is, for each network, that of its own
+        loss: they share no weights.
         """
         if outputs.ndim == 2:
             return F.cross_entropy(outputs, labels)

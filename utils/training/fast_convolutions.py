@@ -1,9 +1,10 @@
 """Convolutions in another way than torch's: those of small maps as one matrix product, as in lab 1.
 
-Each position of the kernel becomes a row of a matrix, as long as the kernel is large ("columns", im2col), and the
-convolution is the product with the kernels. Processors have fast matrix products for every size, while their
-convolutions are slow on maps of a few pixels. Which of the three passes of a training step is done so (the output,
-the gradient of the input, the gradient of the weights) is said by a rule, a function of the layer's shapes.
+Each position of the kernel becomes a row of a matrix, as long as the kernel is large ("columns", im2col), and
+the convolution is the product with the kernels. Processors have fast matrix products for every size, while
+their convolutions are slow on maps of a few pixels. Which of the three passes of a training step is done so
+(the output, the gradient of the input, the gradient of the weights) is said by a rule, a function of the
+layer's shapes.
 """
 
 from __future__ import annotations
@@ -22,8 +23,9 @@ Pair = tuple[int, int]
 class Passes:
     """Which passes of one convolution are not done as torch does them; true if any is.
 
-    ``output``, ``input`` (its gradient) and ``weight`` (its gradient) as matrix products, of convolutions with one
-    group; ``spread``: the gradient of the input as a convolution of the output's gradient, with zeros between.
+    ``output``, ``input`` (its gradient) and ``weight`` (its gradient) as matrix products, of convolutions
+    with one group; ``spread``: the gradient of the input as a convolution of the output's gradient, with
+    zeros between.
     """
 
     output: bool = False
@@ -55,7 +57,7 @@ Rule = Callable[[Shapes], Passes]
 
 
 def columns(x: Tensor, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair) -> Tensor:
-    """The matrix [B · H' · W', kh · kw · C] whose rows are what the kernel sees at each of its H' · W' positions.
+    """The matrix [B · H' · W', kh · kw · C] whose rows are what the kernel sees, position by position.
 
     A view into the padded map (which lies channels last), copied once.
     """
@@ -83,8 +85,8 @@ def convolve(
 ) -> Tensor:
     """As ``torch.nn.functional.conv2d``, with the named passes done in another way.
 
-    ``x`` [B, C, H, W] and ``weight`` [O, C / groups, kh, kw] are of one dtype. Gradients of gradients are torch's.
-    Raises ``ValueError`` for a matrix product with several groups.
+    ``x`` [B, C, H, W] and ``weight`` [O, C / groups, kh, kw] are of one dtype. Gradients of gradients are
+    torch's. Raises ``ValueError`` for a matrix product with several groups.
     """
     if groups != 1 and (passes.output or passes.input or passes.weight):
         raise ValueError(
@@ -139,8 +141,8 @@ def _gradient_of_input(
 ) -> Tensor | None:
     """The gradient of an input map of this size, or None where torch is to compute it.
 
-    Where an input pixel counted for an output, that output's gradient counts for it: a convolution of the gradient
-    with the kernel turned round. With a stride, zeros stand where the kernel did not stop.
+    Where an input pixel counted for an output, that output's gradient counts for it: a convolution of the
+    gradient with the kernel turned round. With a stride, zeros stand where the kernel did not stop.
     """
     stride, padding, dilation, groups = arguments
     borders = tuple(d * (k - 1) - p for d, k, p in zip(dilation, weight.shape[2:], padding, strict=True))
@@ -148,9 +150,10 @@ def _gradient_of_input(
         return None
     if stride != (1, 1):
         B, O, _, _ = gradient.shape
-        # so large that the convolution comes out at the input's size, the last pixels that the kernel missed included
+        # so large that the convolution comes out at the input's size, with the last pixels that were missed
         height, width = (
-            n + d * (k - 1) - 2 * b for n, d, k, b in zip(size, dilation, weight.shape[2:], borders)
+            n + d * (k - 1) - 2 * b
+            for n, d, k, b in zip(size, dilation, weight.shape[2:], borders, strict=True)
         )
         spread = gradient.new_zeros(B, height, width, O).permute(0, 3, 1, 2)
         h, w = gradient.shape[2:]

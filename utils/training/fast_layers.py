@@ -13,9 +13,9 @@ from utils.training.fast_convolutions import Pair, Rule, Shapes, convolve, outpu
 class FastLayers(TorchFunctionMode):
     """While it is active in a thread, layers under bfloat16 autocast on the CPU are computed in faster ways.
 
-    Convolutions follow a rule; the mean over a map gets a gradient that lies as the map does. Models and their hooks,
-    checkpoints and traces see nothing of it: the same modules are called, and outside of the ``with`` block everything
-    is as it was. What is left alone, torch does.
+    Convolutions follow a rule; the mean over a map gets a gradient that lies as the map does. Models and
+    their hooks, checkpoints and traces see nothing of it: the same modules are called, and outside of the
+    ``with`` block everything is as it was. What is left alone, torch does.
     """
 
     def __init__(self, rule: Rule) -> None:
@@ -51,14 +51,17 @@ def _applies(args: tuple, kwargs: dict) -> bool:
 
 
 def _pool(input: Tensor, output_size: int | tuple[int | None, ...]) -> Tensor | None:
-    """The mean over the whole map, or None where another size is asked for or the map does not lie channels last."""
+    """The mean over the whole map, or None for another size or a map that does not lie channels last."""
     if output_size not in (1, (1, 1)) or not input.is_contiguous(memory_format=torch.channels_last):
         return None
     return _Mean.apply(input)
 
 
 class _Mean(torch.autograd.Function):
-    """Mean over height and width. Torch's gradient of it lies channels first, and slows down all that it meets."""
+    """The mean over height and width, with a gradient that lies as the map does.
+
+    Torch's lies channels first, and slows down all that it meets.
+    """
 
     @staticmethod
     def forward(ctx, x):

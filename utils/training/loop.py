@@ -39,9 +39,9 @@ def train_one_epoch(
     settings: Settings | None = None,
     hits: Hits = count_correct,
 ) -> Epoch:
-    """One pass over ``batches`` of (x [B, C, H, W], y), with an optimizer step after each; the model is left
-    in training mode.
+    """One pass over ``batches`` of (x [B, C, H, W], y), with an optimizer step after each.
 
+    The model is left in training mode.
     ``loss_function(logits, y)`` returns the mean over the batch. A network with auxiliary heads returns
     (logits, head, …) in training mode: the gradient is that of the loss plus the network's
     ``auxiliary_weight`` times each head's, and what is recorded is the loss of the logits.
@@ -77,8 +77,9 @@ def train_one_epoch(
 
 @dataclass(frozen=True)
 class Epoch:
-    """Mean loss and accuracy over the ``n`` examples of one training pass, and loss and learning rate of each
-    of its steps.
+    """What one training pass over ``n`` examples measured.
+
+    Mean loss and accuracy over the examples, and loss and learning rate of each step.
     """
 
     loss: float

@@ -1,5 +1,6 @@
-"""Losses: functions of (logits float [B, K], labels int64 [B] or soft float [B, K]) that return the mean over
-the batch.
+"""Losses: functions of logits and labels that return the mean over the batch.
+
+Logits are float [B, K], labels int64 [B] or soft float [B, K].
 """
 
 from __future__ import annotations
@@ -15,8 +16,7 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 
 
 def cross_entropy(label_smoothing: float = 0.0) -> Loss:
-    """The cross entropy, with each label smoothed to ``1 - s`` + s/K for its class and s/K for the K - 1
-    others.
+    """The cross entropy, with each label smoothed: ``1 - s`` + s/K for its class, s/K for the K - 1 others.
 
     Szegedy et al. 2016 (arXiv:1512.00567). Soft labels, as Mixup makes them, are smoothed in the same way.
     """
@@ -26,8 +26,9 @@ def cross_entropy(label_smoothing: float = 0.0) -> Loss:
 
 
 def count_correct(logits: Tensor, y: Tensor) -> Tensor:
-    """How many rows of ``logits`` [B, K] are largest at the label, a tensor without a dimension; of soft
-    labels, at the largest.
+    """How many rows of ``logits`` [B, K] are largest at the label, a tensor without a dimension.
+
+    Of soft labels [B, K] the largest counts.
     """
     target = y.argmax(1) if y.ndim == 2 else y
     return (logits.argmax(1) == target).sum()
@@ -40,9 +41,9 @@ def supervised_contrastive_loss(
 
     ``features``: ``[N, V, D]``, V views of N images, scaled to length 1 here. ``labels``: int64 ``[N]``;
     without them each image is a class of its own, which is the loss of SimCLR (Chen et al. 2020,
-    arXiv:2002.05709). For each anchor, one of all N·V features: the mean over its positives p (same label, not
-    itself) of −log(exp(z·z_p/τ) / Σ_a exp(z·z_a/τ)), the sum over all others a. The result is the mean over
-    all anchors that have a positive.
+    arXiv:2002.05709). For each anchor, one of all N·V features: the mean over its positives p (same label,
+    not itself) of −log(exp(z·z_p/τ) / Σ_a exp(z·z_a/τ)), the sum over all others a. The result is the mean
+    over all anchors that have a positive.
 
     The largest similarity is subtracted before exponentials are taken, so that small τ do not overflow.
     Raises ``ValueError`` for other shapes, τ not positive, and if no anchor has a positive.

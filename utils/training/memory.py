@@ -15,13 +15,14 @@ FETCHED_AT_ONCE = 64 * MEGABYTE
 
 @lru_cache(maxsize=1)
 def keep_freed_memory() -> bool:
-    """Ask the C library to keep up to 1 GB of freed memory for the process; returns whether it could be asked.
+    """Ask the C library to keep up to 1 GB of freed memory for the process; tell whether it could be.
 
-    Every training step allocates and frees the same activations. By default glibc returns the larger ones to the
-    system, which then has to fill fresh pages with zeros in the next step: thousands of page faults, a fifth of the
-    time of a small network on a CPU. Blocks over 32 MB are the worst (adding two of 34 MB took 13 ms, and 3 ms when the
-    memory was kept): glibc maps each of them anew, whatever threshold it is given, unless it may map none
-    (``M_MMAP_MAX`` = 0). Only glibc has this setting; elsewhere nothing is done. Results do not change.
+    Every training step allocates and frees the same activations. By default glibc returns the larger ones to
+    the system, which then has to fill fresh pages with zeros in the next step: thousands of page faults, a
+    fifth of the time of a small network on a CPU. Blocks over 32 MB are the worst (adding two of 34 MB took
+    13 ms, and 3 ms when the memory was kept): glibc maps each of them anew, whatever threshold it is given,
+    unless it may map none (``M_MMAP_MAX`` = 0). Only glibc has this setting; elsewhere nothing is done.
+    Results do not change.
     """
     if not sys.platform.startswith("linux"):
         return False

@@ -1,5 +1,7 @@
-"""Numeric precision, memory layout, fast convolutions and compilation, kept out of the training loop in one small
-object, and the rule that chooses them."""
+"""Numeric precision, memory layout, fast convolutions and compilation, and the rule that chooses them.
+
+They are kept out of the training loop in one small object.
+"""
 
 from __future__ import annotations
 
@@ -22,11 +24,11 @@ def other_passes(unit: str, shapes: Shapes) -> Passes:
 
     Measured in milliseconds (torch's convolution, then ours; batches of 128, 3×3 kernels, two threads):
 
-    - ``avx512_bf16`` (AMD Zen 4), 512 channels: gradient of the weights on 2×2 as a product 18.3, 7.0; with a stride
-      of 2 on 4×4 46.4, 27.1; elsewhere, and in the other passes, torch's is as fast or faster;
+    - ``avx512_bf16`` (AMD Zen 4), 512 channels: gradient of the weights on 2×2 as a product 18.3, 7.0; with a
+      stride of 2 on 4×4 46.4, 27.1; elsewhere, and in the other passes, torch's is as fast or faster;
     - ``amx_bf16`` (Intel), 512 channels on 2×2: output 10.2, 2.8; gradient of the weights 32.4, 1.5;
-    - both, one channel in a group, stride 2: gradient of the input, spread, on 4×4 with 576 channels 198, 2; on
-      16×16 with 144 channels 184, 8 (in bfloat16 oneDNN has no fast kernel for it; in float32 17).
+    - both, one channel in a group, stride 2: gradient of the input, spread, on 4×4 with 576 channels 198, 2;
+      on 16×16 with 144 channels 184, 8 (in bfloat16 oneDNN has no fast kernel for it; in float32 17).
     """
     if not unit:
         return Passes()
@@ -44,9 +46,9 @@ def other_passes(unit: str, shapes: Shapes) -> Passes:
 class Settings:
     """How a model is run.
 
-    On which device, in which precision ("float32", or "bfloat16" by autocast) and memory layout. ``unit`` names the
-    processor's bfloat16 unit ("amx_bf16", "avx512_bf16") whose rule says which convolutions are matrix products, see
-    :func:`other_passes`; "" is for none.
+    On which device, in which precision ("float32", or "bfloat16" by autocast) and memory layout. ``unit``
+    names the processor's bfloat16 unit ("amx_bf16", "avx512_bf16") whose rule says which convolutions are
+    matrix products, see :func:`other_passes`; "" is for none.
     """
 
     device: str = "cpu"
@@ -63,8 +65,10 @@ class Settings:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """The context in which the model is called: for float32 nothing, for bfloat16 torch's autocast and the
-        convolutions that the rule has chosen.
+        """The context in which the model is called.
+
+        For float32 it is nothing, for bfloat16 torch's autocast and the convolutions that the rule has
+        chosen.
         """
         with ExitStack() as stack:
             if self.precision == "bfloat16":
@@ -74,9 +78,7 @@ class Settings:
             yield
 
     def prepare(self, model: nn.Module) -> nn.Module:
-        """Move the model's own parameters to device and layout (in place); what comes back is the model to
-        call.
-        """
+        """Move the model's own parameters to device and layout (in place), and return the model to call."""
         layout = torch.channels_last if self.channels_last else torch.contiguous_format
         model.to(self.device)
         for tensor in [*model.parameters(), *model.buffers()]:
@@ -101,13 +103,13 @@ def choose_settings(
     compile: bool = False,
     unit: str | None = None,
 ) -> Settings:
-    """Fill in "auto" by a rule over what the device can do, so that the same call gives the same bits on the
-    same kind of machine.
+    """Fill in "auto" by a rule over what the device can do.
 
-    bfloat16 on a GPU that computes in it and on a CPU that has a ``unit`` for it (default: what
-    :func:`utils.training.processor.bfloat16_unit` finds), float32 elsewhere; channels last on CPU and GPU. On a CPU
-    in bfloat16 some convolutions are matrix products (:func:`other_passes`), unless the model is compiled.
-    `make bench` shows where the rule is not the fastest.
+    The same call gives the same bits on the same kind of machine. bfloat16 on a GPU that computes in it and
+    on a CPU that has a ``unit`` for it (default: what :func:`utils.training.processor.bfloat16_unit` finds),
+    float32 elsewhere; channels last on CPU and GPU. On a CPU in bfloat16 some convolutions are matrix
+    products (:func:`other_passes`), unless the model is compiled. `make bench` shows where the rule is not
+    the fastest.
     """
     device = torch.device(device)
     unit = (bfloat16_unit() if unit is None else unit) if device.type == "cpu" else ""
@@ -146,9 +148,8 @@ def deterministic(device: str | torch.device) -> Iterator[None]:
     filling = torch.utils.deterministic.fill_uninitialized_memory
     cudnn.deterministic, cudnn.benchmark = True, False
     torch.use_deterministic_algorithms(True, warn_only=True)
-    torch.utils.deterministic.fill_uninitialized_memory = (
-        False  # a safeguard for wrong kernels that costs a pass over memory
-    )
+    # a safeguard for wrong kernels that costs a pass over memory
+    torch.utils.deterministic.fill_uninitialized_memory = False
     try:
         yield
     finally:

@@ -1,4 +1,4 @@
-"""What the processor is called, and which instructions it has for bfloat16, on which the rules of precision depend."""
+"""What the processor is called, and which instructions it has for bfloat16: the rules of precision ask."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def bfloat16_unit(
     """The fastest bfloat16 unit of the processor: "amx_bf16", "avx512_bf16", or "" for neither.
 
     ``capabilities`` (default: what torch finds on this machine) says by name what the processor can do.
-    ``environment`` (default: the process's own) may hold ``ONEDNN_MAX_CPU_ISA`` or ``DNNL_MAX_CPU_ISA``, which
-    forbid oneDNN to use newer instructions; what is forbidden there does not count.
+    ``environment`` (default: the process's own) may hold ``ONEDNN_MAX_CPU_ISA`` or ``DNNL_MAX_CPU_ISA``,
+    which forbid oneDNN to use newer instructions; what is forbidden there does not count.
     """
     capabilities = _capabilities() if capabilities is None else capabilities
     environment = os.environ if environment is None else environment
@@ -50,7 +50,7 @@ def _capabilities() -> Mapping[str, object]:
 
 
 def flags() -> tuple[str, ...]:
-    """The instruction sets of the processor by the names of /proc/cpuinfo; none where the system does not tell."""
+    """The instruction sets of the processor by the names of /proc/cpuinfo; none if the system is silent."""
     found = re.search(r"^(?:flags|Features)\s*:\s*(.+)$", _cpuinfo(), re.MULTILINE)
     return tuple(found[1].split()) if found else ()
 

@@ -73,7 +73,8 @@ def exponential(gamma: float, *, unit: str = "epoch") -> Schedule:
 def cosine(total: int, floor: float = 0.0, *, unit: str = "batch") -> Schedule:
     """Half a cosine from 1 at step 0 to ``floor`` at step ``total``; steps per batch by custom.
 
-    From then on it keeps ``floor``. Loshchilov and Hutter 2017 (arXiv:1608.03983) without restarts; torch's CosineAnnealingLR up to ``total``.
+    From then on it keeps ``floor``. Loshchilov and Hutter 2017 (arXiv:1608.03983) without restarts; torch's
+    CosineAnnealingLR up to ``total``.
     """
     _positive(total=total)
     _fraction(floor=floor)
@@ -83,8 +84,8 @@ def cosine(total: int, floor: float = 0.0, *, unit: str = "batch") -> Schedule:
 def cosine_restarts(period: int, growth: int = 1, floor: float = 0.0, *, unit: str = "batch") -> Schedule:
     """Cosines from 1 down towards ``floor`` over ``period`` steps, then again from 1.
 
-    Each period is ``growth`` times the last one. SGDR, Loshchilov and Hutter 2017 (arXiv:1608.03983); steps per batch by custom. As torch's
-    CosineAnnealingWarmRestarts.
+    Each period is ``growth`` times the last one. SGDR, Loshchilov and Hutter 2017 (arXiv:1608.03983); steps
+    per batch by custom. As torch's CosineAnnealingWarmRestarts.
     """
     _positive(period=period, growth=growth)
     _fraction(floor=floor)
@@ -103,8 +104,8 @@ def cosine_restarts(period: int, growth: int = 1, floor: float = 0.0, *, unit: s
 def warmup_cosine(warmup: int, total: int, floor: float = 0.0, *, unit: str = "batch") -> Schedule:
     """Linear rise over ``warmup`` steps, then half a cosine to ``floor`` at step ``total``.
 
-    Steps per batch by custom. The rise is (t + 1) / (warmup + 1), so that the first step already learns and step ``warmup`` is the first
-    at the full rate.
+    Steps per batch by custom. The rise is (t + 1) / (warmup + 1), so that the first step already learns and
+    step ``warmup`` is the first at the full rate.
     """
     return _warmup_hold_cosine("warmup_cosine", warmup, 0, total, floor, unit)
 
@@ -122,8 +123,9 @@ def warmup_hold_cosine(
 def triangular2(half_cycle: int, low: float = 0.1, *, unit: str = "batch") -> Schedule:
     """Linear from ``low`` up to 1 in ``half_cycle`` steps and back, half as high after every full cycle.
 
-    Halved is the height above ``low``. Smith 2017 (arXiv:1506.01186); torch's CyclicLR in mode "triangular2", with ``low`` = base_lr / max_lr and
-    the base learning rate in the role of max_lr. Steps per batch by custom.
+    Halved is the height above ``low``. Smith 2017 (arXiv:1506.01186); torch's CyclicLR in mode "triangular2",
+    with ``low`` = base_lr / max_lr and the base learning rate in the role of max_lr. Steps per batch by
+    custom.
     """
     _positive(half_cycle=half_cycle)
     _fraction(low=low)
