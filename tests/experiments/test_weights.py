@@ -89,7 +89,10 @@ def test_a_card_without_its_record_is_a_fault(results):
 
 CARDS = {
     "null": (lambda card: None, "is not a JSON object"),
-    "half": (lambda card: {name: card[name] for name in ("sha256", "profile")}, "it lacks record"),
+    "half": (
+        lambda card: {name: card[name] for name in ("sha256", "profile")},
+        "it lacks format, bytes, record",
+    ),
     "no experiment": (lambda card: card.pop("experiment") and card, "it lacks experiment"),
     "seed is text": (lambda card: card | {"seed": "3"}, "seed is '3', not a whole number"),
     "result is a list": (lambda card: card | {"result": []}, "result is [], not an object"),

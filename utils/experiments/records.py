@@ -262,11 +262,10 @@ def misshapen(
     optional: bool = False,
 ) -> list[str]:
     """Fields of an object, or of its ``parts``, that are missing or of another kind, one sentence each."""
-    found = []
+    lacking = [f"{within}{name}" for name in kinds if name not in value and not optional]
+    found = [f"it lacks {', '.join(lacking)}"] if lacking else []
     for name, kind in kinds.items():
-        if name not in value:
-            found += [] if optional else [f"it lacks {within}{name}"]
-        elif not _is(value[name], kind):
+        if name in value and not _is(value[name], kind):
             said = repr(value[name])
             told = said if len(said) <= 40 else f"{said[:40]}…"
             allowed = kind if isinstance(kind, tuple) else (kind,)
