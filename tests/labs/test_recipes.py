@@ -23,7 +23,10 @@ def made_by(maker):
     """For each test that ``maker`` made for a file of tests/course: (name of the file, its arguments)."""
     found = []
     for path in sorted((ROOT / "tests/course").glob("test_*.py")):
-        module = importlib.import_module(f"tests.course.{path.stem}")
+        try:
+            module = importlib.import_module(f"tests.course.{path.stem}")
+        except ImportError:  # the file fails by itself; here it would hide what is missing
+            continue
         tests = [test for test in vars(module).values() if inspect.isfunction(test)]
         made = [test for test in tests if test.__qualname__.startswith(f"{maker.__name__}.<locals>.")]
         found += [(path.name, inspect.getclosurevars(test).nonlocals) for test in made]
