@@ -1,8 +1,12 @@
 """The registry: names, options and what it says to wrong ones."""
 
+import ast
+from pathlib import Path
+
 import pytest
 from torch import nn
 
+from tests.models.zoo import families
 from utils.models import build_model, list_models, register, registry
 
 
@@ -15,6 +19,26 @@ def empty_registry(monkeypatch):
 def test_known_names():
     assert {"lenet", "lenet-5", "linear", "mlp"} <= set(list_models())
     assert list_models() == sorted(list_models())
+
+
+def registering() -> set[str]:
+    """The files of ``utils/models`` that call ``register``, without an import of any of them."""
+    found = set()
+    for path in Path(registry.__file__).parent.glob("*.py"):
+        calls = (
+            node
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+            if isinstance(node, ast.Call)
+        )
+        if any(getattr(call.func, "id", "") == "register" for call in calls):
+            found.add(path.stem)
+    return found
+
+
+def test_every_file_that_registers_is_imported_with_the_package():
+    silent = registering() - set(families())
+    assert "lenet" in registering()
+    assert not silent, f"utils.models does not import {sorted(silent)}: their networks have no name"
 
 
 def test_a_registered_factory_is_called_with_what_was_given(empty_registry):
