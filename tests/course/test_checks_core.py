@@ -73,6 +73,7 @@ def test_a_row_of_numbers_has_the_length_that_is_asked_for():
     assert "expected 3 numbers, got 2.\nLook at: its length" in message(
         core.numbers_of, [1, 2], 3, "f()", "its length"
     )
+    assert "expected 1 numbers, got 2" in message(core.numbers_of, [1, 2], 1, "f()")
     assert "a list of 2 numbers, got list of length 2" in message(core.numbers_of, ["a", 2], 2, "f()")
     assert "a list of 1 numbers, got float" in message(core.numbers_of, 0.5, 1, "f()")
 
