@@ -2,12 +2,14 @@
 
 import re
 
+import numpy as np
 import pytest
 import torch
 import torchvision
 from torch import nn
 
-from utils.analysis.accounting import account
+from utils.analysis.accounting import account, short
+from utils.analysis.receptive_field import receptive_field
 from utils.models import build_model
 
 
@@ -174,6 +176,230 @@ def test_several_inputs_and_several_outputs():
     table = account(Pair(), ((1, 5, 5), (4,)))
     assert [row.output_shape for row in table] == [(2, 3, 3), (6,)]
     assert "1×5×5 and 4" in str(table)
+
+
+# --- what torch's counter does not know
+
+
+class Applied(nn.Module):
+    """Some function of the input and of a weight."""
+
+    def __init__(self, function, *shape):
+        super().__init__()
+        self.weight, self.function = nn.Parameter(torch.ones(shape)), function
+
+    def forward(self, *inputs):
+        return self.function(*inputs, self.weight)
+
+
+@pytest.mark.parametrize(
+    ("function", "shape", "size", "macs"),
+    [
+        (lambda x, w: x.flatten(1) @ w, (48,), (3, 4, 4), 48),
+        (lambda x, w: x.flatten(1) @ w[:, None], (48,), (3, 4, 4), 48),
+        (lambda x, w: x @ w, (6,), (5, 6), 30),
+        (lambda x, w: w @ x[0], (5,), (5, 6), 30),
+        (lambda x, w: torch.mv(w, x[0]), (7, 6), (6,), 42),
+        (lambda x, w: torch.addmv(w[:, 0], w, x[0]), (7, 6), (6,), 42),
+        (lambda x, w: torch.dot(x[0], w), (6,), (6,), 6),
+        (lambda x, w: torch.einsum("bni,i->bn", x, w), (6,), (5, 6), 30),
+        # attention pooling: one query scores 5 places of 6 features, then their mean by these weights
+        (lambda x, w: (x @ w).softmax(1)[:, None] @ x, (6,), (5, 6), 30 + 30),
+    ],
+)
+def test_products_with_vectors(function, shape, size, macs):
+    assert account(Applied(function, *shape), size).total_macs == macs
+
+
+def test_bilinear_layers():
+    class Pair(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.bilinear = nn.Bilinear(5, 6, 7)
+
+        def forward(self, x, y):
+            return self.bilinear(x, y)
+
+    assert account(Pair(), ((5,), (6,))).total_macs == 5 * 6 * 7
+    assert account(Pair(), ((3, 5), (3, 6)))["bilinear"].macs == 3 * 5 * 6 * 7
+
+
+class LooksAtValues(nn.Module):
+    """Must run on the device of its weights."""
+
+    def __init__(self, part):
+        super().__init__()
+        self.part = part
+
+    def forward(self, x):
+        assert x.sum().item() == 0
+        return self.part(x)[0]
+
+
+@pytest.mark.parametrize(("kind", "gates"), [(nn.LSTM, 4), (nn.GRU, 3), (nn.RNN, 1)])
+@pytest.mark.parametrize("directions", [1, 2])
+def test_recurrent_layers_count_the_same_with_and_without_values(kind, gates, directions):
+    part = kind(5, 7, batch_first=True, bidirectional=directions == 2)
+    macs = 3 * gates * (5 * 7 + 7 * 7) * directions  # 3 steps
+    assert account(part, (3, 5)).total_macs == account(LooksAtValues(part), (3, 5)).total_macs == macs
+
+
+@pytest.mark.parametrize("groups", [1, 2])
+def test_deformable_convolutions(groups):
+    class Deformable(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.offset = nn.Conv2d(4, 18, 3, padding=1)
+            self.conv = torchvision.ops.DeformConv2d(4, 6, 3, padding=1, groups=groups)
+
+        def forward(self, x):
+            return self.conv(x, self.offset(x))
+
+    table = account(Deformable(), (4, 8, 8))
+    assert table["conv"].macs == 64 * 6 * (4 // groups) * 9 and table.not_counted == ()
+
+
+@torch.library.custom_op("convolution_lab_test::scan", mutates_args=())
+def scan(x: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
+    return x @ w
+
+
+@scan.register_fake
+def _(x, w):
+    return x.new_empty((len(x), w.shape[1]))
+
+
+@pytest.mark.parametrize(
+    ("function", "size", "name"),
+    [
+        (scan, (3,), "convolution_lab_test::scan"),
+        (
+            lambda x, w: torch.cdist(x, w, compute_mode="donot_use_mm_for_euclid_dist"),
+            (5, 3),
+            "_cdist_forward",
+        ),
+        (lambda x, w: torch.fft.rfft(x) * w.sum(), (3,), "_fft_r2c"),
+        (lambda x, w: x @ torch.linalg.inv(w), (3,), "linalg_inv_ex"),
+    ],
+)
+def test_what_has_no_formula_is_named(function, size, name):
+    table = account(nn.Sequential(nn.Linear(size[-1], 3), Applied(function, 3, 3)), size)
+    assert table["1"].not_counted == table.not_counted == (name,) and table["0"].not_counted == ()
+    lines = str(table).split("\n")
+    assert "not counted" in lines[4] and "not counted" not in lines[3]
+    (total,) = (line for line in lines if line.startswith("total"))
+    assert "+ not counted" in total and f"There is no count of {name} in 1." in " ".join(lines)
+    assert "not counted" in repr(table)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        nn.Sequential(nn.LayerNorm([4, 8, 8]), nn.PReLU(4), nn.GroupNorm(2, 4), nn.BatchNorm2d(4)),
+        nn.utils.parametrizations.weight_norm(nn.Conv2d(4, 4, 3)),
+        Applied(lambda x, w: x + nn.functional.interpolate(w, (8, 8), mode="bicubic"), 1, 4, 3, 3),
+        Applied(lambda x, w: x * w.t().contiguous().sigmoid()[0, 0] + w.mean() + w.roll(1)[0, 0], 4, 4),
+    ],
+)
+def test_element_by_element_work_is_not_called_uncounted(model):
+    assert account(model, (4, 8, 8)).not_counted == ()
+
+
+# --- subtotals, trees and inputs
+
+
+def test_a_module_without_a_row_has_a_subtotal():
+    table = account(on_meta(torchvision.models.resnet18), (3, 64, 64))
+    inside = [row for row in table if row.name.startswith("layer1.")]
+    part = table["layer1"]
+    assert (part.type, part.output_shape, part.params) == ("Sequential", (64, 16, 16), 4 * 64 * 64 * 9 + 512)
+    assert part.macs == 4 * 64 * 64 * 9 * 256 == sum(row.macs for row in inside)
+    assert part.bytes == sum(row.bytes for row in inside)
+    assert table["layer1.1"].params == part.params // 2
+    assert table.subtotal("(model)").macs == table.total_macs
+    with pytest.raises(KeyError, match="no module named 'layer9'; did you mean 'layer"):
+        table.subtotal("layer9")
+
+
+def test_a_row_is_the_share_of_its_module_and_a_subtotal_all_in_it():
+    table = account(nn.Sequential(OwnWork(), nn.ReLU()), (7, 6))
+    assert table["0"].params == 25 and table.subtotal("0").params == table.total_params
+    layer = nn.Linear(4, 4)
+    assert account(nn.Sequential(layer, layer), (4,)).subtotal("0").macs == 32
+
+
+def test_a_module_that_is_called_again_has_a_row_for_each_call():
+    class Mixed(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.w, self.linear = nn.Parameter(torch.ones(6)), nn.Linear(6, 6)
+
+        def forward(self, x):
+            return x * self.w + self.linear(x)
+
+    shared = Mixed()
+    table = account(nn.Sequential(shared, shared), (4, 6))
+    assert [(row.name, row.params, row.macs, row.bytes) for row in table] == [
+        ("0.linear", 42, 144, 96),
+        ("0", 6, 0, 96),
+        ("0.linear", 0, 144, 96),
+        ("0", 0, 0, 96),
+    ]
+
+
+def test_a_tree_has_the_subtotals_as_deep_as_one_wants():
+    net = nn.Sequential(nn.Sequential(nn.Linear(4, 3), nn.Sequential(nn.Linear(3, 2))), nn.Linear(2, 1))
+    table = account(net, (4,), depth=2)
+    lines = [line.split() for line in str(table).split("\n")[3:7]]
+    assert lines == [
+        ["0", "Sequential", "2", "23", "18", "20"],
+        ["0", "Linear", "3", "15", "12", "12"],
+        ["1", "Sequential", "2", "8", "6", "8"],
+        ["1", "Linear", "1", "3", "2", "4"],
+    ]
+    assert [len(table.tree(depth).body) for depth in (1, 2, 3, None)] == [2, 4, 5, 5]
+    assert str(table).split("\n")[4].startswith("  0") and table._repr_html_().count("<tr>") == 6
+    for depth in (0, -1, 1.5, True):
+        with pytest.raises(ValueError, match=f"got {depth}"):
+            account(net, (4,), depth=depth)
+
+
+def test_trainable_and_frozen_weights():
+    net = nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3), nn.Linear(3, 2))
+    net[0].requires_grad_(False)
+    net[1].bias.requires_grad_(False)
+    table = account(net, (4,))
+    assert [(row.trainable, row.frozen) for row in table] == [(0, 15), (3, 3), (8, 0)]
+    assert (table.trainable_params, table.frozen_params) == (11, 18)
+    assert "11 parameters are trainable, 18 are frozen." in str(table)
+
+
+def test_totals_have_a_letter_and_the_repr_is_short():
+    table = account(on_meta(torchvision.models.resnet18), (3, 224, 224))
+    (total,) = (line for line in str(table).split("\n") if line.startswith("total"))
+    assert "11,689,512 (11.69 M)" in total and "1,814,073,344 (1.81 G)" in total
+    assert repr(table) == (
+        "<Account of ResNet on 3×224×224: 60 rows, 11.69 M parameters, 1.81 G multiply-adds>"
+    )
+    numbers = {999: "999", 1000: "1.00 K", 999_999: "1.00 M", 1_500_000: "1.50 M", 3 * 10**12: "3.00 T"}
+    assert {number: short(number) for number in numbers} == numbers
+
+
+def test_inputs_with_a_dtype_or_given_as_they_are():
+    net = nn.Sequential(nn.Embedding(10, 4), nn.Linear(4, 2))
+    table = account(net, (5,), dtype=torch.long)
+    assert (table["0"].output_shape, table.total_macs) == ((5, 4), 40)
+    words = torch.randint(10, (1, 5))
+    assert account(net, input_data=words).rows == table.rows
+    assert account(net, input_data=(words,)).rows == table.rows
+    assert account(net, input_data={"input": words}).rows == table.rows
+    assert account(net, input_data=words.expand(3, 5)).total_macs == 3 * 40
+    assert account(nn.Linear(4, 2).half(), (4,)).total_macs == 8
+    for wrong in ({}, {"input_size": (5,), "input_data": words}, {"input_data": "words"}):
+        with pytest.raises(ValueError, match="input_data"):
+            account(net, **wrong)
+    with pytest.raises(ValueError, match="dtype must be one torch.dtype"):
+        account(net, (5,), dtype=(torch.long, torch.long))
 
 
 # --- LeNet-5 and its like
@@ -364,6 +590,41 @@ def test_a_wrong_input_size_is_told_with_the_layer(model, size, message):
 def test_an_impossible_input_size_is_named(size):
     with pytest.raises(ValueError, match=re.escape(f"got {size!r}")):
         account(nn.Identity(), size)
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (
+            lambda: nn.DataParallel(nn.Linear(3, 3)),
+            "wrapped in DataParallel: give the network in it, model.module",
+        ),
+        (lambda: torch.jit.script(nn.Linear(3, 3)), "scripted .* as it was before torch.jit"),
+        (lambda: nn.Sequential(torch.jit.script(nn.Linear(3, 3))), "0 of the model is scripted"),
+        (lambda: torch.nn.functional.relu, "must be a torch.nn.Module, got function"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:.*torch.jit")
+def test_what_cannot_be_looked_into_is_refused_with_what_to_do(model, message):
+    for tool in (account, receptive_field):
+        with pytest.raises(ValueError, match=message):
+            tool(model(), (3, 3))
+
+
+def test_parts_that_are_compiled_have_their_own_names():
+    table = account(nn.Sequential(torch.compile(nn.Sequential(nn.Linear(3, 3))), nn.ReLU()), (3,))
+    assert [row.name for row in table] == ["0.0", "1"] and table["0"].macs == 9
+
+
+def test_sizes_of_numpy_count_as_numbers_and_batches_are_told():
+    net = nn.Conv2d(3, 4, 3)
+    assert account(net, np.array([3, 8, 8])) == account(net, (3, np.int64(8), 8)) == account(net, [3, 8, 8])
+    with pytest.raises(ValueError, match=r"got a tensor \[1, 3, 8, 8\]: say input_data=x"):
+        account(net, torch.zeros(1, 3, 8, 8))
+    with pytest.raises(ValueError, match="leave out the 1 in front"):
+        account(net, (1, 3, 8, 8))
+    with pytest.raises(ValueError, match="got \\(True, 3, 3\\)"):
+        account(net, (True, 3, 3))
 
 
 def test_lazy_modules_must_have_run():

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F
 
-from utils.analysis.receptive_field import field_rule, receptive_field
+from utils.analysis.receptive_field import effective_receptive_field, field_rule, receptive_field
 from utils.analysis.receptive_field.extent import measure
 from utils.analysis.receptive_field.fields import input_field
 from utils.analysis.receptive_field.shapes import reshape
@@ -328,7 +328,7 @@ class Products(nn.Module):
         return {
             "rows with rows": lambda: x @ y.transpose(2, 3),
             "columns with columns": lambda: torch.einsum("nchi,nchj->ncij", x, y),
-            "channels": lambda: torch.einsum("nihw,njhw->nij", x, y)[..., None, None] * x[:, :, None].mean(1),
+            "channels": lambda: torch.einsum("nihw,njhw->nij", x, y).mean(2)[..., None, None] * x,
             "rows of a matrix": lambda: rows @ x,
             "columns of a matrix": lambda: torch.matmul(input=y, other=columns),
             "per place": lambda: (x.flatten(2).mT[:, :, None] @ y.flatten(2).mT[..., None])
@@ -731,6 +731,171 @@ def test_attention_sees_its_window_and_keeps_the_grid():
     assert (fields["features.7"].jump, fields["features.7"].clipped) == (32, 64)
 
 
+def test_swin_grows_as_its_gradients_do():
+    net = torchvision.models.swin_t().double().eval()
+    fields = receptive_field(net, (3, 224, 224))
+    layers = ["features.1.0", "features.1.1", "features.2", "features.3.0", "features.3.1", "features.5.0"]
+    # windows of 7 places, 4, 8 and 16 pixels apart; shifted ones take in the windows on both sides
+    assert [fields[layer].size for layer in layers] == [28, 56, 84, 112, 168, 280]
+    assert fields["features.1.0"].region(0, 0) == ((0, 27), (0, 27))
+    x = torch.randn(1, 3, 224, 224, dtype=torch.float64, requires_grad=True)
+    outputs = outputs_of(net, x, layers[:3])
+    for layer, output in outputs.items():
+        output = output.permute(0, 3, 1, 2)
+        for unit in [(0, 0), (3, 5), (output.shape[2] // 2, output.shape[3] // 2)]:
+            assert fields[layer].region(*unit) == support(output, x, unit), f"{layer}, unit {unit}"
+
+
+@pytest.mark.parametrize("spelling", UNSHUFFLES)
+def test_space_to_depth_has_blocks_as_units(spelling):
+    net = nn.Sequential(SpaceToDepth(spelling, nn.Identity()), nn.LazyConv2d(8, 3, padding=1)).eval()
+    net(torch.zeros(1, CHANNELS, 16, 16))
+    fields = receptive_field(net, (CHANNELS, 16, 16))
+    folded, conv = fields["0"], fields["1"]
+    assert (folded.size, folded.jump, folded.start, folded.clipped) == (2, 2, 0.5, 2)
+    assert folded.region(0, 0) == ((0, 1), (0, 1)) and folded.region(3, 7) == ((6, 7), (14, 15))
+    assert (conv.size, conv.jump, conv.start) == (6, 2, 0.5)
+
+
+def test_patches_as_tokens_are_units_too():
+    def patches(x):
+        """rearrange(x, "b c (h p) (w q) -> b (h w) (p q c)")"""
+        b, c, h, w = x.shape
+        x = x.reshape(b, c, h // 4, 4, w // 4, 4).permute(0, 2, 4, 3, 5, 1)
+        return x.reshape(b, h * w // 16, 16 * c)
+
+    for channels in (1, 3):
+        row = receptive_field(Function("patches", patches), (channels, 8, 12))[0]
+        assert (row.size, row.jump, row.start) == (4, 4, 1.5) and row.region(4) == ((4, 7), (4, 7))
+
+
+def test_an_effective_field_of_space_to_depth():
+    net = nn.Sequential(nn.Conv2d(1, 2, 3, padding=1), nn.PixelUnshuffle(2))
+    found = effective_receptive_field(net, "1", torch.randn(2, 1, 12, 12))
+    assert found.theoretical_size == 4 and found.energy_inside == pytest.approx(1)
+    assert found.center == (6.5, 6.5)
+
+
+@pytest.mark.parametrize("spelling", PRODUCTS)
+def test_products_of_maps(spelling):
+    net = nn.Sequential(nn.Conv2d(CHANNELS, CHANNELS, 3, padding=1), Products(spelling))
+    x, output = output_of(net, (7, 9))
+    row = receptive_field(net, (CHANNELS, 7, 9))["(model)"]
+    for unit in some_units(output.shape):
+        assert row.region(*unit) == support(output, x, unit)
+
+
+@pytest.mark.parametrize("spelling", ATTENTIONS)
+@pytest.mark.parametrize("shift", [(0, 0), (2, 1)])
+def test_attention_in_windows(spelling, shift):
+    net = WindowAttention(spelling, (4, 3), shift)
+    x, output = output_of(net, (9, 13))
+    row = receptive_field(net, (CHANNELS, 9, 13))["(model)"]
+    assert (row.size, row.jump) == ((4, 3), 1)
+    for unit in some_units(output.shape):
+        assert row.region(*unit) == support(output, x, unit)
+
+
+KEYWORDS = {
+    "avg_pool2d": lambda x: F.avg_pool2d(input=x, kernel_size=2),
+    "max_pool2d": lambda x: F.max_pool2d(input=x, kernel_size=3, stride=1),
+    "conv2d": lambda x: F.conv2d(input=x, weight=torch.ones(1, 3, 3, 3), padding=1),
+    "flatten": lambda x: torch.flatten(input=x, start_dim=2).unflatten(2, x.shape[2:]),
+    "mean": lambda x: torch.mean(input=x, dim=1, keepdim=True),
+    "permute": lambda x: torch.permute(input=x, dims=(0, 1, 3, 2)),
+    "softmax": lambda x: F.softmax(input=x, dim=1),
+    "matmul": lambda x: torch.matmul(input=x, other=x.new_ones(8, 8)),
+    "chunk": lambda x: torch.chunk(input=x, chunks=2, dim=3)[1],
+    "pad": lambda x: F.pad(input=x, pad=(1, 1)),
+    "interpolate": lambda x: F.interpolate(input=x, scale_factor=2),
+    "max": lambda x: torch.max(input=x, other=F.avg_pool2d(x, 3, 1, 1)),
+    "roll": lambda x: torch.roll(input=x, shifts=1, dims=3),
+    "narrow": lambda x: torch.narrow(input=x, dim=2, start=1, length=4),
+    "unsqueeze": lambda x: torch.unsqueeze(input=x, dim=0).squeeze(0),
+    "layer_norm": lambda x: F.layer_norm(input=x, normalized_shape=(8,)),
+}
+
+
+@pytest.mark.parametrize("name", KEYWORDS)
+def test_the_first_argument_may_be_a_keyword(name):
+    net = nn.Sequential(nn.Conv2d(3, 3, 3, padding=1), Function(name, KEYWORDS[name])).double()
+    row = receptive_field(net, (3, 8, 8))["(model)"]
+    x = torch.randn(1, 3, 8, 8, dtype=torch.float64, requires_grad=True)
+    plain = {"max_pool2d": lambda x: F.avg_pool2d(x, 3, 1), "conv2d": lambda x: F.avg_pool2d(x, 3, 1, 1)}
+    plain["max"] = lambda x: x + F.avg_pool2d(x, 3, 1, 1)
+    output = plain.get(name, KEYWORDS[name])(net[0](x))
+    for unit in some_units(output.shape):
+        assert row.region(*unit) == support(output, x, unit)
+
+
+def test_nothing_is_part_of_everything():
+    for function in (
+        lambda x: torch.cat([x[:, :, :0], x], 2),
+        lambda x: torch.cat([x[:, 3:], x, x.narrow(1, 0, 0)], 1),
+        lambda x: torch.cat(x.split([0, 8], 3), 3) + x[:, :0].sum(1, keepdim=True),
+    ):
+        row = receptive_field(
+            nn.Sequential(nn.Conv2d(3, 3, 3), nn.ZeroPad2d(1), Function("", function)), (3, 8, 8)
+        )[-1]
+        assert (row.size, row.jump, row.start) == (3, 1, 0)
+
+
+def test_aligned_corners_are_named_as_the_reason():
+    def skip(x, corners=True):
+        low = F.max_pool2d(x, 2)
+        return x + F.interpolate(low, scale_factor=2, mode="bilinear", align_corners=corners)
+
+    class UNet(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.up = nn.UpsamplingBilinear2d(scale_factor=4)
+
+        def forward(self, x):
+            return torch.cat([self.up(F.avg_pool2d(x, 4)), x], 1)
+
+    for net in (Function("skip", skip), UNet()):
+        with pytest.raises(
+            ValueError, match="interpolation with align_corners=True .* only align_corners=False"
+        ):
+            receptive_field(net, (1, 16, 16))
+    assert receptive_field(Function("skip", lambda x: skip(x, False)), (1, 16, 16))[0].jump == 1
+    with pytest.raises(ValueError, match="that the strides divide"):  # not their fault
+        receptive_field(Function("", lambda x: skip(x[:, :, ::2], False) + x[:, :, :8]), (1, 16, 16))
+
+
+@torch.jit.script
+def scripted_swish(x):
+    return x * torch.sigmoid(x)
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit")
+def test_scripted_functions_are_refused_and_compiled_parts_followed():
+    with pytest.raises(ValueError, match=r"at 1 \(Function\): a function under torch.jit.script"):
+        receptive_field(nn.Sequential(nn.Conv2d(1, 1, 3), Function("", scripted_swish)), (1, 8, 8))
+    net = nn.Sequential(torch.compile(nn.Sequential(nn.Conv2d(1, 1, 3))), nn.Conv2d(1, 1, 3))
+    assert [(row.name, row.size) for row in receptive_field(net, (1, 8, 8))] == [("0.0", 3), ("1", 5)]
+
+
+def test_a_field_can_be_drawn_over_the_input():
+    net = nn.Sequential(nn.Conv2d(1, 2, 5, stride=2, padding=2), nn.AdaptiveAvgPool2d(1))
+    fields = receptive_field(net, (1, 12, 16))
+    whole, seen, field = fields.plot("0", (0, 1)).axes[0].patches
+    corners = [(p.get_x(), p.get_y(), p.get_width(), p.get_height()) for p in (whole, seen, field)]
+    # unit (0, 1) has its centre at row 0, column 2
+    assert corners == [(-0.5, -0.5, 16, 12), (-0.5, -0.5, 5, 3), (-0.5, -2.5, 5, 5)]
+    dots = fields.plot("0").axes[0].collections[0].get_offsets()
+    assert len(dots) == 6 * 8 and tuple(dots[-1]) == (14, 10)
+    assert len(fields.plot("1").axes[0].patches) == 2  # without a frame around what is endless
+    strip = receptive_field(nn.Conv1d(1, 1, 3), (1, 9)).plot("(model)", [2]).axes[0]
+    assert strip.patches[1].get_x() == 1.5 and strip.patches[1].get_width() == 3
+    with pytest.raises(ValueError, match="no unit"):
+        fields.plot("0", (6, 0))
+    with pytest.raises(KeyError, match="no layer named 'conv'"):
+        fields.plot("conv")
+    with pytest.raises(ValueError, match="two dimensions at most"):
+        receptive_field(nn.Conv3d(1, 1, 1), (1, 4, 4, 4)).plot("(model)")
+
+
 def test_blocks_made_by_reshaping_are_a_pooling():
     class BlockMeans(nn.Module):
         def forward(self, x):
@@ -841,6 +1006,7 @@ def test_a_rule_can_be_added_for_a_module():
 def test_the_table_can_be_read():
     fields = receptive_field(nn.Sequential(nn.Conv2d(1, 1, (1, 3)), nn.AdaptiveAvgPool2d(1)), (1, 8, 8))
     assert isinstance(fields, list) and isinstance(fields[:1], list)
+    assert str(fields[1:]).split("\n")[3].startswith("1") and fields[:1]["0"] is fields[0]
     lines = str(fields).split("\n")
     assert lines[0] == "receptive fields of Sequential on an input of 1×8×8, in input pixels"
     assert lines[3].split("  ")[0] == "0" and "1 × 3" in lines[3] and "∞" in lines[4] and "–" in lines[4]

@@ -18,6 +18,7 @@ convolution with missing connections, trainable subsampling, RBF units.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -257,14 +258,14 @@ def account(
     ``input_size`` is ``(C, H, W)`` or any other shape without the batch dimension; for a model with several
     inputs, a tuple of shapes. ``dtype``: of the inputs, one for all or one for each, such as ``torch.long``
     for an embedding; by default that of the weights. Or ``input_data`` is what the model gets, batch
-    dimension included: a tensor, a tuple of arguments or a dictionary of keyword arguments, in which there
-    may be lists of tensors and whatever else the model takes; then all figures are for all of it. With
-    ``depth`` the account shows itself as a tree, so many steps of the module paths deep.
+    dimension included: a tensor, a list of tensors (one argument, as detectors take it), a tuple of arguments
+    or a dictionary of keyword arguments; then all figures are for all of it. With ``depth`` the account shows
+    itself as a tree, so many steps of the module paths deep.
 
-    A row is a module without children, or a module that computes or owns
-    parameters itself: then the row holds its own share, such as the products inside an attention module, and
-    its output counts as bytes only if it is not a child's. A shared module has a row for each call and its
-    parameters in the first. Parameters of modules that do not run (auxiliary heads in evaluation mode) come
+    A row is a module without children, or a module that computes or owns parameters itself: then the row
+    holds its own share, such as the products inside an attention module, and its output counts as bytes only
+    if it is not a child's. A shared module has a row for each call and its parameters in the first.
+    Parameters of modules that do not run (auxiliary heads in evaluation mode) come
     last, as rows without an output.
 
     The network runs on torch's meta device, where tensors have shapes and no values; if it cannot (it mixes
@@ -426,6 +427,9 @@ def _plain_kernels(model: nn.Module) -> Iterator[None]:
     """Recurrent layers by matrix products, not by one kernel that hides them; no compiled code."""
     with ExitStack() as stack:
         stack.enter_context(torch.compiler.set_stance("force_eager"))
+        stack.enter_context(warnings.catch_warnings())
+        for message in (".*TF32 acceleration", ".*Using `torch.compile"):  # of what is done here
+            warnings.filterwarnings("ignore", message)
         if any(isinstance(module, nn.RNNBase) for module in model.modules()):
             stack.enter_context(torch.backends.mkldnn.flags(enabled=False))
             stack.enter_context(torch.backends.cudnn.flags(enabled=False))

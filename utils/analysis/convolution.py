@@ -15,6 +15,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from utils.analysis.modules import plain_numbers
+
 IntOrPair = int | tuple[int, int]
 
 
@@ -240,6 +242,7 @@ def _conv_transpose_output_size(
 
 def _per_dimension(rule, arguments: dict):
     """Apply ``rule`` to numbers, or to each dimension of tuples of one common length."""
+    arguments = {key: plain_numbers(value) for key, value in arguments.items()}
     tuples = {key: value for key, value in arguments.items() if isinstance(value, Sequence)}
     if not tuples:
         return rule(**arguments)
@@ -264,6 +267,7 @@ def _check_not_negative(**values: int) -> None:
 
 
 def _pair(value: IntOrPair) -> tuple[int, int]:
+    value = plain_numbers(value)
     if not isinstance(value, Sequence):
         return (value, value)
     if len(value) != 2:

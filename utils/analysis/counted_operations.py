@@ -70,7 +70,8 @@ MULTIPLY = """
 """.split()  # noqa: SIM905
 # and these do not multiply by the weights that they get, which is all that they need to be known for
 HARMLESS = """
-    _softmax _log_softmax _weight_norm_interface _to_copy adaptive_avg_pool2d _adaptive_avg_pool2d
+    _log_softmax
+    _linalg_check_errors _softmax _weight_norm_interface _to_copy adaptive_avg_pool2d _adaptive_avg_pool2d
     _adaptive_avg_pool3d all amax amin any arange argmax argmin argsort as_strided_scatter avg_pool1d
     avg_pool2d avg_pool3d bernoulli bincount bucketize cat clone col2im constant_pad_nd contiguous copy
     copy_ count_nonzero cudnn_batch_norm cumprod cumsum diag_embed embedding embedding_bag
@@ -102,7 +103,7 @@ def multiplies(function: Any, weights: bool) -> bool:
     name = function._schema.name.partition("::")[2]
     if function.namespace not in ("aten", "prims", "prim"):
         return weights  # a kernel of somebody's own
-    if name in MULTIPLY:
+    if name in MULTIPLY:  # whatever it gets
         return True
     views = any(result.alias_info is not None for result in function._schema.returns)
     harmless = views or torch.Tag.pointwise in function.tags or name.removesuffix("_") in HARMLESS

@@ -97,15 +97,9 @@ def frozen(model: nn.Module) -> Iterator[None]:
 
 
 def plain_numbers(value: Any) -> Any:
-    """A list, tuple or array as a tuple, with NumPy's whole numbers in it as Python's; others as they are."""
+    """Whole numbers of NumPy as Python's, arrays and lists of them as tuples; anything else as it is."""
     if isinstance(value, np.ndarray):
         value = value.tolist()
     if isinstance(value, list | tuple):
-        return tuple(
-            plain_numbers(part) if isinstance(part, np.ndarray) else part for part in map(_plain, value)
-        )
-    return value
-
-
-def _plain(value: Any) -> Any:
+        return tuple(plain_numbers(part) for part in value)
     return int(value) if isinstance(value, np.integer) else value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -115,7 +116,10 @@ def score(value: Tensor, target: Target, layer: str | None = None, *, over_map: 
 
 def chosen(target: Target, images: int) -> Tensor:
     """``[images]`` int64: one class or channel for each image."""
-    index = torch.as_tensor(target)
+    try:
+        index = torch.as_tensor(target)
+    except (RuntimeError, TypeError, ValueError):  # None, a word, lists of unequal length
+        index = torch.tensor(math.nan)
     if index.dtype == torch.bool or index.is_floating_point() or index.is_complex() or index.ndim > 1:
         raise ValueError(
             "target must be a whole number, one for each image, or a tuple (channel, row, column), "

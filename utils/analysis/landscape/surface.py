@@ -220,6 +220,11 @@ def _batches(
         finally:
             data.set_epoch(epoch)
     else:
+        if not isinstance(data, list | tuple) or [isinstance(part, Tensor) for part in data] != [True, True]:
+            raise ValueError(
+                f"data must be a Split, Batches or a pair of tensors (x, y), got {type(data).__name__}: of a "
+                "DataLoader, give tuple(map(torch.cat, zip(*loader)))"
+            )
         x, y = data
         if len(x) != len(y) or len(x) == 0:
             raise ValueError(f"data must be as many x as y, and at least one, got {len(x)} and {len(y)}")
