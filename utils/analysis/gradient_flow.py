@@ -124,7 +124,9 @@ class GradientFlow:
 
     @torch.no_grad()
     def __call__(self, step: int | None = None, **unused: Any) -> None:
-        """Record the present gradients; ``step`` defaults to one more than the last. ``fit`` also passes
+        """Record the present gradients.
+
+        ``step`` defaults to one more than the last. ``fit`` also passes
         ``model``, ``loss``, ``x`` and ``y``, which are not needed.
         """
         if step is None:

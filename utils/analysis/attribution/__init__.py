@@ -1,4 +1,6 @@
-"""What a network looks at: maps over the input, the patches and pictures that a unit answers to, and tests of
+"""What a network looks at.
+
+Maps over the input, the patches and pictures that a unit answers to, and tests of
 such maps.
 
 The attributions are ``f(model, x, target, layer=None)`` with ``x`` ``[B, C, H, W]`` as the network gets it

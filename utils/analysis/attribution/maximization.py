@@ -50,7 +50,9 @@ class Regularization:
 
 @dataclass(frozen=True, eq=False)
 class MaximizedActivation:
-    """``images``: ``[B, C, H, W]``, in the network's units. ``activations``: ``[steps + 1, B]``, the score
+    """Images that were made to excite a unit, and how they came about.
+
+    ``images``: ``[B, C, H, W]``, in the network's units. ``activations``: ``[steps + 1, B]``, the score
     without penalties before each step (of the moved picture, with jitter) and at the end.
     """
 
@@ -148,7 +150,7 @@ def _limits(
 
 
 def _penalties(x: Tensor, options: Regularization) -> Tensor:
-    """``[B]``"""
+    """What is taken off the score of each image, ``[B]``."""
     total = x.new_zeros(len(x))
     if options.l2:
         total = total + options.l2 * x.square().sum(dim=(1, 2, 3))

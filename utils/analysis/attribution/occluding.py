@@ -20,7 +20,9 @@ def occlusion(
     fill: float = 0.0,
     batch_size: int = 256,
 ) -> Tensor:
-    """s(x) − s(x with a square covered), for each pixel the mean over the squares that cover it:
+    """The fall of a score when a part of the input is covered.
+
+    s(x) − s(x with a square covered), for each pixel the mean over the squares that cover it:
     ``[B, H, W]``, signed.
 
     Squares of ``window`` pixels a side, ``stride`` apart, in all channels at once, get the value ``fill``: in

@@ -35,7 +35,9 @@ class Patch:
 def nearest_patches(
     model: nn.Module, split: Split, layer: str, unit: int, n: int = 9, *, batch_size: int = 256
 ) -> list[Patch]:
-    """The ``n`` images of ``split`` that channel ``unit`` of ``layer`` answers to most strongly, strongest
+    """The images of a split that a unit answers to most strongly.
+
+    The ``n`` images of ``split`` that channel ``unit`` of ``layer`` answers to most strongly, strongest
     first, each cut to the receptive field of the unit of the map that did (one patch for an image).
 
     The images are normalised with the split's mean and standard deviation. Zeiler, Fergus, arXiv 1311.2901,
@@ -74,8 +76,9 @@ def nearest_patches(
 def _answers(
     model: nn.Module, split: Split, layer: str, unit: int, batch_size: int
 ) -> tuple[Tensor, Tensor, tuple[int, ...]]:
-    """For each image the largest activation of the channel and its place in the flattened map; the map's
-    sides, none for a layer ``[B, K]``.
+    """For each image the largest activation of the channel, and its place in the flattened map.
+
+    Also the map's sides, none for a layer ``[B, K]``.
     """
     chosen(unit, 1)
     device = next(model.parameters(), torch.zeros(())).device

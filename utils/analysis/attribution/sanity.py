@@ -79,7 +79,9 @@ def _randomize(module: nn.Module, generator: Generator) -> None:
 
 
 def rank_correlation(a: Tensor, b: Tensor, *, absolute: bool = True) -> Tensor:
-    """Spearman's rank correlation of the maps ``a`` and ``b`` ``[B, ...]``, one for each image: ``[B]``,
+    """How alike two sets of maps are, by the ranks of their values.
+
+    Spearman's rank correlation of the maps ``a`` and ``b`` ``[B, ...]``, one for each image: ``[B]``,
     float64.
 
     Of absolute values, or of the values themselves with ``absolute=False``; the paper has both. Equal values

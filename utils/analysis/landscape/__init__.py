@@ -1,4 +1,6 @@
-"""Loss landscapes: how wide the loss spreads over learning rates, how far a gradient can be trusted, and what
+"""Loss landscapes.
+
+How wide the loss spreads over learning rates, how far a gradient can be trusted, and what
 the loss looks like on a line or a plane through the weights.
 """
 

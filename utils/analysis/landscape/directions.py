@@ -77,8 +77,9 @@ def filter_normalized_directions(
 def interpolation_direction(
     start: nn.Module | Mapping[str, Tensor], end: nn.Module | Mapping[str, Tensor]
 ) -> Direction:
-    """The direction from one solution to another: start is at 0 and end at 1 (Goodfellow et al. 2015, arXiv
-    1412.6544).
+    """The direction from one solution to another.
+
+    Start is at 0 and end at 1 (Goodfellow et al. 2015, arXiv 1412.6544).
 
     ``start``, ``end``: models of the same build, or their ``state_dict``. All floating-point entries move,
     running statistics of batch normalisation with them, so that both ends are what they are; in between these

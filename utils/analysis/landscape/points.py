@@ -1,5 +1,4 @@
-"""Loss and accuracy of a network at points of a line or a plane through its weights, one by one or many at
-once."""
+"""Loss and accuracy of a network at points through its weights, one by one or many at once."""
 
 from __future__ import annotations
 

@@ -52,8 +52,10 @@ class GradientRecord:
 
     @property
     def smoothness(self) -> np.ndarray:
-        """``[S]``: the largest change of the gradient per distance moved (effective β); nan where g is
-        zero."""
+        """How fast the gradient changes on the way.
+
+        ``[S]``: the largest change of the gradient per distance moved (effective β); nan where g is zero.
+        """
         with np.errstate(divide="ignore", invalid="ignore"):
             return (self.changes / (self.lengths * self.gradient_norms[:, None])).max(axis=1)
 
@@ -63,7 +65,9 @@ class GradientRecord:
 
 
 class GradientProbe:
-    """A probe for ``fit``: ``fit(model, train, …, probes=[GradientProbe(lengths=lr * np.geomspace(0.5, 4,
+    """A probe for ``fit`` that looks along the gradient.
+
+    ``fit(model, train, …, probes=[GradientProbe(lengths=lr * np.geomspace(0.5, 4,
     4))])``.
 
     ``lengths``: the factors η > 0 on the gradient; those of plain gradient descent, whatever the optimizer

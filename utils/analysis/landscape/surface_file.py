@@ -1,4 +1,6 @@
-"""The file that a loss surface is built up in, portion by portion: whole or not at all, and refused by
+"""The file that a loss surface is built up in, portion by portion.
+
+It is whole or not at all, and refused by
 another surface."""
 
 from __future__ import annotations

@@ -23,7 +23,9 @@ SMALLEST_SHARE = 1e-10
 
 
 class TrajectoryRecorder:
-    """A probe for ``fit`` that keeps the weights: ``fit(…, probes=[recorder])``, then
+    """A probe for ``fit`` that keeps the weights.
+
+    ``fit(…, probes=[recorder])``, then
     ``recorder.finish(model)``.
 
     ``every``: keep the weights of the steps whose number it divides, before that step; ``finish`` adds those
@@ -56,7 +58,9 @@ class TrajectoryRecorder:
 
 @dataclass(frozen=True, eq=False)
 class Trajectory:
-    """``directions``: n orthonormal directions, name → tensor, most important first. ``coordinates``: ``[S,
+    """The way of the weights in the directions in which it is widest.
+
+    ``directions``: n orthonormal directions, name → tensor, most important first. ``coordinates``: ``[S,
     n]``, where the S states lie along them, the last state at 0. ``explained``: ``[n]``, share of the
     variance of the states along each, in [0, 1].
     """

@@ -157,8 +157,7 @@ def _spread(n: int, wanted: int) -> list[int]:
 
 
 def _add_shifted(total: Tensor, count: Tensor, share: Tensor, shift: tuple[int, int]) -> None:
-    """Add ``share`` to ``total``, moved up and left by ``shift``; ``count`` says how often each pixel was
-    hit."""
+    """Add ``share`` to ``total``, moved by ``shift``; ``count`` says how often a pixel was hit."""
     here, there = [], []
     for n, offset in zip(total.shape, shift, strict=True):
         here.append(slice(max(0, -offset), min(n, n - offset)))
