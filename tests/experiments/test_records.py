@@ -160,6 +160,10 @@ FIELDS = {
         lambda r: (r["result"].update(test_images=0), r["dataset"].update(test=0)),
         "900 of 0 images",
     ),
+    "nothing tested": (
+        lambda r: (r["result"].update(test_images=0, test_correct=0), r["dataset"].update(test=0)),
+        "test_correct is 0 of 0 images",
+    ),
     "more than all": (lambda r: r["result"].update(test_correct=1001), "test_correct is 1001 of 1000 images"),
     "accuracy too good": (lambda r: r["result"].update(test_accuracy=0.95), "0.95 is not 900 of 1000"),
     "other test images": (
