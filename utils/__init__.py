@@ -1,1 +1,1 @@
-"""The Convolution Lab: data, models, training, analysis, course frame and experiments behind the notebooks."""
+"""The package behind the labs: data, models, training, analysis, experiments, course and publishing."""

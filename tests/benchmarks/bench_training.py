@@ -6,13 +6,13 @@ These take turns in one run, so that whatever else the machine does falls on all
   the optimizer as it comes, ``.item()`` in every step;
 - *float32*: an epoch of ``utils.training.fit`` with ``precision="float32"``;
 - *bfloat16*: the same in torch's bfloat16, without our own layers;
-- *fit*: an epoch of ``fit`` as it is by default; data, batches, model, optimizer and augmentation are the same;
+- *fit*: an epoch of ``fit`` as it is by default; data, batches, model, optimizer and augmentation as before;
 - *limit*: forward pass, backward pass and optimizer step, over and over on one fixed batch that is ready in
   memory, with the same settings as *fit*: the model's own compute limit, which no loop around it can exceed.
 
 Reported are medians over the rounds: images per second, the ratio fit / plain, the fraction fit / limit, and
-the share of the machine's fastest matrix product. Where another column than *fit* is the fastest of its row, the
-rule of :func:`utils.training.precision.choose_settings` is not the best for that model on this machine.
+the share of the machine's fastest matrix product. Where another column than *fit* is the fastest of its row,
+the rule of :func:`utils.training.precision.choose_settings` is not the best for that model on this machine.
 ``ONEDNN_MAX_CPU_ISA=AVX512_CORE_BF16`` (or ``AVX512_CORE``, ``AVX2``) makes the processor a slower one.
 """
 

@@ -1,7 +1,7 @@
-"""How the network of a configuration is trained: as usual, as one of two that teach each other, or by contrast first.
+"""How the network of a configuration is trained: as usual, as one of a pair, or by contrast first.
 
-A method is a function of a :class:`Task` that returns the trained network and the history of what it was trained with last; histories
-of what came before are in ``stages``. Each resumes a killed run from its checkpoint files.
+A method is a function of a :class:`Task` that returns the trained network and the history of what it was trained
+with last; histories of what came before are in ``stages``. Each resumes a killed run from its checkpoint files.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Task:
         return build_model(self.configuration.model, num_classes=self.classes, **options)
 
     def options(self, epochs: int, **more: Any) -> dict[str, Any]:
-        """The configuration's arguments of ``fit`` for a training of so many epochs; ``more`` comes in their place."""
+        """The configuration's arguments of ``fit`` for so many epochs; ``more`` comes in their place."""
         chosen = {**self.configuration.fit_options, **more}
         per_epoch = -(-len(self.train) // chosen.get("batch_size", 128))
         return {
@@ -59,7 +59,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Outcome:
-    """The trained network, the history of its (last) training, those of earlier stages, and the probes that were called."""
+    """The trained network, the history of its last training, those of earlier stages, and the probes called."""
 
     model: nn.Module
     history: History
@@ -106,9 +106,9 @@ def contrastive(
 ) -> Outcome:
     """Pre-training with the (supervised) contrastive loss, then a head of two layers on the frozen encoder.
 
-    The configuration's ``fit_options`` are those of the pre-training. ``head_epochs_share``: epochs of the head as a share of those of
-    the pre-training. ``pretrain`` False leaves out the first part: what the head reaches on an encoder that
-    has learned nothing is the floor of the comparison.
+    The configuration's ``fit_options`` are those of the pre-training. ``head_epochs_share``: epochs of the head as
+    a share of those of the pre-training. ``pretrain`` False leaves out the first part: what the head reaches on an
+    encoder that has learned nothing is the floor of the comparison.
     """
     encoder = task.build()
     features = cut_head(encoder)
@@ -116,9 +116,14 @@ def contrastive(
     stages = {}
     if pretrain:
         stages["pretraining"] = fit(
-            network, task.train, task.valid, checkpoint=_pretraining(task.checkpoint), loss=loss, hits=loss.hits,
+            network,
+            task.train,
+            task.valid,
+            checkpoint=_pretraining(task.checkpoint),
+            loss=loss,
+            hits=loss.hits,
             **task.options(task.epochs, drop_last=True),
-        )  # fmt: skip
+        )
     head = nn.Sequential(nn.Linear(features, hidden), nn.ReLU(), nn.Linear(hidden, task.classes))
     model = nn.Sequential(FrozenEncoder(network.encoder), head)
     epochs = max(1, round(head_epochs_share * task.epochs))
