@@ -1,7 +1,7 @@
 """How the network of a configuration is trained: as usual, as one of a pair, or by contrast first.
 
-A method is a function of a :class:`Task` that returns the trained network and the history of its last training;
-histories of what came before are in ``stages``. Each resumes a killed run from its checkpoint files.
+A method is a function of a :class:`Task` that returns the trained network and the history of its last
+training; histories of what came before are in ``stages``. Each resumes a killed run from its checkpoints.
 """
 
 from __future__ import annotations
@@ -106,9 +106,9 @@ def contrastive(
 ) -> Outcome:
     """Pre-training with the (supervised) contrastive loss, then a head of two layers on the frozen encoder.
 
-    The configuration's ``fit_options`` are those of the pre-training. ``head_epochs_share``: epochs of the head
-    as a share of those of the pre-training. ``pretrain`` False leaves out the first part: what the head reaches
-    on an encoder that has learned nothing is the floor of the comparison.
+    The configuration's ``fit_options`` are those of the pre-training. ``head_epochs_share``: epochs of the
+    head as a share of those of the pre-training. ``pretrain`` False leaves out the first part: what the head
+    reaches on an encoder that has learned nothing is the floor of the comparison.
     """
     encoder = task.build()
     features = cut_head(encoder)
