@@ -237,7 +237,9 @@ def test_transform_of_torchvision_says_what_to_use_instead(transform):
 
 
 @pytest.mark.parametrize(
-    "augment", ["flip", 3, [RandomFlip()], lambda x: x, lambda: None, RandomFlip, torch.ones(3)], ids=str
+    "augment",
+    ["flip", 3, [RandomFlip()], lambda x: x, lambda: None, RandomFlip, torch.ones(3)],
+    ids=["name", "number", "list", "one argument", "no argument", "class", "tensor"],
 )
 def test_what_cannot_be_called_with_images_and_generator_is_refused(augment):
     with pytest.raises(ValueError, match=r"an augmentation is called with \(images, generator\)"):
