@@ -64,6 +64,8 @@ def inside(arguments: list[str] | None = None) -> int:
     add_arguments(parser)
     options = parser.parse_args(arguments)
     signal.signal(signal.SIGTERM, _terminate)
+    # a shell that starts it in the background has told it to ignore an interruption
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         with store.alone(options.results):
             return _work(options)
