@@ -163,10 +163,8 @@ def test_beside_a_training_it_changes_nothing_and_its_records_make_bands():
     def train(lr, probes):
         torch.manual_seed(0)
         model = build_model("lenet-5")
-        history = fit(
-            model, split, epochs=2, batch_size=12, lr=lr, probes=probes, record_steps=True, progress=False
-        )
-        return history, model
+        options = {"probes": probes, "record_steps": True, "precision": "float32", "progress": False}
+        return fit(model, split, epochs=2, batch_size=12, lr=lr, **options), model
 
     records = {}
     for lr in (1e-3, 1e-2):

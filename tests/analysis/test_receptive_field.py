@@ -484,6 +484,42 @@ def test_random_networks_see_what_their_gradients_reach(layers, last, size):
         assert row.region(*unit) == support(output, x, unit), f"unit {unit}"
 
 
+def rows_and_columns_in_twos(x):
+    return x[:, :, ::2, ::2]
+
+
+@pytest.mark.parametrize(
+    ("layers", "size"),
+    [
+        # one column of blocks, so that all columns are in the channels
+        ([nn.AvgPool2d(1, (1, 2)), SpaceToDepth("channels last", nn.Identity())], (6, 6)),
+        (
+            [
+                nn.Upsample(scale_factor=2, mode="bilinear"),
+                SpaceToDepth("beside another path", nn.Identity()),
+            ],
+            (6, 6),
+        ),
+        # a map of one column beside its channels, and windows and heads in one dimension
+        (
+            [
+                Function("every second", rows_and_columns_in_twos),
+                after_unshuffle("module", 1),
+                Residual(WindowAttention("bmm", (1, 1), (0, 0))),
+            ],
+            (7, 6),
+        ),
+        ([nn.AvgPool2d((1, 7)), nn.Conv2d(4, 16, 1), nn.PixelShuffle(2)], (6, 7)),
+    ],
+)
+def test_maps_of_one_column(layers, size):
+    net = nn.Sequential(*layers)
+    x, output = output_of(net, size)
+    row = receptive_field(net, (CHANNELS, *size))["(model)"]
+    for unit in some_units(output.shape):
+        assert row.region(*unit) == support(output, x, unit)
+
+
 def strides(layer):
     """Input units per output unit, downwards and to the right."""
     if isinstance(layer, nn.Sequential):  # the one with a pixel shuffle by 2

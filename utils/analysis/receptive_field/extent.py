@@ -9,7 +9,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from utils.analysis.receptive_field.fields import Field, Span, grid_dims
+from utils.analysis.receptive_field.fields import Field, Span, folded_dim, grid_dims
 
 
 @dataclass(frozen=True)
@@ -72,8 +72,11 @@ def _hull(span: Span, kind: str, field: Field, grid: set[int]) -> tuple[np.ndarr
 
 def unit_dims(field: Field) -> list[int]:
     """The dimensions along which a unit has an index."""
-    dims, axes = grid_dims(field), len(field.spans)
-    return list(range(2, field.ndim)) if len(dims) < axes and field.ndim == 2 + axes else dims
+    dims = grid_dims(field)
+    if len(dims) < len(field.spans) and field.ndim == 2 + len(field.spans):
+        channels = folded_dim(field) or 1
+        return [dim for dim in range(1, field.ndim) if dim != channels]
+    return dims
 
 
 def region(field: Field, unit: Sequence[int], clipped: bool) -> tuple[tuple[float, float], ...]:

@@ -222,42 +222,55 @@ def jump_of(span: Span, f: int) -> Fraction | None:
 
 
 def pace(span: Span, f: int, n: int) -> float:
-    """By how many pixels the units along factor ``f`` of size ``n`` move on: most of them, without order."""
+    """By how many pixels the units along factor ``f`` of size ``n`` move on, on average."""
     jump = jump_of(span, f)
     if jump is not None:
         return float(abs(jump))
     at = span.virtual_at(f, np.arange(n))
     with np.errstate(invalid="ignore"):
-        moves = abs(np.diff((at[0] - at[1]) / 2, axis=f))
-    moves = moves[np.isfinite(moves)]
-    return float(np.median(moves)) if moves.size else 0.0
+        middles = (at[0] - at[1]) / 2
+    known = np.isfinite(middles)
+    last, first = (np.where(known, middles, -EMPTY).max(axis=f), np.where(known, middles, EMPTY).min(axis=f))
+    ranges = (last - first)[np.isfinite(last - first)]
+    return float(ranges.max()) / (n - 1) if n > 1 and ranges.size else 0.0
 
 
 def grid_dims(field: Field) -> list[int]:
-    """The dimensions along which the units lie that one asks for.
+    """The dimensions along which the units lie that one asks for: those that hold places.
 
-    Those that hold places; but where places within a block are folded into the channels, as by a pixel
-    unshuffle, the blocks are the units, and a unit has all the channels.
+    But where places within a block are folded into the channels, as by a pixel unshuffle, the blocks are the
+    units, and a unit has all the channels.
     """
-    dims = [i for i, dim in enumerate(field.dims) if any(factor.place for factor in dim)]
-    if len(dims) < 2:
-        several = len(field.spans) > 1 and field.ndim == 2 + len(field.spans)
-        # the whole map may be folded into the channels of its one unit
-        return [] if several and dims == [1] and all(n == 1 for n in field.shape[2:]) else dims
+    return [dim for dim in _place_dims(field) if dim != folded_dim(field)]
+
+
+def folded_dim(field: Field) -> int | None:
+    """The dimension of the channels, if there are places folded into it."""
+    dims, images = _place_dims(field), len(field.spans) > 1 and field.ndim == 2 + len(field.spans)
+    if images and dims == [1] and all(n == 1 for n in field.shape[2:]):
+        return 1  # the whole map is in the channels of its one unit
     inner = [dim for dim in dims if dim > 0 and _is_within(field, dim, dims)]
     mixed = [dim for dim in inner if any(not factor.place and factor.n > 1 for factor in field.dims[dim])]
-    if not mixed and len(dims) == len(range(min(1, dims[0]), field.ndim)):  # none has only channels
-        mixed = sorted(inner, key=lambda dim: _dim_pace(field, dim))[:1]
-    return [dim for dim in dims if dim not in mixed]
+    rest = [field.shape[dim] for dim in range(1, field.ndim) if dim not in dims]
+    if mixed or not rest or (images and set(rest) == {1}):  # otherwise another dimension has the channels
+        return min(mixed or inner, key=lambda dim: _dim_pace(field, dim), default=None)
+    return None
+
+
+def _place_dims(field: Field) -> list[int]:
+    return [i for i, dim in enumerate(field.dims) if any(factor.place for factor in dim)]
 
 
 def _is_within(field: Field, dim: int, dims: Sequence[int]) -> bool:
-    """Whether all places of a dimension are places within the blocks of other dimensions."""
+    """Whether the places of a dimension lie within the blocks of others, or are all that there are."""
+    within = False
     for span in field.spans:
         own = _dim_pace(field, dim, span)
-        if own and not any(_dim_pace(field, other, span) > own for other in dims if other != dim):
+        others = max((_dim_pace(field, other, span) for other in dims if other != dim), default=0)
+        if own and 0 < others <= own:
             return False
-    return True
+        within = within or 0 < own < others
+    return within
 
 
 def _dim_pace(field: Field, dim: int, *spans: Span) -> float:

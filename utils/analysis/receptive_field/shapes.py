@@ -152,8 +152,23 @@ def _split(field: Field, f: int, outer: int) -> Field:
         sizes = (1, 1) if real.shape[1 + f] == 1 else (outer, inner)
         real = real.reshape(*real.shape[: 1 + f], *sizes, *real.shape[2 + f :])
         spans.append(span.replace(f, virtual, real, *new_steps))
-    new = (Factor(outer, factor.place), Factor(inner, factor.place))
+    place = factor.place
+    if inner > 1 and all(_same_along(span, f + 1, inner) for span in spans):  # channels again, such as heads
+        place = False
+        spans = [
+            span.replace(f + 1, span.virtual.take([0], axis=2 + f), span.real.take([0], axis=2 + f), 0)
+            for span in spans
+        ]
+    new = (Factor(outer, factor.place), Factor(inner, place))
     return with_factor(field, f, new, tuple(spans))
+
+
+def _same_along(span: Span, f: int, n: int) -> bool:
+    """Whether all n units along a factor see the same."""
+    if not span.varies(f):
+        return True
+    arrays = (span.virtual_at(f, np.arange(n)), span.real)
+    return all((array == array.take([0], axis=1 + f)).all() for array in arrays)
 
 
 def _coalesced(field: Field) -> Field:
@@ -198,9 +213,8 @@ def _interleaves(field: Field, dim: int, part: int) -> bool:
     if [factor.place for factor in factors].count(True) != 1 or not factors[part].place:
         return False
     f = field.offset(dim) + part
-    # a sequence of one place, flattened with its channels, is no place any more
-    several = factors[part].n > 1 or len(field.spans) > 1
-    return several and all(span.steps[f] is not None for span in field.spans)
+    # a single place, flattened with its channels, is no place any more
+    return factors[part].n > 1 and all(span.steps[f] is not None for span in field.spans)
 
 
 def _in_blocks(field: Field, f: int) -> bool:

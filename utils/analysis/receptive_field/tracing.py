@@ -166,7 +166,12 @@ class _Watcher(TorchFunctionMode):
         factors = {Fraction(1)}
         for _, factor in self.corners[:MOST_CORNERS]:
             factors |= {known * factor for known in factors}
-        if not jumps or any(jumps[-1] / jump not in factors | {1 / f for f in factors} for jump in jumps):
+        if (
+            not self.corners
+            or not jumps
+            or not all(jumps)
+            or any(jumps[-1] / jump not in factors | {1 / f for f in factors} for jump in jumps)
+        ):
             return None
         places = ", ".join(dict.fromkeys(place for place, _ in self.corners))
         moves = " and ".join(str(jump) for jump in jumps)
