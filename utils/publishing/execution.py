@@ -6,6 +6,7 @@ import asyncio
 import os
 import time
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from jupyter_cache import get_cache
@@ -46,7 +47,9 @@ def execute_into_cache(
     if not waiting:
         return []
     threads = str(max(1, (os.cpu_count() or 1) // at_once))
-    return asyncio.run(_all(waiting, cache, at_once, timeout, {"OMP_NUM_THREADS": threads, **environment}))
+    work = _all(waiting, cache, at_once, timeout, {"OMP_NUM_THREADS": threads, **environment})
+    with ThreadPoolExecutor(1) as thread:  # this one may have an event loop already, as in a notebook
+        return thread.submit(asyncio.run, work).result()
 
 
 def _is_in(cache: JupyterCacheBase, notebook: NotebookNode) -> bool:
