@@ -229,6 +229,11 @@ def test_what_a_function_of_a_notebook_rests_on_counts(source):
     assert source != SCALED and fingerprint(function_of(source)) != fingerprint(function_of(SCALED))
 
 
+def test_what_only_an_inner_function_reads_counts():
+    nested = "SCALE = 2.0\ndef f(x, y): return (lambda: SCALE * x)()"
+    assert fingerprint(function_of(nested.replace("2.0", "3.0"))) != fingerprint(function_of(nested))
+
+
 def test_where_a_function_stands_does_not_count():
     moved = "\n\n# a comment\n" + SCALED.replace("def f(x, y):", "def f(x, y):  # the loss\n   ")
     assert fingerprint(function_of(moved)) == fingerprint(function_of(SCALED))
