@@ -321,6 +321,7 @@ class Products(nn.Module):
         return self.spelling
 
     def forward(self, x):
+        x = x + 1  # a product with the zeros of padding has no gradient
         y = self.beside(x)
         h, w = x.shape[2:]
         rows = torch.linspace(1, 2, h * h, dtype=x.dtype).sin().view(h, h)
@@ -510,9 +511,26 @@ def rows_and_columns_in_twos(x):
             (7, 6),
         ),
         ([nn.AvgPool2d((1, 7)), nn.Conv2d(4, 16, 1), nn.PixelShuffle(2)], (6, 7)),
+        # blocks of which all places see the same window
+        (
+            [
+                after_unshuffle("beside another path", 1),
+                WindowAttention("bmm", (2, 2), (0, 0)),
+                SpaceToDepth("beside another path", nn.Identity()),
+            ],
+            (6, 6),
+        ),
+        (
+            [
+                after_unshuffle("beside another path", 1),
+                WindowAttention("bmm", (2, 1), (0, 0)),
+                SpaceToDepth("channels last", nn.Identity()),
+            ],
+            (8, 6),
+        ),
     ],
 )
-def test_maps_of_one_column(layers, size):
+def test_maps_in_which_little_tells_places_from_channels(layers, size):
     net = nn.Sequential(*layers)
     x, output = output_of(net, size)
     row = receptive_field(net, (CHANNELS, *size))["(model)"]

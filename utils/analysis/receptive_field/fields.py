@@ -246,30 +246,43 @@ def grid_dims(field: Field) -> list[int]:
 
 def folded_dim(field: Field) -> int | None:
     """The dimension of the channels, if there are places folded into it."""
-    dims, images = _place_dims(field), len(field.spans) > 1 and field.ndim == 2 + len(field.spans)
-    if images and dims == [1] and all(n == 1 for n in field.shape[2:]):
+    dims, axes = _place_dims(field), len(field.spans)
+    image = axes > 1 and field.ndim == 2 + axes
+    if image and dims == [1] and all(n == 1 for n in field.shape[2:]):
         return 1  # the whole map is in the channels of its one unit
-    inner = [dim for dim in dims if dim > 0 and _is_within(field, dim, dims)]
-    mixed = [dim for dim in inner if any(not factor.place and factor.n > 1 for factor in field.dims[dim])]
     rest = [field.shape[dim] for dim in range(1, field.ndim) if dim not in dims]
-    if mixed or not rest or (images and set(rest) == {1}):  # otherwise another dimension has the channels
+    within = {dim: _is_within(field, dim, dims) for dim in dims if dim > 0}
+    inner = [dim for dim, answer in within.items() if answer]
+    mixed = [dim for dim in inner if _is_mixed(field, dim)]
+    if not inner and image and set(rest) <= {1}:
+        # nothing tells blocks from the places in them, but that no other dimension can be the channels
+        possible = [dim for dim, answer in within.items() if answer is None]
+        inner = possible if len(dims) > axes else [dim for dim in possible if _is_mixed(field, dim)]
+    if mixed or not rest or (image and set(rest) == {1}):  # otherwise another dimension has the channels
         return min(mixed or inner, key=lambda dim: _dim_pace(field, dim), default=None)
     return None
+
+
+def _is_mixed(field: Field, dim: int) -> bool:
+    """Whether a dimension holds both several places and several channels."""
+    several = {factor.place for factor in field.dims[dim] if factor.n > 1}
+    return several == {True, False}
 
 
 def _place_dims(field: Field) -> list[int]:
     return [i for i, dim in enumerate(field.dims) if any(factor.place for factor in dim)]
 
 
-def _is_within(field: Field, dim: int, dims: Sequence[int]) -> bool:
-    """Whether the places of a dimension lie within the blocks of others, or are all that there are."""
-    within = False
+def _is_within(field: Field, dim: int, dims: Sequence[int]) -> bool | None:
+    """Whether the places of a dimension lie within the blocks of others; ``None`` if nothing tells."""
+    within = None
     for span in field.spans:
         own = _dim_pace(field, dim, span)
         others = max((_dim_pace(field, other, span) for other in dims if other != dim), default=0)
         if own and 0 < others <= own:
             return False
-        within = within or 0 < own < others
+        if 0 < own < others:
+            within = True
     return within
 
 
