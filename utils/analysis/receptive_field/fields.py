@@ -43,10 +43,15 @@ class MisalignedPaths(ValueError):
 
 @dataclass(frozen=True)
 class Factor:
-    """A dimension of size ``n``, or a part of one; ``place`` if its units lie at different places."""
+    """A dimension of size ``n``, or a part of one.
+
+    ``place`` if its units lie at different places; ``inner`` if these are the places within a block, where a
+    dimension was split into blocks and what is in them.
+    """
 
     n: int
     place: bool = False
+    inner: bool = False
 
 
 CONSTANT = Factor(1)
@@ -248,50 +253,42 @@ def folded_dim(field: Field) -> int | None:
     """The dimension of the channels, if there are places folded into it."""
     dims, axes = _place_dims(field), len(field.spans)
     image = axes > 1 and field.ndim == 2 + axes
-    if image and dims == [1] and all(n == 1 for n in field.shape[2:]):
+    if image and 1 in dims and all(n == 1 for n in field.shape[2:]):
         return 1  # the whole map is in the channels of its one unit
     rest = [field.shape[dim] for dim in range(1, field.ndim) if dim not in dims]
-    within = {dim: _is_within(field, dim, dims) for dim in dims if dim > 0}
-    inner = [dim for dim, answer in within.items() if answer]
+    inner = [dim for dim in dims if dim > 0 and is_within(field, dim)]
     mixed = [dim for dim in inner if _is_mixed(field, dim)]
-    if not inner and image and set(rest) <= {1}:
-        # nothing tells blocks from the places in them, but that no other dimension can be the channels
-        possible = [dim for dim, answer in within.items() if answer is None]
-        inner = possible if len(dims) > axes else [dim for dim in possible if _is_mixed(field, dim)]
+    if not inner and image and set(rest) == {1}:  # one column of blocks in which all see the same
+        alone = [dim for dim in dims if _is_mixed(field, dim) and is_within(field, dim, surely=False)]
+        mixed = alone if len(alone) == 1 < len(dims) else []
     if mixed or not rest or (image and set(rest) == {1}):  # otherwise another dimension has the channels
-        return min(mixed or inner, key=lambda dim: _dim_pace(field, dim), default=None)
+        return next(iter(mixed or inner), None)
     return None
 
 
 def _is_mixed(field: Field, dim: int) -> bool:
     """Whether a dimension holds both several places and several channels."""
-    several = {factor.place for factor in field.dims[dim] if factor.n > 1}
-    return several == {True, False}
+    return {factor.place for factor in field.dims[dim] if factor.n > 1} == {True, False}
 
 
 def _place_dims(field: Field) -> list[int]:
     return [i for i, dim in enumerate(field.dims) if any(factor.place for factor in dim)]
 
 
-def _is_within(field: Field, dim: int, dims: Sequence[int]) -> bool | None:
-    """Whether the places of a dimension lie within the blocks of others; ``None`` if nothing tells."""
-    within = None
-    for span in field.spans:
-        own = _dim_pace(field, dim, span)
-        others = max((_dim_pace(field, other, span) for other in dims if other != dim), default=0)
-        if own and 0 < others <= own:
-            return False
-        if 0 < own < others:
-            within = True
-    return within
+def is_within(field: Field, dim: int, surely: bool = True) -> bool:
+    """Whether a dimension holds places within blocks, and no others but the whole of an axis.
 
-
-def _dim_pace(field: Field, dim: int, *spans: Span) -> float:
-    """By how many pixels the units move on along the fastest factor of a dimension, of places."""
-    first = field.offset(dim)
-    return max(
-        pace(span, first + part, factor.n)
-        for span in spans or field.spans
-        for part, factor in enumerate(field.dims[dim])
-        if factor.place
+    Unless ``surely``, the whole of an axis is enough.
+    """
+    start = field.offset(dim)
+    own = [start + part for part, factor in enumerate(field.dims[dim]) if factor.place and factor.n > 1]
+    others = [
+        f
+        for f, factor in enumerate(field.factors)
+        if factor.place and factor.n > 1 and not start <= f < start + len(field.dims[dim])
+    ]
+    outer = [f for f in own if not field.factors[f].inner]
+    alone = not any(
+        span.varies(f) and any(span.varies(other) for other in others) for span in field.spans for f in outer
     )
+    return alone and (len(outer) < len(own) or not surely)

@@ -76,7 +76,7 @@ def resample(
         elif not something.all():
             real = keep_only(np.repeat(real, n, axis=1 + f), 1 + f, something)
         spans.append(span.replace(f, virtual, real, step))
-    return Field(put_dim(field.dims, dim, (Factor(n, factor.place),)), tuple(spans))
+    return Field(put_dim(field.dims, dim, (Factor(n, factor.place, factor.inner),)), tuple(spans))
 
 
 def window(
@@ -203,7 +203,7 @@ def mix(field: Field, dim: int, n: int, groups: int = 1) -> Field:
     if groups == 1:
         return expand_dim(reduce(field, [dim], keepdim=True, mixes_one=False), dim, n)
     field = joined(field, dim)
-    f, place = field.offset(dim), field.dims[dim][0].place
+    f, (factor,) = field.offset(dim), field.dims[dim]
     if not any(span.varies(f) for span in field.spans):
         return constant_along(field, dim, n)
     if groups == old == n:
@@ -217,7 +217,7 @@ def mix(field: Field, dim: int, n: int, groups: int = 1) -> Field:
             grouped = array.reshape(*shape[: 1 + f], groups, shape[1 + f] // groups, *shape[2 + f :])
             arrays.append(np.repeat(grouped.min(axis=2 + f), n // groups, axis=1 + f))
         spans.append(span.replace(f, *arrays, None))
-    return Field(put_dim(field.dims, dim, (Factor(n, place),)), tuple(spans))
+    return Field(put_dim(field.dims, dim, (Factor(n, factor.place, factor.inner),)), tuple(spans))
 
 
 def _minimum(arrays: Sequence[np.ndarray]) -> np.ndarray:
@@ -263,7 +263,7 @@ def _is_inner(field: Field, span: Span, f: int) -> bool:
         for other, factor in enumerate(field.factors)
         if factor.place and other != f
     ]
-    return pace(span, f, field.factors[f].n) < max(others, default=0)
+    return field.factors[f].inner or pace(span, f, field.factors[f].n) < max(others, default=0)
 
 
 # --- several fields with the same factors, periods and steps
@@ -291,7 +291,12 @@ def _align(
         columns = zip(*(field.dims[dim] for field in padded), strict=True)
         dims.append(
             tuple(
-                Factor(factor.n, any(other.place for other in column))
+                Factor(
+                    factor.n,
+                    any(other.place for other in column),
+                    any(other.place for other in column)
+                    and all(other.inner for other in column if other.place and other.n == factor.n),
+                )
                 for factor, column in zip(longest, columns, strict=True)
             )
         )

@@ -16,6 +16,7 @@ from utils.analysis.receptive_field.fields import (
     Span,
     constant_along,
     full,
+    is_within,
     put_dim,
     with_factor,
 )
@@ -93,6 +94,7 @@ def reshape(field: Field, shape: Sequence[int]) -> Field:
 def joined(field: Field, dim: int) -> Field:
     """With a single factor along ``dim``; several become one without regular order."""
     dim = field.position(dim)
+    folded = is_within(field, dim)
     while len(field.dims[dim]) > 1:
         f = field.offset(dim)
         outer, inner = field.dims[dim][:2]
@@ -112,7 +114,9 @@ def joined(field: Field, dim: int) -> Field:
                 step = None
             arrays = (a.reshape(*a.shape[: 1 + f], -1, *a.shape[3 + f :]) for a in (virtual, real))
             spans.append(Span(*arrays, (*span.steps[:f], step, *span.steps[f + 2 :])))
-        factor = Factor(outer.n * inner.n, outer.place or inner.place)
+        places = [part for part in (outer, inner) if part.place]
+        inside = folded or (bool(places) and all(part.inner for part in places))
+        factor = Factor(outer.n * inner.n, bool(places), bool(places) and inside)
         field = Field(put_dim(field.dims, dim, (factor, *field.dims[dim][2:])), tuple(spans))
     return field
 
@@ -159,7 +163,7 @@ def _split(field: Field, f: int, outer: int) -> Field:
             span.replace(f + 1, span.virtual.take([0], axis=2 + f), span.real.take([0], axis=2 + f), 0)
             for span in spans
         ]
-    new = (Factor(outer, factor.place), Factor(inner, place))
+    new = (Factor(outer, factor.place, factor.inner), Factor(inner, place, place))
     return with_factor(field, f, new, tuple(spans))
 
 
@@ -200,7 +204,7 @@ def _coalesced(field: Field) -> Field:
                 real = real.reshape(*real.shape[: 1 + f], -1, *real.shape[3 + f :])
                 spans.append(Span(array, real, (*span.steps[:f], step, *span.steps[f + 2 :])))
             factors = field.dims[dim]
-            joint = Factor(outer.n * inner.n, outer.place)
+            joint = Factor(outer.n * inner.n, outer.place, outer.inner)
             field = Field(
                 put_dim(field.dims, dim, (*factors[:part], joint, *factors[part + 2 :])), tuple(spans)
             )
