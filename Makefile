@@ -28,6 +28,7 @@ test: $(READY)
 format: $(READY)
 	$(BIN)/python -m ruff format utils tests book
 	$(BIN)/python -m ruff check --fix utils tests book
+	$(BIN)/python -m ruff format --isolated --line-length 88 labs
 
 contents: $(READY)
 	$(BIN)/python -m utils.publishing contents

@@ -47,17 +47,18 @@ def test_an_issue_form_asks_something_that_must_be_answered(path):
 
 def test_the_gates_use_one_version_of_each_tool():
     hooks = {hook["id"]: hook for hook in loaded(".pre-commit-config.yaml")["repos"][0]["hooks"]}
-    for name in ("ruff-format", "ruff-check"):
+    for name in ("ruff-format", "ruff-format-labs", "ruff-check"):
         assert hooks[name]["additional_dependencies"] == [f"ruff=={pinned('ruff')}"]
     (prettier,) = hooks["prettier"]["additional_dependencies"]
     assert prettier in (ROOT / ".github/workflows/test.yml").read_text(encoding="utf-8")
 
 
 def test_the_suite_begins_with_the_gate():
-    first, second = list(STEPS)[:2]
-    assert STEPS[first][1:5] == ["-m", "ruff", "format", "--check"]
-    assert STEPS[second][1:4] == ["-m", "ruff", "check"]
-    assert first.startswith("gate") and second.startswith("gate")
+    layout, labs, lint = list(STEPS)[:3]
+    assert STEPS[layout][1:5] == STEPS[labs][1:5] == ["-m", "ruff", "format", "--check"]
+    assert STEPS[labs][-3:] == ["--line-length", "88", "labs"]
+    assert STEPS[lint][1:4] == ["-m", "ruff", "check"]
+    assert all(name.startswith("gate") for name in (layout, labs, lint))
 
 
 def test_the_citation_names_the_version_and_the_address():

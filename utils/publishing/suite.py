@@ -15,8 +15,10 @@ RUFF = [sys.executable, "-m", "ruff"]
 PYTEST = [sys.executable, "-m", "pytest", "-q"]
 CELL_TIMEOUT = 600  # seconds for one cell of a notebook
 PYTHON_FILES = ["utils", "tests", "book"]
+LAB_WIDTH = "88"  # columns of a code cell: what fits beside the contents of the book
 STEPS: dict[str, list[str]] = {
     "gate: layout (make format)": [*RUFF, "format", "--check", *PYTHON_FILES],
+    "gate: layout of the labs": [*RUFF, "format", "--check", "--isolated", "--line-length", LAB_WIDTH, "labs"],
     "gate: lint": [*RUFF, "check", *PYTHON_FILES],
     "unit tests": PYTEST,
     "labs, every cell": [
