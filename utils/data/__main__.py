@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 
@@ -70,8 +71,8 @@ def availability(source: Source) -> str:
         return f"here: {local.label} ({state})"
     if decoded:
         return f"here: a decoded copy of {decoded[0].provenance.source}"
-    sizes = [remote.size for remote in source.files]
-    much = f"{sum(sizes) / 1e6:,.0f} MB" if all(sizes) else "about 100 MB"
+    sizes = [remote.size for remote in source.files if remote.size]
+    much = f"{sum(sizes) / 1e6:,.0f} MB" if len(sizes) == len(source.files) else "about 100 MB"
     return f"not here: python -m utils.data fetch {source.name} downloads {much}"
 
 
@@ -162,5 +163,6 @@ def show_where(name: str | None) -> int:
 
 if __name__ == "__main__":
     for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="backslashreplace")  # file names need not be text
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # file names need not be text
     sys.exit(main())

@@ -157,8 +157,15 @@ def _contents(path: Path) -> Iterator[tuple]:
                     yield (
                         _plain(member.name),
                         member.size,
-                        lambda member=member: archive.extractfile(member).read(),
+                        lambda member=member: _content(archive, member),
                     )
+
+
+def _content(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+    file = archive.extractfile(member)
+    if file is None:
+        raise ValueError(f"{member.name} is not a file of the archive")
+    return file.read()
 
 
 def _read_file(path: Path) -> bytes:

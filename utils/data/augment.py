@@ -280,7 +280,7 @@ class Mixup:
     def draw(self, x: Tensor, generator: Generator) -> tuple[float, Tensor]:
         # torch samples the Beta distribution from the global generator only, so numpy draws it, seeded from
         # ours
-        seed = torch.randint(2**62, (1,), generator=generator, device=generator.device).item()
+        seed = int(torch.randint(2**62, (1,), generator=generator, device=generator.device))
         share = float(np.random.default_rng(seed).beta(self.alpha, self.alpha))
         return share, torch.randperm(len(x), generator=generator, device=generator.device).to(x.device)
 
@@ -312,12 +312,14 @@ class Compose(Augmentation):
 
     def __init__(self, steps: Sequence[Augmentation | Mixup | Callable[[Tensor, Generator], Tensor]]) -> None:
         steps = list(steps)
-        self.mixup = steps.pop() if steps and isinstance(steps[-1], Mixup) else None
+        last = steps[-1] if steps else None
+        self.mixup = last if isinstance(last, Mixup) else None
+        steps = steps if self.mixup is None else steps[:-1]
         if any(isinstance(step, Mixup) for step in steps):
             raise ValueError(f"Mixup acts after normalisation and must be the last step, got {steps}")
         for step in steps:
             check_step(step)
-        self.steps = tuple(steps)
+        self.steps: tuple[Any, ...] = tuple(steps)
 
     def draw(self, x: Tensor, generator: Generator) -> list[Any]:
         return [step.draw(x, generator) for step in self.steps]

@@ -117,7 +117,7 @@ def _from_any_mirror(remote: RemoteFile, part: Path, patience: Patience) -> None
                 following = urlsplit(remote.urls[number + 1]).netloc
                 print(f"{urlsplit(url).netloc}: {error}; asking {following} …", file=sys.stderr, flush=True)
     speeds = {url: reason.speed for url, reason in reasons.items() if isinstance(reason, TooSlow)}
-    for url in sorted(speeds, key=speeds.get, reverse=True):
+    for url in sorted(speeds, key=lambda url: speeds[url], reverse=True):
         try:
             return _from_mirror(url, remote, part, patience, hurry=False)
         except MirrorFailed as error:

@@ -40,7 +40,7 @@ def load_digits(source: Source, size: int | None) -> Arrays:
 
     bunch = originals()
     images = np.round(bunch.images * (255 / DIGITS_LEVELS)).astype(np.uint8)[:, None]
-    images = resize_images(images, size or source.default_size)
+    images = resize_images(images, size or source.default_size or images.shape[-1])
     labels = bunch.target.astype(np.int64)
     order = np.random.default_rng(DIGITS_SEED).permutation(len(labels))
     test, train = order[:DIGITS_TEST], order[DIGITS_TEST:]
@@ -72,5 +72,5 @@ def digest(*arrays: np.ndarray) -> str:
     """SHA-256 over the bytes of arrays, one after the other: the digest of data that have no file."""
     total = hashlib.sha256()
     for array in arrays:
-        total.update(np.ascontiguousarray(array))
+        total.update(np.ascontiguousarray(array).data)
     return total.hexdigest()

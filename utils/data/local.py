@@ -71,7 +71,7 @@ def find_local(
 
 def left_aside(source: Source, root: str | Path | None = None) -> list[str]:
     """What lies among the data and is passed over, each with the reason."""
-    reasons = []
+    reasons: list[str] = []
     for folder in roots(root):
         for path in _entries(folder):
             if source.classes and _is_named_after(path, source):

@@ -137,17 +137,25 @@ class Comparison:
 
 def compare(claim: Claim, results: Results | None) -> list[Comparison]:
     """One line for each check of a claim; ``results`` None where nothing is recorded."""
-    full = results is None or claim.is_full_size(results)
-    size = "" if full else at_size(results, claim.is_narrower(results))
+    size = ""
+    if results is not None and not claim.is_full_size(results):
+        size = at_size(results, claim.is_narrower(results))
     lines = []
     for check in claim.checks:
-        judge = {Published: _published, Order: _order, Alike: _alike}[type(check)]
         measure = getattr(check, "measure", None) or claim.measure
-        line = judge(claim, check, {} if results is None else measure(results), size)
+        line = _judged(claim, check, {} if results is None else measure(results), size)
         if results is not None and results.diverged:
             line = replace(line, why=f"{line.why}; {results.describe_diverged()}")
         lines.append(line)
     return lines
+
+
+def _judged(claim: Claim, check: Check, measured: Measured, size: str) -> Comparison:
+    if isinstance(check, Published):
+        return _published(claim, check, measured, size)
+    if isinstance(check, Order):
+        return _order(claim, check, measured, size)
+    return _alike(claim, check, measured, size)
 
 
 def is_on_jpeg_copy(results: Results) -> bool:
@@ -228,7 +236,7 @@ def _alike(claim: Claim, check: Alike, measured: Measured, size: str) -> Compari
         return Comparison(*told, "", UNJUDGED, _too_few(min(one.n for one in found)))
     widest = _signed(max(abs(one.mean) for one in found), claim.unit)
     where = f" at {size}" if size else ""
-    intervals = [one.interval for one in found]
+    intervals = [one.interval for one in found if one.interval is not None]
     if all(-check.margin <= low and high <= check.margin for low, high in intervals):
         verdict, why = REPLICATED + where, "the 95 % interval of each difference lies within the margin"
     elif any(low > check.margin or high < -check.margin for low, high in intervals):

@@ -82,7 +82,8 @@ def _paired(a: Values, b: Values, early: bool) -> Difference:
             raise ValueError(
                 f"paired runs share their seeds; without a partner: {', '.join(map(str, alone))}"
             )
-        a, b = [a[seed] for seed in a], [b[seed] for seed in a]
+        seeds: list[int] = [*a]
+        a, b = [a[seed] for seed in seeds], [b[seed] for seed in seeds]
     elif isinstance(a, Mapping) or isinstance(b, Mapping):
         raise ValueError("values by seed cannot be paired with values by position")
     if len(a) != len(b):

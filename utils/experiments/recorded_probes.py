@@ -31,4 +31,10 @@ def gradient_record(run: Mapping[str, Any]) -> GradientRecord:
 
 
 def _plain(arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
-    return {name: np.where(np.isfinite(values), values, None).tolist() for name, values in arrays.items()}
+    return {name: _without_infinities(values).tolist() for name, values in arrays.items()}
+
+
+def _without_infinities(values: np.ndarray) -> np.ndarray:
+    numbers = values.astype(object)
+    numbers[~np.isfinite(values)] = None
+    return numbers

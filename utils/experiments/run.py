@@ -157,7 +157,9 @@ def run_one(
     history = outcome.history
     final = evaluate(outcome.model, test, device=device)
     # with a patience the weights are those of the best epoch, without one those of the last
-    epoch = history.best_epoch if "patience" in configuration.fit_options else len(history) - 1
+    epoch = len(history) - 1
+    if "patience" in configuration.fit_options and history.best_epoch is not None:
+        epoch = history.best_epoch
     record = recorded(
         history,
         result={

@@ -18,8 +18,17 @@ PYTHON_FILES = ["utils", "tests", "book"]
 LAB_WIDTH = "88"  # columns of a code cell: what fits beside the contents of the book
 STEPS: dict[str, list[str]] = {
     "gate: layout (make format)": [*RUFF, "format", "--check", *PYTHON_FILES],
-    "gate: layout of the labs": [*RUFF, "format", "--check", "--isolated", "--line-length", LAB_WIDTH, "labs"],
+    "gate: layout of the labs": [
+        *RUFF,
+        "format",
+        "--check",
+        "--isolated",
+        "--line-length",
+        LAB_WIDTH,
+        "labs",
+    ],
     "gate: lint": [*RUFF, "check", *PYTHON_FILES],
+    "gate: types": [sys.executable, "-m", "mypy"],
     "unit tests": PYTEST,
     "labs, every cell": [
         *PYTEST,

@@ -165,10 +165,10 @@ class _Reader:
         if _is_known_by_name(cls):
             return _digest("name", cls.__module__, cls.__qualname__)
         if isinstance(cls, EnumMeta):
-            members = {name: member.value for name, member in cls.__members__.items()}
+            members: dict[str, Any] = {name: cls[name].value for name in cls.__members__}
             return self._parts("enumeration", cls.__qualname__, members)
-        members = {name: member for name, member in vars(cls).items() if _says_what_it_does(name, member)}
-        return self._parts("class", cls.__qualname__, type(cls), cls.__bases__, members)
+        own = {name: member for name, member in vars(cls).items() if _says_what_it_does(name, member)}
+        return self._parts("class", cls.__qualname__, type(cls), cls.__bases__, own)
 
     def _module(self, module: types.ModuleType) -> bytes:
         """A module is known by its name, and one that is not installed by its file as well."""

@@ -87,6 +87,7 @@ class CoTeaching(nn.Module):
             raise ValueError(f"steps_per_epoch must be at least 1, got {steps_per_epoch}")
         self.a, self.b = a, b
         self.forget_rates, self.steps_per_epoch = tuple(forget_rates), steps_per_epoch
+        self.steps: Tensor
         self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
 
     @property

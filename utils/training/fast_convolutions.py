@@ -145,7 +145,10 @@ def _gradient_of_input(
     gradient with the kernel turned round. With a stride, zeros stand where the kernel did not stop.
     """
     stride, padding, dilation, groups = arguments
-    borders = tuple(d * (k - 1) - p for d, k, p in zip(dilation, weight.shape[2:], padding, strict=True))
+    vertical, horizontal = (
+        d * (k - 1) - p for d, k, p in zip(dilation, weight.shape[2:], padding, strict=True)
+    )
+    borders = (vertical, horizontal)
     if min(borders) < 0 and not as_product:
         return None
     if stride != (1, 1):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -24,7 +26,11 @@ class FastLayers(TorchFunctionMode):
 
     def __torch_function__(self, function, types, args=(), kwargs=None):
         kwargs = kwargs or {}
-        ours = {torch.conv2d: self._convolve, F.adaptive_avg_pool2d: _pool}.get(function)
+        replacements: dict[Callable, Callable[..., Tensor | None]] = {
+            torch.conv2d: self._convolve,
+            F.adaptive_avg_pool2d: _pool,
+        }
+        ours = replacements.get(function)
         y = ours(*args, **kwargs) if ours and _applies(args, kwargs) else None
         return function(*args, **kwargs) if y is None else y
 
@@ -38,8 +44,9 @@ class FastLayers(TorchFunctionMode):
         passes = self.rule(Shapes(C * groups, O, (kh, kw), stride, groups, size))
         if not passes:
             return None
-        low = [None if t is None else t.to(torch.bfloat16) for t in (input, weight, bias)]
-        return convolve(*low, stride, padding, dilation, groups, passes)
+        low, low_weight = input.to(torch.bfloat16), weight.to(torch.bfloat16)
+        low_bias = None if bias is None else bias.to(torch.bfloat16)
+        return convolve(low, low_weight, low_bias, stride, padding, dilation, groups, passes)
 
 
 def _applies(args: tuple, kwargs: dict) -> bool:

@@ -117,9 +117,8 @@ def _prepare(arguments: Mapping[str, Any], stack: ExitStack) -> _Run:
     given = {**arguments, "schedule": constant() if arguments["schedule"] is None else arguments["schedule"]}
     model, train, valid, path = (given[name] for name in ("model", "train", "valid", "checkpoint"))
     require_counts(**{name: given[name] for name in ("epochs", "batch_size", "patience")})
-    objective, descent, stopping, execution = (
-        group(kind, given) for kind in (Objective, Descent, Stopping, Execution)
-    )
+    objective, descent = group(Objective, given), group(Descent, given)
+    stopping, execution = group(Stopping, given), group(Execution, given)
     if stopping.patience is not None and valid is None:
         raise ValueError(
             f"early stopping (patience={stopping.patience}) needs a validation split, and valid is None"
@@ -180,19 +179,19 @@ def _train_epoch(run: _Run, epoch: int) -> None:
         history.step_loss += trained.step_loss
         history.step_lr += trained.step_lr
     if run.valid_batches is not None:
-        _validate(run, (epoch + 1) * len(run.batches) - 1, trained.step_lr[-1])
+        _validate(run, run.valid_batches, (epoch + 1) * len(run.batches) - 1, trained.step_lr[-1])
     if run.file is not None:
         run.file.write(run.stepper, history, run.best_weights)
     run.bar.report(**history.last())
 
 
-def _validate(run: _Run, step: int, lr: float) -> None:
+def _validate(run: _Run, batches: Batches, step: int, lr: float) -> None:
     """Validate after ``step``, and keep the weights if the epoch is the best one and patience is asked."""
     history, model = run.history, run.arguments["model"]
     start = time.perf_counter()
     checked = evaluate(
         run.runner,
-        run.valid_batches,
+        batches,
         loss_function=run.objective.in_validation(),
         settings=run.settings.exact(),
         hits=run.objective.hits,
@@ -243,14 +242,17 @@ class _Run:
 
 def _batches(given: Mapping[str, Any], settings: Settings, outputs: int) -> tuple[Batches, Batches | None]:
     """The batches to train on, and those to validate on where there is a validation split."""
-    device, layout = torch.device(settings.device), {"channels_last": settings.channels_last}
+    device, channels_last = torch.device(settings.device), settings.channels_last
     train = Batches(
         given["train"], given["batch_size"], given["augment"], seed=given["seed"], device=device,
-        drop_last=given["drop_last"], num_classes=outputs, **layout,
+        drop_last=given["drop_last"], num_classes=outputs, channels_last=channels_last,
     )  # fmt: skip
     if given["valid"] is None:
         return train, None
-    return train, Batches(given["valid"], EVALUATION_BATCH, shuffle=False, device=device, **layout)
+    held_out = Batches(
+        given["valid"], EVALUATION_BATCH, shuffle=False, device=device, channels_last=channels_last
+    )
+    return train, held_out
 
 
 @contextmanager

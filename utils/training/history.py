@@ -81,9 +81,10 @@ class History:
         unknown = set(values) - {f.name for f in fields(cls)}
         if unknown:
             raise ValueError(f"not fields of a history: {sorted(unknown)}")
-        return cls(
-            **{name: list(value) if isinstance(value, list) else value for name, value in values.items()}
-        )
+        own: dict[str, Any] = {
+            name: list(value) if isinstance(value, list) else value for name, value in values.items()
+        }
+        return cls(**own)
 
 
 def best_epoch(figures: list[float], larger_is_better: bool, min_delta: float = 0.0) -> int | None:

@@ -63,7 +63,8 @@ def train_one_epoch(
         loss = loss_function(logits.float(), y)
         total = loss
         for head in auxiliary:
-            total = total + model.auxiliary_weight * loss_function(head.float(), y)
+            weight: float = model.auxiliary_weight  # type: ignore[assignment]  # a number of the network's own
+            total = total + weight * loss_function(head.float(), y)
         optimizer.zero_grad()
         total.backward()
         for probe in probes:
@@ -153,7 +154,9 @@ def evaluate(
     ``device`` defaults to where the model is. Batches may be given in place of a split, so that its images
     are moved only once.
     """
-    total, correct, n = 0.0, 0, 0
+    total: Tensor | float = 0.0
+    correct: Tensor | int = 0
+    n = 0
     for logits, y in _outputs(model, split, batch_size, device, settings):
         total = total + loss_function(logits, y).double() * len(y)
         correct = correct + hits(logits, y)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
 from torch import nn
@@ -55,7 +55,7 @@ def base_learning_rates(optimizer: torch.optim.Optimizer) -> list[float]:
     return [float(group["lr"]) for group in optimizer.param_groups]
 
 
-def set_learning_rates(optimizer: torch.optim.Optimizer, base: list[float], factor: float) -> float:
+def set_learning_rates(optimizer: torch.optim.Optimizer, base: Sequence[float], factor: float) -> float:
     """Give every group ``factor`` times its base rate; the first group's new rate is returned."""
     for group, lr in zip(optimizer.param_groups, base, strict=True):
         group["lr"] = factor * lr

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from torch import nn
@@ -19,13 +19,16 @@ from utils.training.optimizers import OptimizerChoice, build_optimizer
 from utils.training.precision import Settings, choose_settings
 from utils.training.schedules import Schedule
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
 MONITORS = ("loss", "accuracy")
-Group = TypeVar("Group")
+Group = TypeVar("Group", bound="DataclassInstance")
 
 
 def group(kind: type[Group], arguments: Mapping[str, Any]) -> Group:
     """The options of one kind out of all arguments of ``fit``."""
-    return kind(**{field.name: arguments[field.name] for field in fields(kind)})  # type: ignore[arg-type]
+    return kind(**{field.name: arguments[field.name] for field in fields(kind)})
 
 
 @dataclass(frozen=True)

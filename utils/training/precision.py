@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -84,7 +85,7 @@ class Settings:
         for tensor in [*model.parameters(), *model.buffers()]:
             if tensor.ndim == 4:
                 tensor.data = tensor.data.contiguous(memory_format=layout)
-        return torch.compile(model) if self.compile else model
+        return cast(nn.Module, torch.compile(model)) if self.compile else model
 
     def exact(self) -> Settings:
         """The same in float32, for what is measured."""
@@ -145,14 +146,15 @@ def deterministic(device: str | torch.device) -> Iterator[None]:
         torch.are_deterministic_algorithms_enabled(),
         torch.is_deterministic_algorithms_warn_only_enabled(),
     )
-    filling = torch.utils.deterministic.fill_uninitialized_memory
+    memory: Any = torch.utils.deterministic  # its type does not tell of this switch
+    filling = memory.fill_uninitialized_memory
     cudnn.deterministic, cudnn.benchmark = True, False
     torch.use_deterministic_algorithms(True, warn_only=True)
     # a safeguard for wrong kernels that costs a pass over memory
-    torch.utils.deterministic.fill_uninitialized_memory = False
+    memory.fill_uninitialized_memory = False
     try:
         yield
     finally:
         cudnn.deterministic, cudnn.benchmark = before
         torch.use_deterministic_algorithms(algorithms[0], warn_only=algorithms[1])
-        torch.utils.deterministic.fill_uninitialized_memory = filling
+        memory.fill_uninitialized_memory = filling

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from utils.experiments.configuration import SMOKE, Budget, Configuration, Experiment
 
 WIDTH = 0.5
@@ -18,7 +20,7 @@ FIT = {
 def additions() -> Experiment:
     """ResNet-18 of half the width: bare, with flips and crops, and with Cutout, smoothing or SE besides."""
 
-    def one(label: str, model: str = "resnet-18-cifar", **fit: object) -> Configuration:
+    def one(label: str, model: str = "resnet-18-cifar", **fit: Any) -> Configuration:
         return Configuration(label, model, "cifar10", {"width": WIDTH}, {**FIT, **fit})
 
     return Experiment(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from utils.experiments import summary
 from utils.experiments.claims import Alike, Claim, Order, Published
 
@@ -39,7 +41,10 @@ NO_CIFAR100 = (
     "CIFAR-10"
 )
 ACCURACY = summary.accuracy_on_test
-EARLY = {"measure": summary.early_accuracy, "at": "validation accuracy after a fifth of the epochs"}
+EARLY: dict[str, Any] = {
+    "measure": summary.early_accuracy,
+    "at": "validation accuracy after a fifth of the epochs",
+}
 OWN_LOGS = "so the report's words; its own logs say the reverse"
 AUGMENTED = "the training loss is that on augmented images, as in the lecture's curves"
 SMOOTHED = (

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from utils.experiments.configuration import SMOKE, Budget, Configuration, Experiment
 
 PRETRAINING = {
@@ -20,7 +22,7 @@ def contrastive(dataset: str = "cifar10", narrow: bool = False) -> Experiment:
     """Supervised contrast, contrast without labels, and cross entropy for as many epochs."""
     options = {"width": WIDTH} if narrow else {}
 
-    def one(label: str, **method: object) -> Configuration:
+    def one(label: str, **method: Any) -> Configuration:
         fit = {**(PRETRAINING if method else CROSS_ENTROPY), **(QUICK if narrow else {})}
         return Configuration(
             label,
@@ -69,7 +71,7 @@ def contrastive(dataset: str = "cifar10", narrow: bool = False) -> Experiment:
 def contrastive_to_a_plateau() -> Experiment:
     """The narrow network on all images for long; an encoder that has not been trained is the floor."""
 
-    def one(label: str, **method: object) -> Configuration:
+    def one(label: str, **method: Any) -> Configuration:
         return Configuration(
             label,
             "resnet-18-cifar",

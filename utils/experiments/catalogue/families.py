@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from utils.experiments.configuration import SMOKE, Budget, Configuration, Experiment
 
 FIT = {
@@ -14,7 +16,7 @@ FIT = {
 }
 QUICK = {"precision": "float32"}  # of the experiments whose quick runs are recorded
 # 34 to 35 million multiply-adds each (a test holds it)
-NARROW = {
+NARROW: dict[str, tuple[str, dict[str, Any]]] = {
     "resnet-18": ("resnet-18-cifar", {"width": 0.25}),
     "se-resnet-18": ("se-resnet-18-cifar", {"width": 0.25}),
     "convnext": (
@@ -23,7 +25,7 @@ NARROW = {
     ),
     "vit": ("vit-cifar", {"features": 96, "depth": 6, "heads": 4, "hidden": 192}),
 }
-FULL = {
+FULL: dict[str, tuple[str, dict[str, Any]]] = {
     "resnet-18": ("resnet-18-cifar", {}),
     "se-resnet-18": ("se-resnet-18-cifar", {}),
     "convnext": ("convnext-t-cifar", {}),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from utils.experiments.configuration import SMOKE, Budget, Configuration, Experiment
 
 FIT = {
@@ -20,7 +22,7 @@ def mobilenet(width: float = 1.0) -> Experiment:
     options = {"width": width} if width != 1 else {}
     fit_options = {**FIT, **(NARROW if width != 1 else {})}
 
-    def one(label: str, model: dict | None = None, **fit: object) -> Configuration:
+    def one(label: str, model: dict | None = None, **fit: Any) -> Configuration:
         return Configuration(
             label, "mobilenet-v2-cifar", "cifar10", {**options, **(model or {})}, {**fit_options, **fit}
         )

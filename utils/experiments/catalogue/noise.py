@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from utils.experiments.configuration import SMOKE, Budget, Configuration, Experiment
 
 FIT = {
@@ -34,7 +36,7 @@ def noise(
     """
     teach = {"method": "co-teaching", "method_options": {"forget_rate": 0.3, "ramp_share": 0.3}}
 
-    def one(label: str, label_noise: dict, **more: object) -> Configuration:
+    def one(label: str, label_noise: dict, **more: Any) -> Configuration:
         return Configuration(label, model, dataset, options, fit, label_noise=label_noise, **more)
 
     return Experiment(
@@ -102,7 +104,7 @@ def noise_memorized() -> Experiment:
     """Training that goes on until wrong labels are learned by heart, alone and in pairs."""
     fit = {"optimizer": "adam", "lr": 1e-3, "batch_size": 128, "schedule": "hold-cosine"}
 
-    def one(label: str, label_noise: dict, **more: object) -> Configuration:
+    def one(label: str, label_noise: dict, **more: Any) -> Configuration:
         options = {"width": 0.5}
         return Configuration(label, "cleanlab-cnn", "cifar10", options, fit, label_noise=label_noise, **more)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from utils.experiments.configuration import SMOKE, Budget, Configuration, Experiment
 
 MODEL = "patchify-vgg"
@@ -16,7 +18,7 @@ FIT = {
 }
 QUICK = {"precision": "float32"}  # of the experiment whose quick runs are recorded
 SCHEDULED_RATE = 1e-3  # of the other schedules, in the project's code
-REGULARISED = {"label_smoothing": 0.1, "augment": "flip-translate-cutout"}
+REGULARISED: dict[str, Any] = {"label_smoothing": 0.1, "augment": "flip-translate-cutout"}
 
 
 def patchify(published: bool = False) -> Experiment:
@@ -26,7 +28,7 @@ def patchify(published: bool = False) -> Experiment:
     """
     fit_options = FIT if published else {**FIT, **QUICK}
 
-    def one(label: str, model: dict | None = None, **fit: object) -> Configuration:
+    def one(label: str, model: dict | None = None, **fit: Any) -> Configuration:
         return Configuration(label, MODEL, "cifar10", model or {}, {**fit_options, **fit})
 
     def scheduled(label: str, schedule: str) -> Configuration:

@@ -36,7 +36,7 @@ def main(options: argparse.Namespace) -> int:
         if not (ROOT / COMMIT_FILE).is_file():
             print("this is no git repository: the code is used as it lies here", flush=True)
         code = ROOT
-    elif export.has_changes(ROOT):
+    elif head is not None and export.has_changes(ROOT):
         print(f"utils/ has changes that are not committed; the queue uses the commit {head[:10]}", flush=True)
     export.remove_old_exports()
     command = [

@@ -67,9 +67,10 @@ def _weigh_least() -> list[str]:
 
 def cores() -> list[int | None]:
     """The cores that this process may use; as many None where no process can choose one."""
-    if hasattr(os, "sched_getaffinity"):
-        return sorted(os.sched_getaffinity(0))
-    return [None] * (os.cpu_count() or 1)
+    if not hasattr(os, "sched_getaffinity"):
+        return [None] * (os.cpu_count() or 1)
+    own: list[int | None] = [*sorted(os.sched_getaffinity(0))]
+    return own
 
 
 def end_with_parent() -> None:

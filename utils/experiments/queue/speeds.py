@@ -111,7 +111,7 @@ def is_at_hand(dataset: str) -> bool:
 
 
 @functools.cache
-def shape_of(dataset: str) -> tuple[Images, tuple[int, int, int], int] | None:
+def shape_of(dataset: str) -> tuple[Images, tuple[int, ...], int] | None:
     """Images, shape of one, and number of classes, of embedded or decoded data; None of others."""
     source = get_source(dataset)
     if source.name in EMBEDDED:
