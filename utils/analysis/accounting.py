@@ -50,7 +50,7 @@ WHOLE = "(model)"  # the name of the network itself
 
 
 @dataclass(frozen=True)
-class Row:
+class LayerCost:
     """One call of one layer, in the order in which the calls end.
 
     ``name`` is the module path, "(model)" for the network itself; ``output_shape`` has no batch dimension and
@@ -86,8 +86,10 @@ class Account:
 
     model: str
     input_sizes: tuple[tuple[int, ...], ...]
-    rows: tuple[Row, ...]
-    containers: tuple[Row, ...] = ()  # name, type and output of all modules, parents before their children
+    rows: tuple[LayerCost, ...]
+    containers: tuple[
+        LayerCost, ...
+    ] = ()  # name, type and output of all modules, parents before their children
     depth: int | None = None  # of the tree as which the account shows itself; None: all rows, without a tree
 
     @property
@@ -121,14 +123,14 @@ class Account:
         return tuple(dict.fromkeys(name for row in self.rows for name in row.not_counted))
 
     def to_frame(self) -> pd.DataFrame:
-        """A data frame with one row for each call and the columns of ``Row``."""
+        """A data frame with one row for each call and the columns of ``LayerCost``."""
         import pandas as pd
 
         return pd.DataFrame(
             [{column: getattr(row, column) for column in COLUMNS} for row in self.rows], columns=COLUMNS
         )
 
-    def subtotal(self, name: str) -> Row:
+    def subtotal(self, name: str) -> LayerCost:
         """What a module costs with all the modules in it, in all its calls; "(model)" is the network.
 
         The output is that of its first call. Raises ``KeyError`` with the nearest paths for an unknown one.
@@ -139,7 +141,7 @@ class Account:
                 f"no module named {name!r}; {suggestion(name, [row.name for row in self.containers])}"
             )
         inside = [row for row in self.rows if name in (WHOLE, row.name) or row.name.startswith(f"{name}.")]
-        return Row(
+        return LayerCost(
             name,
             module.type,
             module.output_shape,
@@ -171,10 +173,10 @@ class Account:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __iter__(self) -> Iterator[Row]:
+    def __iter__(self) -> Iterator[LayerCost]:
         return iter(self.rows)
 
-    def __getitem__(self, name: str) -> Row:
+    def __getitem__(self, name: str) -> LayerCost:
         """The first row with this module path; the subtotal of a module that has no row of its own.
 
         A module that computes something itself, between its children, has a row of its own with this alone:
@@ -225,7 +227,7 @@ class Account:
         )
 
 
-def _cells(row: Row, name: str) -> tuple[str, ...]:
+def _cells(row: LayerCost, name: str) -> tuple[str, ...]:
     shape = NOT_RUN if row.output_shape is None else _by(row.output_shape)
     macs = f"{row.macs:,}"
     if row.not_counted:
@@ -436,7 +438,7 @@ def _plain_kernels(model: nn.Module) -> Iterator[None]:
         yield
 
 
-def _rows(model: nn.Module, trace: _Trace) -> Iterator[Row]:
+def _rows(model: nn.Module, trace: _Trace) -> Iterator[LayerCost]:
     """The rows of what ran, then of the parameters that nothing used."""
     names = {module: name or WHOLE for module, name in module_paths(model).items()}
     ran = {call.module for call in trace.calls}
@@ -453,7 +455,7 @@ def _rows(model: nn.Module, trace: _Trace) -> Iterator[Row]:
     for call in trace.calls:
         if call.module in computing or not (call.made_calls or _does_nothing(call.module)):
             own = owned.pop(call.module, [])  # a second call finds none left
-            row = Row(
+            row = LayerCost(
                 names[call.module],
                 type(call.module).__name__,
                 call.output_shape,
@@ -467,17 +469,17 @@ def _rows(model: nn.Module, trace: _Trace) -> Iterator[Row]:
     for module, own in unused.items():
         params = sum(parameter.numel() for parameter in own)
         trainable = sum(parameter.numel() for parameter in own if parameter.requires_grad)
-        yield Row(names[module], type(module).__name__, None, params, 0, 0, trainable)
+        yield LayerCost(names[module], type(module).__name__, None, params, 0, 0, trainable)
 
 
-def _containers(model: nn.Module, trace: _Trace) -> Iterator[Row]:
+def _containers(model: nn.Module, trace: _Trace) -> Iterator[LayerCost]:
     """Name, type and output of the first call of every module, without numbers of its own."""
     shapes: dict[nn.Module, tuple[int, ...]] = {}
     for call in trace.calls:
         shapes.setdefault(call.module, call.output_shape)
     for module, name in module_paths(model).items():
         if type(module).__name__ != "OptimizedModule":
-            yield Row(name or WHOLE, type(module).__name__, shapes.get(module), 0, 0, 0)
+            yield LayerCost(name or WHOLE, type(module).__name__, shapes.get(module), 0, 0, 0)
 
 
 @contextmanager

@@ -29,12 +29,12 @@ from __future__ import annotations
 
 from utils.analysis.receptive_field.effective import EffectiveField, effective_receptive_field
 from utils.analysis.receptive_field.rules import field_rule
-from utils.analysis.receptive_field.theoretical import ReceptiveFields, Row, receptive_field
+from utils.analysis.receptive_field.theoretical import LayerField, ReceptiveFields, receptive_field
 
 __all__ = [
     "EffectiveField",
     "ReceptiveFields",
-    "Row",
+    "LayerField",
     "effective_receptive_field",
     "field_rule",
     "receptive_field",

@@ -25,7 +25,7 @@ from scipy.optimize import least_squares
 from torch import Tensor, nn
 
 from utils.analysis.modules import find_layer, frozen
-from utils.analysis.receptive_field.theoretical import PerAxis, Row, receptive_field
+from utils.analysis.receptive_field.theoretical import LayerField, PerAxis, receptive_field
 
 # what a normal distribution holds within two standard deviations of its mean; the paper's threshold
 TWO_SIGMA = 0.9545
@@ -87,7 +87,7 @@ def effective_receptive_field(
     for name, value in {"positions": positions, "channels": channels, "images": images}.items():
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}")
-    row: Row | None = None
+    row: LayerField | None = None
     total = count = torch.zeros(())
     seen = 0
     with frozen(model), torch.enable_grad():
@@ -121,7 +121,7 @@ def effective_receptive_field(
     return _described(layer, mean, row, seen, len(units), len(chosen))
 
 
-def _row_of(model: nn.Module, layer: str, size: tuple[int, ...]) -> Row:
+def _row_of(model: nn.Module, layer: str, size: tuple[int, ...]) -> LayerField:
     if len(size) != 3:
         raise ValueError(f"data must be images [N, C, H, W], got {list(size)} for one")
     try:
@@ -133,7 +133,9 @@ def _row_of(model: nn.Module, layer: str, size: tuple[int, ...]) -> Row:
     return row
 
 
-def _units(row: Row, positions: int, sides: tuple[int, int]) -> list[tuple[tuple[int, int], tuple[int, int]]]:
+def _units(
+    row: LayerField, positions: int, sides: tuple[int, int]
+) -> list[tuple[tuple[int, int], tuple[int, int]]]:
     """The middle unit and those around it, each with the pixels by which it lies off the middle one."""
     height, width = row.output_size[1:] if len(row.output_size) == 3 else (1, 1)
     along = []
@@ -207,7 +209,9 @@ def _batches(data: Tensor | Iterable[Any], images: int, device: torch.device) ->
         left -= len(x)
 
 
-def _described(layer: str, mean: Tensor, row: Row, images: int, units: int, channels: int) -> EffectiveField:
+def _described(
+    layer: str, mean: Tensor, row: LayerField, images: int, units: int, channels: int
+) -> EffectiveField:
     middle = tuple(n // 2 for n in row.output_size[1:])
     regions = row.region(*middle, clipped=False)
     clipped = row.region(*middle)

@@ -87,7 +87,7 @@ def window(
     return resample(field, dim, n, lambda o: (o[:, None] * stride + offsets, None), stride, **options)
 
 
-def spread(
+def transposed_window(
     field: Field, dim: int, n: int, kernel: int, stride: int, padding: int, dilation: int = 1
 ) -> Field:
     """A transposed window: input i reaches the outputs i·stride − padding + tap·dilation."""

@@ -12,13 +12,15 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from utils.analysis.receptive_field.theoretical import Row
+    from utils.analysis.receptive_field.theoretical import LayerField
 
 MOST_DOTS = 32  # units along a side of which each has a dot
 BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#b8bfc7"
 
 
-def draw_field(row: Row, model: str, input_size: tuple[int, ...], unit: Sequence[int] | None) -> Figure:
+def draw_field(
+    row: LayerField, model: str, input_size: tuple[int, ...], unit: Sequence[int] | None
+) -> Figure:
     """The field of a unit of ``row`` (the middle one, if None) over an input ``(C, H, W)`` or ``(C, L)``."""
     from matplotlib.figure import Figure
 
@@ -64,7 +66,7 @@ def _frame(ax: Axes, ends: Sequence[tuple[float, float]], **style: object) -> No
     ax.add_patch(Rectangle((left - 0.5, top - 0.5), right - left + 1, bottom - top + 1, **style))
 
 
-def _centres(ax: Axes, row: Row, counts: Sequence[int], axes: int) -> None:
+def _centres(ax: Axes, row: LayerField, counts: Sequence[int], axes: int) -> None:
     """Dots at the centres of the fields of all units, where these lie on a grid and are not too many."""
     jumps = row.jump if isinstance(row.jump, tuple) else (row.jump,) * axes
     starts = row.start if isinstance(row.start, tuple) else (row.start,) * axes

@@ -36,8 +36,8 @@ from utils.analysis.receptive_field.operations import (
     mix,
     reduce,
     resample,
-    spread,
     take,
+    transposed_window,
     window,
 )
 from utils.analysis.receptive_field.shapes import expand, expand_dim, insert, permute, reshape
@@ -214,7 +214,7 @@ def _transposed_convolution(
     x = mix(x, _channels_first(x, n), weight.shape[1] * groups, groups)
     settings = zip(kernel, *(_each(value, n) for value in (stride, padding, dilation)), strict=True)
     for dim, (size, step, pad, spacing) in enumerate(settings, start=x.ndim - n):
-        x = spread(x, dim, call.shape[dim], size, step, pad, spacing)
+        x = transposed_window(x, dim, call.shape[dim], size, step, pad, spacing)
     return x
 
 

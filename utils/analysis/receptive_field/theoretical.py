@@ -25,7 +25,7 @@ Interval = tuple[Number, Number]
 
 
 @dataclass(frozen=True)
-class Row:
+class LayerField:
     """The receptive field of one call of one layer.
 
     Numbers are one for all axes if they agree, otherwise one for each (height, width).
@@ -62,7 +62,7 @@ class Row:
 COLUMNS = ("name", "type", "output_size", "size", "jump", "start", "clipped")
 
 
-class ReceptiveFields(list[Row]):
+class ReceptiveFields(list[LayerField]):
     """The rows in the order in which the layers end.
 
     They print as text, show as HTML, and ``to_frame()`` is for pandas. ``fields["layer1.0"]`` finds a row by
@@ -70,7 +70,13 @@ class ReceptiveFields(list[Row]):
     in them. ``fields[:5]`` is a shorter table, ``fields.plot("layer1.0")`` a picture.
     """
 
-    def __init__(self, rows: Sequence[Row], model: str, input_size: tuple[int, ...], modules: dict[str, Row]):
+    def __init__(
+        self,
+        rows: Sequence[LayerField],
+        model: str,
+        input_size: tuple[int, ...],
+        modules: dict[str, LayerField],
+    ):
         super().__init__(rows)
         self.model, self.input_size, self.modules = model, input_size, modules
 
@@ -137,7 +143,7 @@ class ReceptiveFields(list[Row]):
 def receptive_field(
     model: nn.Module, input_size: Sequence[int], *, ignore_gates: bool = False
 ) -> ReceptiveFields:
-    """The receptive field of every layer that runs, see :class:`Row`.
+    """The receptive field of every layer that runs, see :class:`LayerField`.
 
     ``input_size`` is ``(C, H, W)``; ``(C, L)`` and ``(C, D, H, W)`` work as well. A row is a module without
     children, or one that computes something itself (such as the sum of a residual block), then under its
@@ -153,7 +159,7 @@ def receptive_field(
     traced = trace_fields(model, size, ignore_gates)
     extents: dict[int, tuple[Extent, ...]] = {}  # by identity of the field, which many layers share
 
-    def row(output: Output) -> Row:
+    def row(output: Output) -> LayerField:
         found = extents.get(id(output.field)) or extents.setdefault(id(output.field), measure(output.field))
         return _row(output, found, size)
 
@@ -161,13 +167,13 @@ def receptive_field(
     return ReceptiveFields(rows, type(model).__name__, size, {row.name: row for row in modules})
 
 
-def _row(output: Output, extents: Sequence[Extent], size: tuple[int, ...]) -> Row:
+def _row(output: Output, extents: Sequence[Extent], size: tuple[int, ...]) -> LayerField:
     # the whole input has its middle where the input has it
     starts = [
         ((n - 1) / 2 if math.isinf(extent.size) else math.nan) if extent.start is None else extent.start
         for extent, n in zip(extents, size[1:], strict=True)
     ]
-    return Row(
+    return LayerField(
         output.name,
         output.type,
         output.shape,

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import PercentFormatter
 
-from utils.analysis.accounting import Account, Row
+from utils.analysis.accounting import Account, LayerCost
 from utils.course.palette import PALETTE
 
 # one bar each: the column of the account, what it is called, and its units from large to small
@@ -51,7 +51,7 @@ def plot_account(
     account: Account,
     *,
     depth: int | None = None,
-    group: Callable[[Row], str] | None = None,
+    group: Callable[[LayerCost], str] | None = None,
     columns: Sequence[str] = ("params", "macs", "bytes"),
     min_share: float = 0.02,
     title: str | None = None,
@@ -111,7 +111,7 @@ def plot_account(
 
 
 def _grouped(
-    account: Account, depth: int | None, group: Callable[[Row], str] | None, columns: Sequence[str]
+    account: Account, depth: int | None, group: Callable[[LayerCost], str] | None, columns: Sequence[str]
 ) -> list[_Group]:
     """The groups in the order in which their first layers run."""
     if group is not None:
