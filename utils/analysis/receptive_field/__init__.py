@@ -28,8 +28,9 @@ Conventions:
 from __future__ import annotations
 
 from utils.analysis.receptive_field.effective import EffectiveField, effective_receptive_field
+from utils.analysis.receptive_field.layer_field import LayerField
 from utils.analysis.receptive_field.rules import field_rule
-from utils.analysis.receptive_field.theoretical import LayerField, ReceptiveFields, receptive_field
+from utils.analysis.receptive_field.theoretical import ReceptiveFields, receptive_field
 
 __all__ = [
     "EffectiveField",

@@ -25,7 +25,8 @@ from scipy.optimize import least_squares
 from torch import Tensor, nn
 
 from utils.analysis.modules import find_layer, frozen
-from utils.analysis.receptive_field.theoretical import LayerField, PerAxis, receptive_field
+from utils.analysis.receptive_field.layer_field import LayerField, PerAxis
+from utils.analysis.receptive_field.theoretical import receptive_field
 
 # what a normal distribution holds within two standard deviations of its mean; the paper's threshold
 TWO_SIGMA = 0.9545

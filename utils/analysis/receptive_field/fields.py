@@ -259,7 +259,9 @@ def folded_dim(field: Field) -> int | None:
     inner = [dim for dim in dims if dim > 0 and is_within(field, dim)]
     mixed = [dim for dim in inner if _is_mixed(field, dim)]
     if not inner and image and set(rest) == {1}:  # one column of blocks in which all see the same
-        alone = [dim for dim in dims if _is_mixed(field, dim) and is_within(field, dim, surely=False)]
+        runs = [dim for dim in dims if _holds_runs(field, dim)]
+        both = [dim for dim in dims if _is_mixed(field, dim) or runs == [dim] == [1]]
+        alone = [dim for dim in both if is_within(field, dim, surely=False)]
         mixed = alone if len(alone) == 1 < len(dims) else []
     if mixed or not rest or (image and set(rest) == {1}):  # otherwise another dimension has the channels
         return next(iter(mixed or inner), None)
@@ -269,6 +271,17 @@ def folded_dim(field: Field) -> int | None:
 def _is_mixed(field: Field, dim: int) -> bool:
     """Whether a dimension holds both several places and several channels."""
     return {factor.place for factor in field.dims[dim] if factor.n > 1} == {True, False}
+
+
+def _holds_runs(field: Field, dim: int) -> bool:
+    """Whether the units along a dimension are runs of some that see the same, as channels at a place do."""
+    start = field.offset(dim)
+    for f in range(start, start + len(field.dims[dim])):
+        for span in field.spans:
+            period = span.virtual.shape[1 + f]
+            if span.steps[f] and 1 < period < field.factors[f].n:
+                return bool((span.virtual == span.virtual.take([0], axis=1 + f)).all())
+    return False
 
 
 def _place_dims(field: Field) -> list[int]:

@@ -7,12 +7,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from utils.analysis.receptive_field.extent import unit_dims
+from utils.analysis.receptive_field.layer_field import LayerField
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-    from utils.analysis.receptive_field.theoretical import LayerField
 
 MOST_DOTS = 32  # units along a side of which each has a dot
 BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#b8bfc7"

@@ -4,60 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
 
 from utils.analysis.modules import plain_numbers, suggestion
-from utils.analysis.receptive_field.extent import Extent, measure, region
-from utils.analysis.receptive_field.fields import Field
+from utils.analysis.receptive_field.extent import Extent, measure
+from utils.analysis.receptive_field.layer_field import LayerField, PerAxis, tidy
+from utils.analysis.receptive_field.picture import draw_field
 from utils.analysis.receptive_field.tracing import Output, trace_fields
 from utils.analysis.text_table import TextTable
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
-
-Number = float | int
-PerAxis = Number | tuple[Number, ...]
-Interval = tuple[Number, Number]
-
-
-@dataclass(frozen=True)
-class LayerField:
-    """The receptive field of one call of one layer.
-
-    Numbers are one for all axes if they agree, otherwise one for each (height, width).
-
-    - ``name``: module path, "(model)" for the network itself. A function that changes the field and is called
-      beside other things has a row too, as ``path.function()``.
-    - ``output_size``: shape of the output without the batch dimension, as ``(C, H, W)``.
-    - ``size``: input pixels that a unit sees, unclipped; the largest of all units. ``inf``: the whole input.
-    - ``jump``: input pixels from one unit to the next; ``nan`` where there is no grid of units any more.
-    - ``start``: input coordinate of the centre of the first unit's field (the first pixel's centre is 0); the
-      middle of the input where all of it is seen.
-    - ``clipped``: as ``size``, of what lies inside the input.
-    """
-
-    name: str
-    type: str
-    output_size: tuple[int, ...]
-    size: PerAxis
-    jump: PerAxis
-    start: PerAxis
-    clipped: PerAxis
-    field: Field = field(repr=False, compare=False)
-
-    def region(self, *unit: int, clipped: bool = True) -> tuple[Interval, ...]:
-        """First and last input pixel along each axis that the unit at a place of the map (row, column) sees.
-
-        Pixels outside the input have numbers below 0 or beyond its last; they are left out if ``clipped``. An
-        infinite field unclipped reaches from −inf to inf. A unit that sees nothing has (inf, −inf).
-        Raises ``ValueError`` unless there is one number for each dimension of the map, and inside it.
-        """
-        return tuple((_tidy(low), _tidy(high)) for low, high in region(self.field, unit, clipped))
-
 
 COLUMNS = ("name", "type", "output_size", "size", "jump", "start", "clipped")
 
@@ -105,8 +65,6 @@ class ReceptiveFields(list[LayerField]):
         one dimension are drawn as a strip. Raises ``KeyError`` for an unknown layer, ``ValueError`` for a
         unit that is not there and for inputs with more than two dimensions.
         """
-        from utils.analysis.receptive_field.picture import draw_field
-
         return draw_field(self[layer], self.model, self.input_size, unit)
 
     def to_frame(self) -> pd.DataFrame:
@@ -187,16 +145,9 @@ def _row(output: Output, extents: Sequence[Extent], size: tuple[int, ...]) -> La
 
 def _per_axis(values: Sequence[float]) -> PerAxis:
     """One number if all axes have the same, otherwise one for each."""
-    tidy = tuple(_tidy(value) for value in values)
+    tidy = tuple(tidy(value) for value in values)
     same = len(set(tidy)) == 1 or all(math.isnan(value) for value in tidy)
     return tidy[0] if same else tidy
-
-
-def _tidy(value: float) -> Number:
-    """Whole numbers as ``int``."""
-    if math.isnan(value):
-        return math.nan
-    return int(value) if float(value).is_integer() else float(value)
 
 
 def _text(value: PerAxis) -> str:
