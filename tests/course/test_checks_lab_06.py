@@ -32,6 +32,15 @@ def layers_needed(size, kernel, stride):
     return count
 
 
+def stride_too_early(size, kernel, stride):
+    count, reached, jump = 0, 1, 1
+    while reached < size:
+        jump *= stride
+        reached += (kernel - 1) * jump
+        count += 1
+    return count
+
+
 def has_holes(layers):
     x = torch.zeros(1, 1, 2000, requires_grad=True)
     y = x
@@ -79,6 +88,7 @@ WRONG = [
     ("layers_needed", lambda n, k, s: layers_needed(n, k, s) + 1, "exactly `size` is enough"),
     ("layers_needed", lambda n, k, s: (n - 1) // (k - 1), "at least `size`"),
     ("layers_needed", lambda n, k, s: layers_needed(n, k, 1), "`stride` times as many"),
+    ("layers_needed", stride_too_early, "spreads only the layers after it"),
     ("layers_needed", lambda n, k, s: 7, "one by one"),
     ("has_holes", any_dilation, "other layers can fill it"),
     ("has_holes", lambda ls: any_dilation(ls) and has_holes(ls), "larger than the kernel"),

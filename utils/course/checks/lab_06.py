@@ -85,6 +85,10 @@ def layers_needed(function: Callable) -> None:
                 "when to stop: a field of exactly `size` is enough, and no layer at all sees one pixel.",
                 want + 1,
             ),
+            (
+                "the stride of a layer: it spreads only the layers after it. With logarithms, the rounding.",
+                _layers_needed(size, kernel, stride, too_early=True),
+            ),
             ("rounding: the field must be at least `size`.", want - 1),
             (
                 "the stride: after each layer one step covers `stride` times as many pixels.",
@@ -190,8 +194,8 @@ def _interval(
     return first, last
 
 
-def _layers_needed(size: int, kernel: int, stride: int) -> int:
-    field, jump = 1, 1
+def _layers_needed(size: int, kernel: int, stride: int, *, too_early: bool = False) -> int:
+    field, jump = 1, stride if too_early else 1
     for count in itertools.count():
         if field >= size:
             return count
