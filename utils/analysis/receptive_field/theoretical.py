@@ -145,9 +145,9 @@ def _row(output: Output, extents: Sequence[Extent], size: tuple[int, ...]) -> La
 
 def _per_axis(values: Sequence[float]) -> PerAxis:
     """One number if all axes have the same, otherwise one for each."""
-    tidy = tuple(tidy(value) for value in values)
-    same = len(set(tidy)) == 1 or all(math.isnan(value) for value in tidy)
-    return tidy[0] if same else tidy
+    numbers = tuple(tidy(value) for value in values)
+    same = len(set(numbers)) == 1 or all(math.isnan(number) for number in numbers)
+    return numbers[0] if same else numbers
 
 
 def _text(value: PerAxis) -> str:

@@ -81,9 +81,12 @@ def trace_fields(model: nn.Module, size: tuple[int, ...], ignore_gates: bool) ->
                 ) from error
             reason = str(error).strip().split("\n")[0] or type(error).__name__
             by = "×".join(str(side) for side in size)
+            hint = ""
+            if len(size) > 3 and size[0] == 1:
+                hint = " (input_size has no batch dimension: leave out the 1 in front)"
             raise ValueError(
                 f"{type(model).__name__} failed on an input of {by}, {watcher.where()}{watcher.received()}: "
-                f"{reason}"
+                f"{reason}{hint}"
             ) from error
     return Trace(watcher.rows, watcher.modules)
 
