@@ -13,6 +13,7 @@ from utils.data.augment import Compose, Mixup, RandomCrop, RandomFlip
 from utils.data.batches import Batches
 from utils.data.dataset import Split
 from utils.training import Diverged, History, choose_settings, evaluate, fit, fitting, losses, schedules
+from utils.training.optimizers import build_optimizer
 
 
 def stripes(n=96, seed=0, noise=60):
@@ -126,6 +127,35 @@ def test_optimizers_are_torchs(name):
             g = g + decay * w
             expected = w - lr * (g / (g.abs() + 1e-8) if name == "adam" else g)
         assert torch.allclose(after.double(), expected, atol=1e-6)
+
+
+def test_adamw_without_a_weight_decay_is_adam_and_with_torchs_default_it_is_torchs():
+    def trained(**options):
+        model = network()
+        quick(model, stripes(), epochs=2, lr=0.01, **options)
+        return weights(model)
+
+    def torchs_default(parameters, lr):
+        return torch.optim.AdamW(parameters, lr=lr)
+
+    adam, bare = trained(optimizer="adam"), trained(optimizer="adamw")
+    ours, torchs = trained(optimizer="adamw", weight_decay=0.01), trained(optimizer=torchs_default)
+    assert all(torch.allclose(a, b, atol=1e-6) for a, b in zip(adam, bare, strict=True))
+    assert all(torch.allclose(a, b, atol=1e-6) for a, b in zip(ours, torchs, strict=True))
+    assert not all(torch.allclose(a, b, atol=1e-6) for a, b in zip(bare, ours, strict=True))
+
+
+def test_weight_decay_reaches_scales_and_shifts_of_norms():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Flatten(), nn.BatchNorm1d(192), nn.Linear(192, 2))
+    optimizer = build_optimizer("adamw", model, lr=0.5, weight_decay=0.1)
+    before = [p.detach().clone() for p in model.parameters()]
+    for parameter in model.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    optimizer.step()
+    assert len(before) == 4
+    for old, new in zip(before, model.parameters(), strict=True):
+        assert torch.allclose(new, 0.95 * old)
 
 
 def test_an_optimizer_of_ones_own():

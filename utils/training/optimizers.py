@@ -20,9 +20,12 @@ def build_optimizer(
     """An optimizer over the parameters of ``model`` that require a gradient.
 
     ``optimizer`` is "adam" (``weight_decay`` is an L2 penalty that goes through the moments), "adamw"
-    (``weight_decay`` is decoupled: Loshchilov and Hutter 2019, arXiv:1711.05101), "sgd" (with ``momentum``; 0
-    for none), or a function of (parameters, lr) that returns a torch optimizer, which then has its own weight
-    decay and momentum.
+    (``weight_decay`` is decoupled: Loshchilov and Hutter 2019, arXiv:1711.05101; as in torch each step
+    shrinks by lr times it), "sgd" (with ``momentum``; 0 for none), or a function of (parameters, lr) that
+    returns a torch optimizer, which then has its own weight decay and momentum.
+
+    Nothing decays unless ``weight_decay`` is given: "adamw" without it is Adam, where torch's own default for
+    AdamW is 0.01. It reaches all parameters alike, scales and shifts of norms and biases included.
     """
     if not lr > 0:
         raise ValueError(f"lr must be positive, got {lr}")

@@ -258,7 +258,7 @@ def signal_sizes(function: Callable) -> None:
         hint = hint_for(got, _size_slips(fan_ins, deviation), hint, atol=0.0)
         want = torch.tensor(_sizes(fan_ins, deviation))
         expect_close(torch.tensor(got), want, what=what, look_at=hint, atol=0.0)
-    passed("signal_sizes", f"{len(cases)} stacks agree, one of them with the VGG's small start")
+    passed("signal_sizes", f"{len(cases)} stacks agree, one of them with AlexNet's small start")
 
 
 def _sizes(fan_ins: list[int], deviation: float, first: float = 1.0, other: float = 0.5) -> list[float]:
