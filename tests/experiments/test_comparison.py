@@ -60,3 +60,11 @@ def test_the_table_has_every_claim_and_follows_the_records(tmp_path):
     assert {claim.id for claim in chosen_claims("degradation")} == {"C24"}
     with pytest.raises(ValueError, match="no claim or experiment 'C99'"):
         chosen_claims("C99")
+
+
+def test_orders_of_schedules_that_the_source_mistimed_are_not_judged():
+    published = [row for row in rows(chosen_claims("C11")) if "above" in row.what and "/" in row.published]
+    told = [row.what.removeprefix("schedules: ") for row in published]
+    assert told == ["restarts above warmup-cosine", "warmup-cosine above step"]
+    for row in published:
+        assert row.verdict == UNJUDGED and not row.difference and "counted batches" in row.why

@@ -53,7 +53,10 @@ SMOOTHED = (
 )
 PAIR = "both networks of a co-teaching pair answer together; in the project one of them"
 RATE_SET = "SGD's rate of .1 was set, not searched for"
-MISTIMED = "the project's code counted batches where the report says epochs"
+MISTIMED = (
+    "the project's code counted batches where the report says epochs, so its figures are those of other "
+    "schedules than ours"
+)
 
 _ALL = (
     Claim(
@@ -184,8 +187,8 @@ _ALL = (
             Published("warmup-cosine", 0.7997),
             Published("step", 0.3079),
             Published("restarts", 0.8162),
-            Order("restarts", "warmup-cosine", (0.8162, 0.7997), remark=MISTIMED),
-            Order("warmup-cosine", "step", (0.7997, 0.3079), remark=MISTIMED),
+            Order("restarts", "warmup-cosine", (0.8162, 0.7997), incomparable=MISTIMED),
+            Order("warmup-cosine", "step", (0.7997, 0.3079), incomparable=MISTIMED),
             Order("step", "step-each-10-batches", claimed=False),
             Order("restarts", "restarts-each-10-batches", claimed=False),
         ),
