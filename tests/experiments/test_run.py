@@ -59,7 +59,7 @@ def test_every_configuration_of_the_catalogue_can_be_built(experiment):
 def test_unknown_names_list_the_choices(capsys):
     with pytest.raises(ValueError, match="unknown experiment 'resnet'.*lenet-cifar10"):
         find("resnet")
-    assert main(["show", "resnet"]) == 1
+    assert main(["show", "resnet"]) == 2
     assert "lenet-cifar10" in capsys.readouterr().err
 
 

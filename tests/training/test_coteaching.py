@@ -1,6 +1,8 @@
 """Co-teaching: the loss against a plain computation, the schedule by hand, and the pair inside ``fit``."""
 
+import itertools
 import math
+from fractions import Fraction
 
 import pytest
 import torch
@@ -12,7 +14,7 @@ from torch import nn
 from utils.data import load_dataset
 from utils.data.label_noise import noisy_labels
 from utils.training import fit
-from utils.training.coteaching import CoTeaching, coteaching_loss, forget_rate_schedule
+from utils.training.coteaching import CoTeaching, coteaching_loss, forget_rate_schedule, kept_of
 
 
 def plainly(own, other, labels, rate):
@@ -24,18 +26,20 @@ def plainly(own, other, labels, rate):
             for row, label in zip(logits.tolist(), labels.tolist(), strict=True)
         ]
 
-    order = sorted(range(len(labels)), key=lambda i: losses(other)[i])[: int((1 - rate) * len(labels))]
+    order = sorted(range(len(labels)), key=lambda i: losses(other)[i])[: (1 - rate) * len(labels) // 1]
     mine = losses(own)
     return sum(mine[i] for i in order) / len(order)
 
 
 @settings(deadline=None, max_examples=40)
-@given(st.integers(2, 12), st.integers(2, 5), st.floats(0, 0.5), st.integers(0, 2**31))
+@given(
+    st.integers(2, 12), st.integers(2, 5), st.fractions(0, 0.5, max_denominator=10_000), st.integers(0, 2**31)
+)
 def test_each_learns_from_what_the_other_chose(n, classes, rate, seed):
     generator = torch.Generator().manual_seed(seed)
     a, b = torch.randn(2, n, classes, generator=generator)
     labels = torch.randint(0, classes, (n,), generator=generator)
-    loss_a, loss_b = coteaching_loss(a, b, labels, rate)
+    loss_a, loss_b = coteaching_loss(a, b, labels, float(rate))
     assert loss_a.item() == pytest.approx(plainly(a, b, labels, rate), rel=1e-4)
     assert loss_b.item() == pytest.approx(plainly(b, a, labels, rate), rel=1e-4)
 
@@ -57,6 +61,44 @@ def test_what_was_left_out_gets_no_gradient():
     (loss_a + loss_b).backward()
     assert [bool(row.any()) for row in a.grad] == [False, True, True]
     assert [bool(row.any()) for row in b.grad] == [True, False, True]
+
+
+def test_the_number_kept_is_that_of_exact_fractions():
+    assert kept_of(10, 0.9) == 1  # in floating point (1 - 0.9) * 10 is 0.9999...
+    assert kept_of(90, 0.3) == 63 and kept_of(100, 0.8) == 20 and kept_of(5, 0.4) == 3
+    assert kept_of(10, 0.1 + 0.2) == 7 and kept_of(10, 0.3 * 2 / 3) == 8  # as a schedule computes its rates
+    assert kept_of(3, 1 / 3) == 2 and kept_of(7, 2 / 7) == 5
+    for percent, examples in itertools.product(range(100), range(1, 130)):
+        exact = (100 - percent) * examples // 100
+        if exact:
+            assert kept_of(examples, percent / 100) == exact, (percent, examples)
+    for epochs, epoch in ((9, 4), (7, 3), (30, 29), (10, 1)):
+        rate = forget_rate_schedule(epochs + 1, 0.45, ramp=epochs)[epoch]
+        for examples in range(40, 260):
+            exact = (1 - Fraction(45, 100) * Fraction(epoch, epochs)) * examples // 1
+            assert kept_of(examples, rate) == exact, (epochs, epoch, examples)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_a_batch_of_which_nothing_is_left_is_refused_before_the_first_step(size):
+    seen, both = [], pair(4, 1)
+    both.forget_rates = (0.0, 0.1, 0.76)  # nothing is left in the third epoch only
+    with pytest.raises(
+        ValueError, match=f"forget_rate 0.76 leaves nothing of {size} examples.*drop_last=True"
+    ):
+        fit(
+            both, load_dataset("digits").train.subset(64 + size), epochs=4, batch_size=32, loss=both.loss,
+            hits=both.hits, progress=False, probes=[lambda **_: seen.append(1)],
+        )  # fmt: skip
+    assert not seen
+
+
+@pytest.mark.parametrize("more", [{"drop_last": True}, {"batch_size": 13}, {"batch_size": 5}])
+def test_the_remedies_for_too_small_a_batch_work(more):
+    both = pair(2, 5)
+    both.forget_rates = (0.0, 0.7)
+    options = {"epochs": 2, "batch_size": 32, "progress": False, **more}
+    fit(both, load_dataset("digits").train.subset(65), loss=both.loss, hits=both.hits, **options)
 
 
 def test_the_rate_rises_and_stays():
@@ -98,7 +140,7 @@ def test_the_loss_counts_steps_and_takes_the_rate_of_each():
         ),
         (
             lambda: coteaching_loss(torch.zeros(1, 3), torch.zeros(1, 3), torch.zeros(1).long(), 0.3),
-            "leaves nothing of 1",
+            "forget_rate 0.3 leaves nothing of 1 examples; give larger batches, or drop_last=True",
         ),
         (lambda: forget_rate_schedule(0, 0.3), "epochs must be at least 1"),
         (lambda: forget_rate_schedule(5, 1.5), "rate is a fraction"),

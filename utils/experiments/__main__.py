@@ -12,15 +12,21 @@ from pathlib import Path
 from utils.experiments import records, weights
 from utils.experiments.catalogue import EXPERIMENTS, find
 from utils.experiments.catalogue.claims import CLAIMS
-from utils.experiments.configuration import PROFILES, Experiment
+from utils.experiments.configuration import PROFILES, Experiment, WrongUse, closest, meant
 from utils.experiments.queue.arguments import add_arguments as add_queue_arguments
 from utils.experiments.summary import results
+from utils.experiments.unfinished import replace_text
 
+FAILED, MISUSED = 1, 2  # exit codes, as of utils.data
+RUN = (
+    "run what is not recorded yet, and record it under book/results; smoke runs, which are no results, under "
+    "smoke in the cache folder"
+)
 NAMED = "an experiment, or a claim, such as C6, that it decides"
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command; returns the exit status."""
+    """Run one command; returns the exit status: 0 fine, 1 it could not be done, 2 wrong use."""
     parser = argparse.ArgumentParser(
         prog="python -m utils.experiments", description="Named experiments and their recorded results."
     )
@@ -28,7 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
     commands.add_parser("list", help="the experiments and how many runs of each are recorded")
     show = commands.add_parser("show", help="settings and recorded results of one experiment")
     show.add_argument("id", help=NAMED)
-    run = commands.add_parser("run", help="run what is not recorded yet, and record it under book/results")
+    run = commands.add_parser("run", help=RUN)
     run.add_argument("id", help=NAMED)
     run.add_argument("--profile", choices=PROFILES, default="smoke")
     run.add_argument(
@@ -59,9 +65,12 @@ def main(arguments: list[str] | None = None) -> int:
             "compare": _compare,
             "verify": _verify,
         }[options.command](options)
+    except WrongUse as error:
+        print(f"error: {error}", file=sys.stderr)
+        return MISUSED
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
-        return 1
+        return FAILED
     except KeyboardInterrupt:
         print("interrupted; the same command goes on after the last epoch that was finished", file=sys.stderr)
         return 130
@@ -76,7 +85,14 @@ def _list(options: argparse.Namespace) -> int:
 
 def _named(name: str, profile: str = "quick") -> Experiment:
     """The experiment of that name, or the one that decides the claim of that name in that profile."""
-    return find(CLAIMS[name].experiment_for(profile) if name in CLAIMS else name)
+    known = (*CLAIMS, *EXPERIMENTS)
+    found = meant(name, known)
+    if found is None:
+        raise WrongUse(
+            f"unknown experiment or claim {name!r}{closest(name, known)}; there are the experiments "
+            f"{', '.join(EXPERIMENTS)}, and the claims {', '.join(CLAIMS)}"
+        )
+    return find(CLAIMS[found].experiment_for(profile) if found in CLAIMS else found)
 
 
 def _show(options: argparse.Namespace) -> int:
@@ -97,7 +113,7 @@ def _show(options: argparse.Namespace) -> int:
         settings = {**configuration.model_options, **configuration.fit_options}
         print(f"  {configuration.label}: {configuration.model} on {configuration.dataset}, {settings}")
     for profile in PROFILES:
-        if list((records.RESULTS / experiment.id).glob(f"*-{profile}.json")):
+        if list((records.folder_of(profile) / experiment.id).glob(f"*-{profile}.json")):
             recorded = results(experiment.id, profile)
             print(f"\n{recorded.describe()}\n{recorded.table().to_string()}")
     return 0
@@ -111,7 +127,8 @@ def _run(options: argparse.Namespace) -> int:
     for path in run(
         _named(options.id, options.profile), options.profile, seeds, options.device, options.again
     ):
-        print(path.relative_to(records.RESULTS.parents[1]))
+        root = records.RESULTS.parents[1]
+        print(path.relative_to(root) if path.is_relative_to(root) else path)
     return 0
 
 
@@ -135,7 +152,7 @@ def _compare(options: argparse.Namespace) -> int:
     from utils.experiments.comparison import PAGE, chosen_claims, page, table
 
     if options.write:
-        PAGE.write_text(page(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+        replace_text(PAGE, page(PAGE.read_text(encoding="utf-8")), "see to that, and write it again")
     print(table(chosen_claims(options.id)).to_string(max_colwidth=60))
     return 0
 

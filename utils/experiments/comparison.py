@@ -10,6 +10,7 @@ import pandas as pd
 
 from utils.experiments.catalogue.claims import CLAIMS, LABELS
 from utils.experiments.claims import UNJUDGED, Claim, Comparison, compare
+from utils.experiments.configuration import WrongUse, closest, meant
 from utils.experiments.summary import Results, results
 
 HEADER = ("", "claim", "published", "ours", "difference", "verdict", "why")
@@ -21,12 +22,19 @@ def chosen_claims(name: str | None) -> list[Claim]:
     """The claim of that id, the claims of that experiment, or all; ``ValueError`` for another name."""
     if name is None:
         return list(CLAIMS.values())
-    chosen = [
-        claim for claim in CLAIMS.values() if name in (claim.id, claim.experiment, claim.full_experiment)
+    experiments = dict.fromkeys(
+        name for claim in CLAIMS.values() for name in (claim.experiment, claim.full_experiment) if name
+    )
+    known = (*CLAIMS, *experiments)
+    found = meant(name, known)
+    if found is None:
+        raise WrongUse(
+            f"no claim or experiment {name!r} is compared{closest(name, known)}; there are the claims "
+            f"{', '.join(CLAIMS)}, and those of the experiments {', '.join(experiments)}"
+        )
+    return [
+        claim for claim in CLAIMS.values() if found in (claim.id, claim.experiment, claim.full_experiment)
     ]
-    if not chosen:
-        raise ValueError(f"no claim or experiment {name!r} is compared; there are {', '.join(CLAIMS)}")
-    return chosen
 
 
 def recorded(claim: Claim, folder: Path | None = None) -> Results | None:

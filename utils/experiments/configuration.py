@@ -32,6 +32,26 @@ NOISE_OPTIONS = tuple(
 )
 
 
+class WrongUse(ValueError):
+    """What was asked for is not there to be asked for, such as an experiment of an unknown name."""
+
+
+def meant(name: str, known: Sequence[str]) -> str | None:
+    """The known name that is written so but for capitals and the signs between words, or None."""
+    return {_plain(one): one for one in known}.get(_plain(name))
+
+
+def closest(name: str, known: Sequence[str]) -> str:
+    """The known name that is most like an unknown one, as a question in brackets; empty if none is."""
+    plain = {_plain(one): one for one in known}
+    close = get_close_matches(_plain(name), plain, n=1)
+    return f" (did you mean {plain[close[0]]!r}?)" if close else ""
+
+
+def _plain(name: str) -> str:
+    return "".join(filter(str.isalnum, name.lower()))
+
+
 @dataclass(frozen=True)
 class Budget:
     """What a profile changes: epochs, seeds, and how many images of each split are used (None: all).
@@ -86,10 +106,8 @@ class Configuration:
     def _require_known(self, options: str, known: Sequence[str]) -> None:
         for name in getattr(self, options):
             if name not in known:
-                close = get_close_matches(name, known, n=1)
-                hint = f" (did you mean {close[0]!r}?)" if close else ""
                 raise ValueError(
-                    f"{options} of configuration {self.label!r} has no {name!r}{hint}; "
+                    f"{options} of configuration {self.label!r} has no {name!r}{closest(name, known)}; "
                     f"there are {', '.join(known) or 'none'}"
                 )
 

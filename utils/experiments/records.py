@@ -16,7 +16,9 @@ from pathlib import Path
 from types import NoneType
 from typing import Any
 
+from utils.data.folders import cache_folder
 from utils.experiments.configuration import PROFILES
+from utils.training.files import not_written, whole
 
 RESULTS = Path(__file__).resolve().parents[2] / "book" / "results"
 FORMAT = 1
@@ -50,6 +52,7 @@ OPTIONAL: dict[str, Kind] = {
     "probes": dict,
     "stages": dict,
 }
+GO_ON = "see to that, and run the same command again: a run that is unfinished goes on"
 COPIED = "its epochs took exactly as long as those of {}: a copied record is not another run"
 # one number for each epoch
 EPOCHS = ("lr", "train_loss", "train_accuracy", "valid_loss", "valid_accuracy", "seconds", "valid_seconds")
@@ -82,9 +85,17 @@ def name_of(label: str, seed: int, profile: str) -> str:
     return f"{label}-seed{seed}-{profile}.json"
 
 
+def folder_of(profile: str) -> Path:
+    """The folder for the records of a profile: ``book/results``; for smoke runs one in the user's cache.
+
+    A smoke run is no result: it shows that an experiment runs, and the book knows nothing of it.
+    """
+    return cache_folder() / "smoke" if profile == "smoke" else RESULTS
+
+
 def path_of(experiment: str, label: str, seed: int, profile: str, results: Path | None = None) -> Path:
-    """Where the record of one run lives."""
-    return (results or RESULTS) / experiment / name_of(label, seed, profile)
+    """Where the record of one run lives: in ``results``, by default in the folder of its profile."""
+    return (results or folder_of(profile)) / experiment / name_of(label, seed, profile)
 
 
 def digest(record: dict[str, Any]) -> str:
@@ -98,11 +109,13 @@ def write(record: dict[str, Any], path: Path) -> None:
     lacking = [name for name in FIELDS if name not in record]
     if lacking:
         raise ValueError(f"a record for {path.name} lacks {', '.join(lacking)}")
-    path.parent.mkdir(parents=True, exist_ok=True)
     text = as_text({**record, "digest": digest(record)})
-    part = path.with_name(f"{path.stem}.{os.getpid()}.part")
-    part.write_text(text + "\n", encoding="utf-8")
-    os.replace(part, path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise not_written(path, "the record", error, GO_ON) from error
+    with whole(path, "the record", path.with_name(f"{path.stem}.{os.getpid()}.part"), GO_ON) as file:
+        file.write((text + "\n").encode())
     for left in list(path.parent.glob("*.part")):
         if left.name.startswith(f"{path.stem}."):  # of a process that was killed while it wrote this record
             left.unlink(missing_ok=True)

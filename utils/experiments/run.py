@@ -20,8 +20,8 @@ from utils.data import Dataset, Split, load_dataset
 from utils.data.label_noise import noisy_labels
 from utils.experiments import methods, provenance, records, unfinished, weights
 from utils.experiments.compact import compacted
-from utils.experiments.configuration import Budget, Configuration, Experiment
-from utils.experiments.methods import Task
+from utils.experiments.configuration import Budget, Configuration, Experiment, WrongUse
+from utils.experiments.methods import SECOND_NETWORK, Task
 from utils.experiments.recorded_probes import probe_results
 from utils.training import Diverged, History, checkpoints, evaluate
 
@@ -41,6 +41,9 @@ def run(
     may share the store.
     """
     budget = experiment.budgets[profile]
+    for seed in seeds or ():
+        if not 0 <= seed < SECOND_NETWORK:
+            raise WrongUse(f"a seed is a whole number from 0 to {SECOND_NETWORK - 1:,}, got {seed}")
     load = functools.cache(load_dataset)
     runs = [
         (records.path_of(experiment.id, configuration.label, seed, profile, results), configuration, seed)
@@ -59,6 +62,10 @@ def run(
                 print(f"{title} ({number + 1} of {len(due)}{left})", flush=True)
                 _run_and_record(experiment, configuration, budget, profile, seed, device, path, load, results)
                 trained += 1
+        except checkpoints.CannotWrite as error:
+            raise checkpoints.CannotWrite(
+                f"{error}; unfinished runs are kept in the cache, which CNNLAB_CACHE moves elsewhere"
+            ) from error
         except checkpoints.InUse:
             print(f"{title}: another process is at work on it", flush=True)
     return [path for path, _, _ in runs if path.exists()]
@@ -72,7 +79,7 @@ def _run_and_record(
     seed: int,
     device: str | None,
     path: Path,
-    load: Callable[[str], Dataset],
+    load: Callable[..., Dataset],
     results: Path | None,
 ) -> None:
     """Train, and write the record last but for the removal of the checkpoints: a killed run can go on."""
@@ -93,7 +100,7 @@ def run_one(
     seed: int,
     device: str | None,
     path: Path,
-    load: Callable[[str], Dataset] = load_dataset,
+    load: Callable[..., Dataset] = load_dataset,
 ) -> tuple[dict[str, Any], nn.Module | None]:
     """Train once, validate after every epoch, read the test split once; returns record and trained model.
 
@@ -104,7 +111,7 @@ def run_one(
     """
     started = datetime.datetime.now(datetime.UTC)
     began = time.perf_counter()
-    dataset = load(budget.dataset or configuration.dataset)
+    dataset = _load(configuration, budget, load)
     train = _part(dataset.train, budget.train_images)
     valid = _part(dataset.valid, budget.valid_images)
     test = _part(dataset.test, budget.test_images)
@@ -177,6 +184,14 @@ def run_one(
     if outcome.stages:
         record["stages"] = {name: compacted(stage.as_dict()) for name, stage in outcome.stages.items()}
     return record, outcome.model
+
+
+def _load(configuration: Configuration, budget: Budget, load: Callable[..., Dataset]) -> Dataset:
+    """The configuration's data, or what stands in for them, in the size that its model is made for."""
+    if budget.dataset is None:
+        return load(configuration.dataset)
+    size = configuration.model_options.get("input_size")
+    return load(budget.dataset) if size is None else load(budget.dataset, size=size)
 
 
 def _time_left(seconds: float, trained: int, left: int) -> str:

@@ -136,8 +136,9 @@ def results(experiment: str, profile: str | None = None, folder: Path | None = N
     from utils.experiments.catalogue import find
 
     order = [c.label for c in find(experiment).configurations]
+    place = folder or (records.folder_of(profile) if profile else records.RESULTS)
     found = {
-        name: sorted(((folder or records.RESULTS) / experiment).glob(f"*-{name}.json"))
+        name: sorted((place / experiment).glob(f"*-{name}.json"))
         for name in ([profile] if profile else reversed(PROFILES))
     }
     found = {name: paths for name, paths in found.items() if paths}

@@ -14,9 +14,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from utils.data.folders import cache_folder
+from utils.data.folders import cache_folder, make_folder
 from utils.experiments.configuration import Budget, Configuration
 from utils.experiments.methods import checkpoint_files
+from utils.training.files import whole
+
+OTHER_CACHE = "free some space, or set CNNLAB_CACHE to a folder that can be written to"
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,7 @@ def begin(record: Path, definition: str, commit: str, machine: dict[str, Any]) -
     known = origin_of(record) if is_begun(record) else None
     origin = (known or Origin(definition)).also(commit, machine)
     path = file_of(record, ".origin")
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     replace_text(path, json.dumps(asdict(origin), indent=1))
     return origin
 
@@ -87,11 +90,11 @@ def forget(record: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def replace_text(path: Path, text: str) -> None:
-    """The file is the old one or the new one, never a part."""
+def replace_text(path: Path, text: str, remedy: str = OTHER_CACHE) -> None:
+    """The file is the old one or the new one, never a part; ``remedy`` is told where it cannot be written."""
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    part.write_text(text, encoding="utf-8")
-    os.replace(part, path)
+    with whole(path, "the file", part, remedy, durable=False) as file:
+        file.write(text.encode())
 
 
 def _files(record: Path) -> Iterator[Path]:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from utils.experiments import records
 from utils.experiments.configuration import PROFILES
+from utils.training.files import not_written, whole
 
 if TYPE_CHECKING:  # torch comes in where weights are written or read, not with the package
     from torch import nn
@@ -74,7 +75,8 @@ def keep(
     """
     from safetensors.torch import save
 
-    path = path_of(record["experiment"], record["configuration"]["label"], results)
+    folder = results or records.folder_of(record["profile"])
+    path = path_of(record["experiment"], record["configuration"]["label"], folder)
     card_path = path.with_suffix(".json")
     if card_path.exists() and PROFILES.index(_read_card(card_path)["profile"]) > PROFILES.index(
         record["profile"]
@@ -90,7 +92,10 @@ def keep(
         "epochs": len(record["history"]["train_loss"]),
         **{name: record[name] for name in OF_THE_RUN},
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise not_written(path, "the file", error, records.GO_ON) from error
     _replace(path, content)
     _replace(card_path, (json.dumps(card, indent=1, sort_keys=True, allow_nan=False) + "\n").encode())
     return path
@@ -183,9 +188,5 @@ def _read_card(path: Path) -> dict[str, Any]:
 
 def _replace(path: Path, content: bytes) -> None:
     """The file is the old one or the new one, never a part."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        part.write_bytes(content)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+    with whole(path, "the file", path.with_name(f".{path.name}.{os.getpid()}.part"), records.GO_ON) as file:
+        file.write(content)

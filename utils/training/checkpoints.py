@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import pickle
 import tempfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
-from filelock import FileLock, Timeout
 from torch import nn
 
+from utils.data.errors import FULL
+from utils.training import locks
+from utils.training.files import ROOM, NotWritten, reason_of, whole
+
 FORMAT = 2
+# errors of the system that say nothing of what is in the file
+UNREADABLE = (errno.EACCES, errno.EPERM, errno.EIO, errno.EISDIR, errno.EMFILE, errno.ENFILE)
 
 
 class CheckpointError(ValueError):
     """The checkpoint cannot be used; the message names the file, the reason and the remedy."""
+
+
+class CannotWrite(CheckpointError):
+    """The checkpoint cannot be written; the old file, if any, is unharmed."""
 
 
 class InUse(CheckpointError):
@@ -34,22 +44,17 @@ def save_checkpoint(path: str | os.PathLike, contents: dict[str, Any]) -> None:
     The new file is written beside the old one, brought to the disk and renamed over it. What a killed process
     left half-written is overwritten by the next one.
     """
-    path, partial = Path(path), _partial(path)
+    path = place_of(path)
     try:
-        with open(partial, "wb") as file:
+        with whole(path, "the checkpoint", _partial(path)) as file:
             torch.save({"format": FORMAT, **contents}, file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    except (OSError, RuntimeError) as error:  # torch reports a full disk as a RuntimeError
-        partial.unlink(missing_ok=True)
-        raise CheckpointError(
-            f"the checkpoint {path} could not be written ({error}); "
-            "the file of the epoch before, if any, is unharmed"
+    except NotWritten as error:
+        raise CannotWrite(str(error)) from error
+    except RuntimeError as error:
+        raise CannotWrite(
+            f"the checkpoint {path} could not be written ({_first_line(error)}); "
+            "what was there before is unharmed"
         ) from error
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
 
 
 def require_writable(path: str | os.PathLike) -> None:
@@ -57,20 +62,31 @@ def require_writable(path: str | os.PathLike) -> None:
 
     The folder is made, and what a killed run left half-written is removed.
     """
-    path, partial = Path(path), _partial(path)
+    path = place_of(path)
+    partial = _partial(path)
+    if path.is_dir():
+        raise CannotWrite(
+            f"no checkpoint can be written to {path}: it is a folder; give the name of a file in it"
+        )
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         partial.touch()
         partial.unlink()
     except OSError as error:
-        raise CheckpointError(
-            f"no checkpoint can be written to {path}: {error}; give another path"
+        remedy = ROOM if error.errno in FULL else "give another path"
+        raise CannotWrite(
+            f"no checkpoint can be written to {path}: {reason_of(error, path.parent)}; {remedy}"
         ) from error
+
+
+def place_of(path: str | os.PathLike) -> Path:
+    """The path, where ``~`` stands for the user's own folder as in a shell."""
+    return Path(os.path.expanduser(path))
 
 
 def load_checkpoint(path: str | os.PathLike) -> dict[str, Any]:
     """The contents of a checkpoint, all tensors on the CPU."""
-    path = Path(path)
+    path = place_of(path)
     remedy = "delete it to start the run again from the beginning"
     try:
         # torch.load does not look at the checksums inside the file, so flipped bits would pass unnoticed
@@ -81,14 +97,18 @@ def load_checkpoint(path: str | os.PathLike) -> dict[str, Any]:
         contents = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise
+    except OSError as error:
+        if error.errno not in UNREADABLE:
+            raise _damaged(path, error) from error
+        raise CheckpointError(
+            f"the checkpoint {path} cannot be read ({error.strerror}); see to that, or give another path"
+        ) from error
     except pickle.UnpicklingError as error:
         raise CheckpointError(
             f"{path} is damaged or not a checkpoint (it holds more than plain data); {remedy}"
         ) from error
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise CheckpointError(
-            f"{path} is damaged or not a checkpoint ({_first_line(error)}); {remedy}"
-        ) from error
+    except (RuntimeError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise _damaged(path, error) from error
     if not isinstance(contents, dict) or contents.get("format") != FORMAT:
         raise CheckpointError(f"{path} is not a checkpoint of format {FORMAT} of this package; {remedy}")
     return contents
@@ -98,19 +118,32 @@ def load_checkpoint(path: str | os.PathLike) -> dict[str, Any]:
 def locked(path: str | os.PathLike) -> Iterator[None]:
     """Keep a second process from working on the same file: it gets :class:`InUse`.
 
-    The lock is let go when the process ends, however it ends.
+    The lock is let go when the process ends, however it ends, and its file, in the system's temporary folder,
+    is then removed. That of another user is used if it can be read, and else passed over.
     """
-    path = Path(path).absolute()
-    digest = hashlib.sha256(str(path).encode()).hexdigest()[:16]
-    lock = FileLock(Path(tempfile.gettempdir()) / f"convolution-lab-{digest}.lock", timeout=0)
-    try:
-        lock.acquire()
-    except Timeout as error:
-        raise InUse(f"another run is at work on {path}; wait for it or give another path") from error
+    path = place_of(path).absolute()
+    let_go = _lock(path)
+    if let_go is None:
+        raise InUse(f"another run is at work on {path}; wait for it or give another path")
     try:
         yield
     finally:
-        lock.release()
+        let_go()
+
+
+def _lock(path: Path) -> Callable[[], None] | None:
+    digest = hashlib.sha256(os.fsencode(path)).hexdigest()[:16]
+    own = f"-{os.getuid()}" if hasattr(os, "getuid") else "-own"
+    for last, name in ((False, digest), (True, digest + own)):
+        try:
+            return locks.acquire(Path(tempfile.gettempdir()) / f"convolution-lab-{name}.lock")
+        except OSError as error:
+            if last or error.errno in FULL:
+                raise CheckpointError(
+                    f"{path} cannot be locked for this run: in the temporary folder "
+                    f"{reason_of(error, path.parent)}; set TMPDIR to a folder that you can write to"
+                ) from error
+    raise AssertionError("the last of two locks was acquired or has raised")
 
 
 def outline(model: nn.Module) -> dict[str, str]:
@@ -150,6 +183,13 @@ def _difference(name: str, here: Any, there: Any) -> str:
 def _partial(path: str | os.PathLike) -> Path:
     path = Path(path)
     return path.with_name(path.name + ".partial")
+
+
+def _damaged(path: Path, error: Exception) -> CheckpointError:
+    return CheckpointError(
+        f"{path} is damaged or not a checkpoint ({_first_line(error)}); "
+        "delete it to start the run again from the beginning"
+    )
 
 
 def _first_line(error: Exception) -> str:

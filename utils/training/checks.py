@@ -2,24 +2,66 @@
 
 from __future__ import annotations
 
+from numbers import Integral
+
 import torch
 from torch import Tensor, nn
 
 from utils.data.batches import Batches
-from utils.data.dataset import Split
+from utils.data.dataset import Dataset, Split
 from utils.training.precision import quiet_generators
+
+
+def chosen_device(name: str | torch.device | None, default: torch.device) -> torch.device:
+    """The device of that name; ``ValueError`` for one that torch does not know or this machine lacks."""
+    if name is None:
+        return default
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError):  # the latter where torch was built without CUDA
+        raise ValueError(
+            f"{str(name)!r} is no device of this machine, such as cpu or, with a GPU, cuda"
+        ) from None
+    return device
+
+
+def require_seed(seed: int) -> None:
+    """Raise ``ValueError`` for what is no whole number of at least 0."""
+    if isinstance(seed, bool) or not isinstance(seed, Integral) or seed < 0:
+        raise ValueError(f"seed must be a whole number of at least 0, got {seed!r}")
+
+
+def require_module(model: nn.Module, compile: bool) -> None:
+    """Raise ``ValueError`` for a module that was traced, or that cannot be compiled once more."""
+    if not isinstance(model, nn.Module):
+        raise ValueError(f"model must be a torch module, got {_named(model)}")
+    if isinstance(model, torch.jit.TracedModule):
+        raise ValueError(
+            "the model was traced, and a traced module does not change between training and evaluation; "
+            "give the module that it was traced from"
+        )
+    scripted = isinstance(model, torch.jit.ScriptModule)
+    if compile and (scripted or hasattr(model, "_orig_mod")):
+        raise ValueError(
+            f"compile=True needs a plain module, and the model is {'scripted' if scripted else 'compiled'} "
+            "already; leave compile out, or give the module that it was made from"
+        )
 
 
 def require_counts(**values: int | None) -> None:
     """Raise ``ValueError`` for what is neither None nor a whole number of at least 1."""
     for name, value in values.items():
-        if value is not None and (not isinstance(value, int) or value < 1):
+        if value is not None and (not isinstance(value, Integral) or value < 1):
             raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}")
 
 
 def require_splits(train: Split, valid: Split | None) -> None:
-    """Raise ``ValueError`` for splits that are empty or whose images differ in size."""
+    """Raise ``ValueError`` for what is no split, is empty, or whose images differ in size."""
     for part, split in (("train", train), ("valid", valid)):
+        if split is not None and not isinstance(split, Split):
+            hint = f"; give one of its splits, dataset.{part}" if isinstance(split, Dataset) else ""
+            raise ValueError(f"{part} must be a Split, got {_named(split)}{hint}")
         if split is not None and len(split) == 0:
             raise ValueError(f"the {part} split is empty")
     if valid is not None and valid.images.shape[1:] != train.images.shape[1:]:
@@ -54,11 +96,21 @@ def count_outputs(model: nn.Module, train: Split, device: torch.device) -> int:
 def require_labels(model: nn.Module, outputs: int, train: Split, valid: Split | None) -> None:
     """Raise ``ValueError`` for labels that are not numbers of the model's outputs."""
     for part, split in (("train", train), ("valid", valid)):
-        if split is None:
-            continue
-        low, high = int(split.labels.min()), int(split.labels.max())
-        if low < 0 or high >= outputs:
-            raise ValueError(
-                f"labels of {part} go from {low} to {high}, "
-                f"but {type(model).__name__} has {outputs} outputs (0 to {outputs - 1})"
-            )
+        if split is not None:
+            require_labels_below(outputs, split.labels, f"labels of {part}", model)
+
+
+def require_labels_below(outputs: int, labels: Tensor, what: str, model: nn.Module) -> None:
+    """Raise ``ValueError`` for ``labels``, told as ``what``, that are not numbers of the model's outputs."""
+    low, high = int(labels.min()), int(labels.max())
+    if low < 0 or high >= outputs:
+        raise ValueError(
+            f"{what} go from {low} to {high}, "
+            f"but {type(model).__name__} has {outputs} outputs (0 to {outputs - 1})"
+        )
+
+
+def _named(value: object) -> str:
+    """The class of a value with its article."""
+    name = type(value).__name__
+    return f"{'an' if name[0] in 'AEIOUaeiou' else 'a'} {name}"

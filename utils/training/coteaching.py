@@ -10,14 +10,16 @@ own.
 network::
 
     rates = forget_rate_schedule(epochs, 0.3, ramp=5)
-    pair = CoTeaching(build_model(...), build_model(...), rates, steps_per_epoch)
-    fit(pair, train, valid, epochs=epochs, loss=pair.loss, hits=pair.hits)
+    pair = CoTeaching(build_model(...), build_model(...), rates, steps_per_epoch=len(train) // batch_size)
+    fit(pair, train, valid, epochs=epochs, loss=pair.loss, hits=pair.hits, batch_size=batch_size,
+        drop_last=True)
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from fractions import Fraction
 
 import torch
 import torch.nn.functional as F
@@ -25,32 +27,48 @@ from torch import Tensor, nn
 
 from utils.training.losses import count_correct
 
+FINEST = 10**9  # the largest denominator of a rate: sums and products of rates are as exact
+
 
 def coteaching_loss(
     logits_a: Tensor, logits_b: Tensor, labels: Tensor, forget_rate: float
 ) -> tuple[Tensor, Tensor]:
     """The losses of the two networks, each over the examples that the *other* network has chosen.
 
-    Of each network it is the mean cross entropy over the ``int((1 − forget_rate) · B)`` examples of the
-    smallest loss in the other one. ``logits_a``, ``logits_b``: ``[B, K]``; ``labels``: int64 ``[B]``;
+    Of each network it is the mean cross entropy over the :func:`kept_of` B examples of the smallest loss in
+    the other one. ``logits_a``, ``logits_b``: ``[B, K]``; ``labels``: int64 ``[B]``;
     ``forget_rate`` in [0, 1). The choice itself has no gradient. Raises ``ValueError`` for other rates and
     shapes, and where no example is left.
     """
-    if not 0.0 <= forget_rate < 1.0:
-        raise ValueError(f"forget_rate is a fraction in [0, 1), got {forget_rate}")
+    kept = kept_of(len(labels), forget_rate)
     if logits_a.shape != logits_b.shape or logits_a.ndim != 2 or labels.shape != logits_a.shape[:1]:
         raise ValueError(
             f"logits must be two [B, K] and labels [B], got {list(logits_a.shape)}, {list(logits_b.shape)} "
             f"and {list(labels.shape)}"
         )
-    kept = int((1.0 - forget_rate) * len(labels))
-    if kept == 0:
-        raise ValueError(f"forget_rate {forget_rate} leaves nothing of {len(labels)} examples")
     losses_a = F.cross_entropy(logits_a, labels, reduction="none")
     losses_b = F.cross_entropy(logits_b, labels, reduction="none")
     chosen_by_a = losses_a.detach().topk(kept, largest=False).indices
     chosen_by_b = losses_b.detach().topk(kept, largest=False).indices
     return losses_a[chosen_by_b].mean(), losses_b[chosen_by_a].mean()
+
+
+def kept_of(examples: int, forget_rate: float) -> int:
+    """How many of a batch are learned from: ``(1 − forget_rate) · examples``, rounded down.
+
+    The paper's R(T)·|D|. The rate is taken as the fraction that it is meant as: in floating point
+    ``(1 - 0.9) * 10`` is 0.9999…, and 1 is kept. Raises ``ValueError`` for rates outside of [0, 1), and where
+    nothing is left.
+    """
+    if not 0.0 <= forget_rate < 1.0:
+        raise ValueError(f"forget_rate is a fraction in [0, 1), got {forget_rate}")
+    kept = math.floor((1 - Fraction(forget_rate).limit_denominator(FINEST)) * examples)
+    if kept == 0:
+        raise ValueError(
+            f"forget_rate {forget_rate:.4g} leaves nothing of {examples} examples; give larger batches, or "
+            "drop_last=True where only the last batch of an epoch is so small"
+        )
+    return kept
 
 
 def forget_rate_schedule(epochs: int, rate: float, ramp: int = 10) -> list[float]:
@@ -95,6 +113,10 @@ class CoTeaching(nn.Module):
         """That of the present epoch."""
         epoch = int(self.steps) // self.steps_per_epoch
         return self.forget_rates[min(epoch, len(self.forget_rates) - 1)]
+
+    def require_batch(self, size: int) -> None:
+        """For ``fit``: raise ``ValueError`` if of so many examples nothing is left at the largest rate."""
+        kept_of(size, max(self.forget_rates))
 
     def extra_repr(self) -> str:
         return f"forget_rates={self.forget_rates}, steps_per_epoch={self.steps_per_epoch}"

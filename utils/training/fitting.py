@@ -15,7 +15,16 @@ from torch import Tensor, nn
 
 from utils.data.batches import Batches, derive_seed
 from utils.data.dataset import Split
-from utils.training.checks import count_outputs, require_counts, require_labels, require_splits
+from utils.training.checkpoints import place_of
+from utils.training.checks import (
+    chosen_device,
+    count_outputs,
+    require_counts,
+    require_labels,
+    require_module,
+    require_seed,
+    require_splits,
+)
 from utils.training.history import Diverged, History
 from utils.training.loop import Hits, Probe, device_of, evaluate, train_one_epoch
 from utils.training.losses import Loss, count_correct
@@ -27,6 +36,7 @@ from utils.training.processor import processor_name
 from utils.training.progress import Progress
 from utils.training.resuming import RunFile, open_checkpoint
 from utils.training.schedules import Schedule, constant
+from utils.training.small_batches import require_batches
 
 # the stream of random numbers for dropout and the like; 0 and 1 are the order and the augmentation in
 # utils.data.batches
@@ -115,21 +125,25 @@ def _prepare(arguments: Mapping[str, Any], stack: ExitStack) -> _Run:
     What is to be closed or put back after the run is left to ``stack``.
     """
     given = {**arguments, "schedule": constant() if arguments["schedule"] is None else arguments["schedule"]}
-    model, train, valid, path = (given[name] for name in ("model", "train", "valid", "checkpoint"))
+    model, train, valid = (given[name] for name in ("model", "train", "valid"))
+    path = None if given["checkpoint"] is None else place_of(given["checkpoint"])
+    require_module(model, given["compile"])
     require_counts(**{name: given[name] for name in ("epochs", "batch_size", "patience")})
+    require_seed(given["seed"])
     objective, descent = group(Objective, given), group(Descent, given)
     stopping, execution = group(Stopping, given), group(Execution, given)
     if stopping.patience is not None and valid is None:
         raise ValueError(
             f"early stopping (patience={stopping.patience}) needs a validation split, and valid is None"
         )
-    device = torch.device(given["device"] or device_of(model))
+    device = chosen_device(given["device"], device_of(model))
     if device.type == "cpu":
         keep_freed_memory()
     require_splits(train, valid)
     outputs = count_outputs(model, train, device)
     if objective.loss is None:
         require_labels(model, outputs, train, valid)
+    require_batches(model, train, given["batch_size"], given["drop_last"], given["augment"], device)
     stack.enter_context(quiet_generators(device))
     stack.enter_context(deterministic(device))
 

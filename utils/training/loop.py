@@ -11,10 +11,12 @@ from torch import Tensor, nn
 
 from utils.data.batches import Batches
 from utils.data.dataset import Split
+from utils.training.checks import chosen_device, require_labels_below
 from utils.training.history import Diverged
-from utils.training.losses import Loss, count_correct
+from utils.training.losses import Loss, count_correct, is_cross_entropy
 from utils.training.optimizers import base_learning_rates, set_learning_rates
 from utils.training.precision import Settings
+from utils.training.small_batches import ONE_VALUE
 
 Probe = Callable[..., None]
 # (outputs of a batch, labels) -> how many are right
@@ -57,8 +59,7 @@ def train_one_epoch(
     model.train()
     for step, (x, y) in enumerate(batches, start=first_step):
         lr = set_learning_rates(optimizer, base_lrs, lr_factor(step))
-        with settings.running():
-            outputs = model(x)
+        outputs = _outputs_in_training(model, x, settings)
         logits, *auxiliary = outputs if isinstance(outputs, tuple) else (outputs,)
         loss = loss_function(logits.float(), y)
         total = loss
@@ -74,6 +75,19 @@ def train_one_epoch(
         optimizer.step()
         record.add(loss.detach(), hits(logits.detach(), y), len(x), lr)
     return record.finish()
+
+
+def _outputs_in_training(model: nn.Module, x: Tensor, settings: Settings) -> Tensor | tuple[Tensor, ...]:
+    try:
+        with settings.running():
+            return model(x)
+    except (ValueError, RuntimeError) as error:  # the latter from a scripted module
+        if ONE_VALUE not in str(error):
+            raise
+        raise ValueError(
+            f"a batch of {len(x)} is too small for the batch normalization of {type(model).__name__}, which "
+            "sees a single value in each channel; set drop_last=True, or give another batch_size"
+        ) from error
 
 
 @dataclass(frozen=True)
@@ -158,10 +172,22 @@ def evaluate(
     correct: Tensor | int = 0
     n = 0
     for logits, y in _outputs(model, split, batch_size, device, settings):
+        if n == 0 and is_cross_entropy(loss_function):
+            _require_classes(model, logits, split.labels)
         total = total + loss_function(logits, y).double() * len(y)
         correct = correct + hits(logits, y)
         n += len(y)
     return Evaluation(float(total) / n, int(correct) / n, n)
+
+
+def _require_classes(model: nn.Module, logits: Tensor, labels: Tensor) -> None:
+    """Raise ``ValueError`` where the outputs of a batch are no logits of the classes that labels name."""
+    if logits.ndim != 2:
+        raise ValueError(
+            f"{type(model).__name__} must return one row of outputs per image, [B, K]; for a batch it gave "
+            f"{tuple(logits.shape)}"
+        )
+    require_labels_below(logits.shape[1], labels, "labels", model)
 
 
 def predict(
@@ -185,7 +211,7 @@ def _outputs(
     settings: Settings | None,
 ):
     """Pairs of (logits float32 [B, K], y), batch by batch, with the model in evaluation mode."""
-    device = torch.device(device or device_of(model))
+    device = chosen_device(device, device_of(model))
     settings = settings or Settings(str(device))
     batches = (
         split if isinstance(split, Batches) else Batches(split, batch_size, shuffle=False, device=device)
@@ -196,6 +222,11 @@ def _outputs(
         for x, y in batches:
             with settings.running():
                 logits = model(x)
+            if not isinstance(logits, Tensor):
+                raise ValueError(
+                    f"{type(model).__name__} must return a tensor in evaluation mode, got a "
+                    f"{type(logits).__name__}"
+                )
             yield logits.float(), y
     finally:
         model.train(was_training)

@@ -25,6 +25,11 @@ def cross_entropy(label_smoothing: float = 0.0) -> Loss:
     return partial(F.cross_entropy, label_smoothing=label_smoothing)
 
 
+def is_cross_entropy(loss: Loss) -> bool:
+    """Whether a loss is torch's cross entropy, as :func:`cross_entropy` gives it or as it is."""
+    return (loss.func if isinstance(loss, partial) else loss) is F.cross_entropy
+
+
 def count_correct(logits: Tensor, y: Tensor) -> Tensor:
     """How many rows of ``logits`` [B, K] are largest at the label, a tensor without a dimension.
 

@@ -11,7 +11,7 @@ import pkgutil
 from collections.abc import Iterable
 from types import ModuleType
 
-from utils.experiments.configuration import Experiment
+from utils.experiments.configuration import Experiment, WrongUse, closest, meant
 
 OTHERS = {"claims", "order"}  # modules of this folder that define no experiments
 
@@ -42,7 +42,12 @@ EXPERIMENTS: dict[str, Experiment] = gathered(
 
 
 def find(experiment_id: str) -> Experiment:
-    """The experiment of that name; ``ValueError`` listing the names on an unknown one."""
-    if experiment_id not in EXPERIMENTS:
-        raise ValueError(f"unknown experiment {experiment_id!r}; there are {', '.join(EXPERIMENTS)}")
-    return EXPERIMENTS[experiment_id]
+    """The experiment of that name, however its capitals are; ``ValueError`` listing the names otherwise."""
+    known = tuple(EXPERIMENTS)
+    found = meant(experiment_id, known)
+    if found is None:
+        raise WrongUse(
+            f"unknown experiment {experiment_id!r}{closest(experiment_id, known)}; there are "
+            f"{', '.join(known)}"
+        )
+    return EXPERIMENTS[found]

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from utils.experiments.configuration import Budget, Configuration, Experiment
+from dataclasses import replace
+
+from utils.experiments.configuration import SMOKE, Budget, Configuration, Experiment
 from utils.models import mlp_width
 
 # side in pixels, channels, parameters of the modern LeNet on such images, which the MLP is sized to match
 SHAPES = {"fashion-mnist": (28, 1, 61_706), "cifar10": (32, 3, 62_006)}
+STAND_INS = {"fashion-mnist": "digits", "cifar10": "shapes"}  # for a smoke test: of as many channels
 FIT = {"optimizer": "adam", "lr": 1e-3, "batch_size": 128, "precision": "float32"}
 BUDGETS = {
-    "smoke": Budget(epochs=1, seeds=(0,), train_images=2_000, test_images=1_000),
     "quick": Budget(epochs=3, seeds=(0, 1), train_images=20_000),
     "full": Budget(epochs=10, seeds=(0, 1, 2)),
 }
@@ -28,7 +30,7 @@ def lenet_on(dataset: str) -> Experiment:
         ),
         source="lab 2; models of LeCun et al. 1998, section III",
         configurations=tuple(Configuration(name, name, dataset, options, FIT) for name, options in models),
-        budgets=BUDGETS,
+        budgets={"smoke": replace(SMOKE, dataset=STAND_INS[dataset]), **BUDGETS},
         deviations=(
             "Adam at one learning rate for all four models; the paper tunes its own second-order method for "
             "each",
