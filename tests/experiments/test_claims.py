@@ -17,23 +17,29 @@ from utils.experiments.claims import (
     Published,
     compare,
 )
+from utils.experiments.differences import TOO_EARLY
 from utils.experiments.summary import Results
 
+CONVERGED = [0.5, 0.9]  # shares of the training images that are right in two epochs
+SMALL = "4,000 images, 2 epochs"
 
-def recorded(profile="full", **accuracies):
-    """Results with these test accuracies, a list for each label."""
+
+def recorded(profile="full", learned=CONVERGED, images=None, **accuracies):
+    """Results with these test accuracies, a list for each label, on all images if ``profile`` is full."""
     history = {
         "train_loss": [1.0, 0.5],
         "valid_loss": [0.9, 0.8],
-        "train_accuracy": [0.5, 0.7],
+        "train_accuracy": learned,
         "valid_accuracy": [0.1, 0.2],
+        "lr": [0.1, 0.1],
     }
+    train = images or (50_000 if profile == "full" else 4_000)
     runs = tuple(
         {
             "configuration": {"label": label},
             "seed": seed,
             "result": {"test_accuracy": value},
-            "dataset": {"train": 4000},
+            "dataset": {"train": train, "valid": 5_000},
             "history": history,
         }
         for label, values in accuracies.items()
@@ -99,10 +105,8 @@ def test_a_narrower_network_is_never_of_the_published_size():
     many = [0.92, 0.925, 0.915]
     narrow = {"full_experiment": "the full one"}
     row = verdict(Published("a", 0.92), recorded(a=many), **narrow)
-    assert (
-        row.verdict == UNJUDGED
-        and row.why == "not run as published (4,000 images, 2 epochs, narrower networks)"
-    )
+    assert row.verdict == UNJUDGED
+    assert row.why == "not run as published (50,000 images, 2 epochs, narrower networks)"
     assert verdict(Order("a", "b"), recorded(a=many, b=[0.8, 0.81, 0.82]), **narrow).verdict.endswith(
         "epochs, narrower networks"
     )
@@ -114,21 +118,82 @@ def test_a_shorter_training_is_never_of_the_published_size_and_equal_networks_ar
     runs = recorded(a=[0.92, 0.925, 0.915])  # of two epochs
     assert verdict(Published("a", 0.92), runs, epochs=2).verdict == REPLICATED
     row = verdict(Published("a", 0.92), runs, epochs=3)
-    assert (row.verdict, row.why) == (UNJUDGED, "not run as published (4,000 images, 2 epochs)")
+    assert (row.verdict, row.why) == (UNJUDGED, "not run as published (50,000 images, 2 epochs)")
     row = verdict(Published("a", 0.92), runs, full_experiment="the full one", same_networks=True)
-    assert (row.verdict, row.why) == (UNJUDGED, "not run as published (4,000 images, 2 epochs)")
+    assert (row.verdict, row.why) == (UNJUDGED, "not run as published (50,000 images, 2 epochs)")
+
+
+@pytest.mark.parametrize(("images", "expected"), [(45_000, REPLICATED), (44_999, UNJUDGED)])
+def test_runs_of_the_published_size_lack_no_more_images_than_those_for_validation(images, expected):
+    runs = recorded(a=[0.92, 0.925, 0.915], images=images)
+    assert verdict(Published("a", 0.92), runs).verdict == expected
+    assert verdict(Published("a", 0.92), runs, images=40_000).verdict == REPLICATED
+
+
+def test_a_shortfall_that_fewer_images_could_explain_decides_nothing():
+    """At an error of 20 %, nine tenths of the images may cost 20 · (√(10/9) − 1) = 1.08 points."""
+    fewer = {"images": 45_000}
+    within = verdict(Published("a", 0.8), recorded(a=[0.785] * 3, **fewer))
+    assert within.verdict == UNJUDGED and within.difference == "−1.50 points"
+    assert within.why.endswith("45,000 training images instead of 50,000 could explain that")
+    assert verdict(Published("a", 0.8), recorded(a=[0.784] * 3, **fewer)).verdict == NOT
+    assert verdict(Published("a", 0.8), recorded(a=[0.785] * 3)).verdict == NOT, "nothing is lacking"
+    assert verdict(Published("a", 0.8), recorded(a=[0.815] * 3, **fewer)).verdict == NOT, "it is better"
+
+
+def test_what_smaller_runs_reach_is_compared_once_they_have_converged():
+    a, b = [0.90, 0.91, 0.92], [0.80, 0.81, 0.82]
+    small = {"a": a, "b": b, "profile": "quick"}
+    assert verdict(Order("a", "b"), recorded(**small)).verdict == f"{REPLICATED} at {SMALL}"
+    early = recorded(**small, learned=[0.5, 0.7])
+    row = verdict(Order("a", "b"), early)
+    assert (row.verdict, row.difference) == (TOO_EARLY, "")
+    assert row.why == "a, b were still improving after 2 epochs"
+    assert verdict(Order("a", "b", final=False), early).verdict == f"{REPLICATED} at {SMALL}", "of the start"
+    assert verdict(Order("a", "b", claimed=False), early).verdict == TOO_EARLY
+    assert verdict(Alike(("a", "b"), 0.5), early).verdict == TOO_EARLY
+    assert verdict(Alike(("a", "b"), 0.5), recorded(**small)).verdict == f"{REPLICATED} at {SMALL}"
+    # at the length of the source, the state in which it stops is part of what is measured
+    assert verdict(Order("a", "b"), recorded(a=a, b=b, learned=[0.5, 0.7])).verdict == REPLICATED
+
+
+def test_one_side_that_has_not_converged_is_enough():
+    small = {"a": [0.90, 0.91, 0.92], "profile": "quick"}
+    done, early = recorded(**small), recorded(**small, learned=[0.5, 0.7])
+    runs = tuple({**run, "configuration": {"label": "b"}} for run in early.runs)
+    row = verdict(Order("a", "b"), Results("e", "quick", done.runs + runs))
+    assert (row.verdict, row.why) == (TOO_EARLY, "b was still improving after 2 epochs")
+
+
+def test_a_measure_over_several_labels_needs_all_of_them():
+    early = recorded(profile="quick", a=[0.9] * 3, b=[0.8] * 3, learned=[0.5, 0.7])
+    measured = Order(
+        "both", "one", measure=lambda results: {"both": [0.9, 0.91, 0.92], "one": [0.1, 0.2, 0.3]}
+    )
+    row = verdict(measured, early)
+    assert row.verdict == TOO_EARLY and row.why == "a, b were still improving after 2 epochs"
+
+
+@pytest.mark.parametrize(("published", "noted"), [((0.5097, 0.5), True), ((0.52, 0.5), False), ((), False)])
+def test_a_lead_within_the_noise_of_the_sources_own_test_images_is_noted(published, noted):
+    """At one half each, 10,000 images give a standard error of √(2 · ¼ / 10,000) = 0.71 points."""
+    row = verdict(Order("a", "b", published or None), recorded(a=[0.9, 0.91, 0.92], b=[0.8, 0.81, 0.82]))
+    assert row.verdict == REPLICATED
+    assert ("are within the noise of 10,000 test images" in row.why) == noted
+    few = verdict(Order("a", "b", (0.52, 0.5)), recorded(a=[0.9] * 3, b=[0.8] * 3), judged=100)
+    assert few.why.endswith("the source's own +2.00 points are within the noise of 100 test images")
 
 
 def test_runs_on_the_jpeg_copy_are_never_held_against_a_published_figure():
     runs = recorded(a=[0.92, 0.925, 0.915], b=[0.8, 0.81, 0.82]).runs
-    copies = [{**run, "dataset": {"train": 4000, "title": "CIFAR-10 (JPEG copy)"}} for run in runs]
+    copies = [{**run, "dataset": {**run["dataset"], "title": "CIFAR-10 (JPEG copy)"}} for run in runs]
     for some in (copies, [*runs[:-1], copies[-1]]):  # all of them, or a single one
         row = verdict(Published("a", 0.92), Results("e", "full", tuple(some)))
         assert (row.verdict, row.difference) == (UNJUDGED, "")
-        assert row.why == "not run as published (4,000 images, 2 epochs, JPEG copy)"
+        assert row.why == "not run as published (50,000 images, 2 epochs, JPEG copy)"
         row = verdict(Order("a", "b"), Results("e", "full", tuple(some)))
-        assert row.verdict == "replicated at 4,000 images, 2 epochs, JPEG copy"
-    same_pixels = [{**run, "dataset": {"train": 4000, "title": "CIFAR-10 (PNG copy)"}} for run in runs]
+        assert row.verdict == "replicated at 50,000 images, 2 epochs, JPEG copy"
+    same_pixels = [{**run, "dataset": {**run["dataset"], "title": "CIFAR-10 (PNG copy)"}} for run in runs]
     row = verdict(Published("a", 0.92), Results("e", "full", tuple(same_pixels)))
     assert (row.verdict, row.difference) == (REPLICATED, "+0.00 points")
 
@@ -198,7 +263,7 @@ def test_the_claims_are_numbered_and_name_what_their_experiment_measures():
 def test_measures_by_hand():
     runs = recorded(a=[0.9, 0.8])
     assert summary.accuracy_on_test(runs) == {"a": [0.9, 0.8]}
-    assert summary.train_error(runs)["a"] == pytest.approx([0.3, 0.3])
+    assert summary.train_error(runs)["a"] == pytest.approx([0.1, 0.1])
     assert summary.early_accuracy(runs)["a"] == [0.1, 0.1]
     assert summary.overfitting(runs)["a"] == pytest.approx([0.3, 0.3])
 

@@ -3,14 +3,16 @@
 - A published *figure* (:class:`Published`) can be judged by runs of the published size only (network, epochs,
   all images but those for validation, and no JPEG copy of them): it is replicated if it lies where one more
   run of ours would be expected (95 % prediction interval of Student's t over the seeds, at least ± half a
-  point).
-- A published *order* (:class:`Order`) is judged at whatever size it was run, and the verdict names the size,
-  by the :class:`~utils.experiments.differences.Difference` over the seeds.
+  point). A shortfall that the images kept for validation could explain decides nothing.
+- A published *order* (:class:`Order`) is judged by the difference over the seeds
+  (:mod:`utils.experiments.differences`): of runs of the published size, or of smaller ones that have
+  converged, and then the verdict names the size. Of smaller ones that have not, it is too early to compare
+  what they reach in the end.
 - A published *likeness* (:class:`Alike`) is replicated if the 95 % interval of each difference lies within a
   margin, not replicated if one lies outside of it.
 - Everything else "cannot be judged", with the reason: no runs, a smaller size, a copy of the images, too few
   seeds, their spread, or a measure that is not the same on both sides. A difference is told only where it was
-  judged.
+  judged. Where the lead of a source is within the noise of its own test images, the table says so.
 """
 
 from __future__ import annotations
@@ -18,8 +20,8 @@ from __future__ import annotations
 import itertools
 import math
 import statistics
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from scipy.stats import t as student_t
 
@@ -28,17 +30,24 @@ from utils.experiments.differences import (
     HIGHER,
     LEVEL,
     LOWER,
+    TOO_EARLY,
     TOO_FEW,
     Difference,
     difference,
     signed,
     unbroken,
 )
+from utils.experiments.learning import CONVERGED, state_of
 from utils.experiments.summary import MeanSd, Measured, Results
 
 REPLICATED, NOT, UNJUDGED = "replicated", "not replicated", "cannot be judged"
 CLEAR, REVERSED = "clear", "clear, the other way round"  # of comparisons that no source makes
 SMALLEST_MARGIN = 0.005  # half a point of accuracy
+SHARE_TRAINED_ON = 0.9  # of the training images; the others are for validation
+# Errors fall as a power of the number of images, in the tasks of Hestness et al. 2017 (arXiv:1712.00409) by the
+# exponents 0.07 to 0.35, where theory gives 0.5 at most. This is the bound.
+GAIN_BY_IMAGES = 0.5
+TWO_SIDED = 1.96  # standard errors of a normal distribution that hold 95 %
 JPEG = "JPEG copy"  # so the title of a dataset whose images were compressed anew, which costs accuracy
 
 Measure = Callable[[Results], Measured]
@@ -58,6 +67,7 @@ class Order:
 
     ``published``: their figures, where there are any. ``measure`` and ``unit`` stand in for the claim's, and
     ``at`` says in words what is then measured. ``claimed`` is False for a comparison that no source makes.
+    ``final`` says that it is about what networks reach in the end, so that they must have converged.
     ``remark`` is told beside the verdict. ``incomparable`` says why no numbers could decide.
     """
 
@@ -68,6 +78,7 @@ class Order:
     measure: Measure | None = None
     unit: str | None = None
     claimed: bool = True
+    final: bool = True
     remark: str = ""
     incomparable: str = ""
 
@@ -89,8 +100,9 @@ class Claim:
 
     Where ``experiment`` has narrower networks than the source, for a CPU, or other settings,
     ``full_experiment`` has those of the source; runs of it in the profile ``full`` decide, once there are
-    any. ``same_networks`` says that the former are not narrower. ``epochs`` are those of the source: shorter
-    runs are not of the published size, whatever their profile.
+    any. ``same_networks`` says that the former are not narrower. ``epochs`` and ``images`` are those that the
+    source trained with: runs of fewer epochs, or of fewer images than remain when a tenth is kept for
+    validation, are not of the published size, whatever their profile. ``judged`` counts its test images.
     """
 
     id: str
@@ -104,6 +116,8 @@ class Claim:
     full_experiment: str = ""
     same_networks: bool = False
     epochs: int = 0
+    images: int = 50_000
+    judged: int = 10_000
 
     def experiment_for(self, profile: str) -> str:
         """The experiment that decides when it is run in this profile."""
@@ -115,7 +129,11 @@ class Claim:
             return False
         if is_on_jpeg_copy(results):
             return False
-        return all(len(run["history"]["train_loss"]) >= self.epochs for run in results.runs)
+        enough = SHARE_TRAINED_ON * self.images
+        return all(
+            len(run["history"]["train_loss"]) >= self.epochs and run["dataset"]["train"] >= enough
+            for run in results.runs
+        )
 
     def is_narrower(self, results: Results) -> bool:
         """Whether the networks of these runs are narrower than those of the source."""
@@ -137,25 +155,70 @@ class Comparison:
 
 def compare(claim: Claim, results: Results | None) -> list[Comparison]:
     """One line for each check of a claim; ``results`` None where nothing is recorded."""
-    size = ""
-    if results is not None and not claim.is_full_size(results):
-        size = at_size(results, claim.is_narrower(results))
-    lines = []
+    lines, runs = [], _runs(claim, results)
     for check in claim.checks:
         measure = getattr(check, "measure", None) or claim.measure
-        line = _judged(claim, check, {} if results is None else measure(results), size)
+        line = _judged(claim, check, {} if results is None else measure(results), runs)
         if results is not None and results.diverged:
             line = replace(line, why=f"{line.why}; {results.describe_diverged()}")
         lines.append(line)
     return lines
 
 
-def _judged(claim: Claim, check: Check, measured: Measured, size: str) -> Comparison:
+@dataclass(frozen=True)
+class Runs:
+    """What is to be known of the runs behind a line beside their measures.
+
+    ``size``: how small they were, in words; empty if of the published size. ``labels``: what was run.
+    ``early``: label → in which state its runs stopped, of those that ended too early to be compared.
+    ``images``: how many they were trained on.
+    """
+
+    size: str = ""
+    labels: tuple[str, ...] = ()
+    early: Mapping[str, str] = field(default_factory=dict)
+    images: int = 0
+
+    @property
+    def where(self) -> str:
+        """The size as a part of a sentence."""
+        return f" at {self.size}" if self.size else ""
+
+    def too_early(self, *names: str) -> str:
+        """Which of the runs behind these names of a measure ended too early, in words; empty if none.
+
+        A name that is no label, as that of a band over several rates, stands for all runs.
+        """
+        behind = names if set(names) <= set(self.labels) else self.labels
+        by_state: dict[str, list[str]] = {}
+        for label in behind:
+            if label in self.early:
+                by_state.setdefault(self.early[label], []).append(label)
+        return "; ".join(
+            f"{', '.join(labels)} {'was' if len(labels) == 1 else 'were'} {state}"
+            for state, labels in by_state.items()
+        )
+
+
+def _runs(claim: Claim, results: Results | None) -> Runs:
+    if results is None:
+        return Runs()
+    labels = tuple(results.labels())
+    images = min(run["dataset"]["train"] for run in results.runs)
+    if claim.is_full_size(results):
+        return Runs("", labels, {}, images)
+    states = {label: state_of(results.of(label)) for label in labels}
+    epochs = len(results.runs[0]["history"]["train_loss"])
+    early = {label: f"{state} after {epochs} epochs" for label, state in states.items() if state != CONVERGED}
+    return Runs(at_size(results, claim.is_narrower(results)), labels, early, images)
+
+
+def _judged(claim: Claim, check: Check, measured: Measured, runs: Runs) -> Comparison:
     if isinstance(check, Published):
-        return _published(claim, check, measured, size)
+        return _published(claim, check, measured, runs)
     if isinstance(check, Order):
-        return _order(claim, check, measured, size)
-    return _alike(claim, check, measured, size)
+        return _order(claim, check, measured, runs)
+    return _alike(claim, check, measured, runs)
 
 
 def is_on_jpeg_copy(results: Results) -> bool:
@@ -171,15 +234,15 @@ def at_size(results: Results, narrower: bool = False) -> str:
     return f"{run['dataset']['train']:,} images, {len(run['history']['train_loss'])} epochs{networks}{images}"
 
 
-def _published(claim: Claim, check: Published, measured: Measured, size: str) -> Comparison:
+def _published(claim: Claim, check: Published, measured: Measured, runs: Runs) -> Comparison:
     values = measured.get(check.name, ())
     what = f"{claim.statement}: {check.name}"
     published = _number(check.value, claim.unit)
     if not values:
         return _not_run(claim, what, published)
     told = (claim.id, what, published, _spread(values, claim.unit))
-    if size:
-        return Comparison(*told, "", UNJUDGED, f"not run as published ({size})")
+    if runs.size:
+        return Comparison(*told, "", UNJUDGED, f"not run as published ({runs.size})")
     n = len(values)
     if n < ENOUGH_SEEDS:
         return Comparison(*told, "", UNJUDGED, _too_few(n))
@@ -187,14 +250,24 @@ def _published(claim: Claim, check: Published, measured: Measured, size: str) ->
     expected = student_t.ppf(1 - LEVEL / 2, n - 1) * statistics.stdev(values) * math.sqrt(1 + 1 / n)
     margin = max(expected, SMALLEST_MARGIN)
     inside = abs(off) <= margin
+    verdict = REPLICATED if inside else NOT
     why = (
         f"{'within' if inside else 'beyond'} ± {_number(margin, claim.unit)}, "
         "where one more run would be expected"
     )
-    return Comparison(*told, _signed(off, claim.unit), REPLICATED if inside else NOT, why)
+    if claim.unit == "%" and -margin > off >= -margin - _by_images(claim, check, runs):
+        verdict = UNJUDGED
+        why += f"; but {runs.images:,} training images instead of {claim.images:,} could explain that"
+    return Comparison(*told, _signed(off, claim.unit), verdict, why)
 
 
-def _order(claim: Claim, check: Order, measured: Measured, size: str) -> Comparison:
+def _by_images(claim: Claim, check: Published, runs: Runs) -> float:
+    """How much accuracy fewer training images than those of the source may have cost at most."""
+    fewer = max(1.0, claim.images / runs.images)
+    return (1 - check.value) * (fewer**GAIN_BY_IMAGES - 1)
+
+
+def _order(claim: Claim, check: Order, measured: Measured, runs: Runs) -> Comparison:
     unit = claim.unit if check.unit is None else check.unit
     what = f"{claim.statement}: {check.higher} above {check.lower}{check.at and f', {check.at}'}"
     in_words = "in words" if check.claimed else "not claimed"
@@ -206,15 +279,30 @@ def _order(claim: Claim, check: Order, measured: Measured, size: str) -> Compari
     if check.incomparable:
         found, verdict, why = "", UNJUDGED, check.incomparable
     else:
-        judged = difference(a, b)
-        found = "" if judged.verdict == TOO_FEW else _signed(judged.mean, unit)
-        verdict, why = _verdict(check, judged, f" at {size}" if size else "")
-    return Comparison(*told, found, verdict, f"{why}; {check.remark}" if check.remark else why)
+        early = runs.too_early(check.higher, check.lower) if check.final else ""
+        judged = difference(a, b, early=bool(early))
+        found = "" if judged.verdict in (TOO_FEW, TOO_EARLY) else _signed(judged.mean, unit)
+        verdict, why = _verdict(check, judged, early, runs.where)
+    remarks = [remark for remark in (_lead(claim, check, unit), check.remark) if remark]
+    return Comparison(*told, found, verdict, "; ".join([why, *remarks]))
 
 
-def _verdict(check: Order, judged: Difference, where: str) -> tuple[str, str]:
+def _lead(claim: Claim, check: Order, unit: str) -> str:
+    """A remark where the source's own lead is no more than chance among its test images may give."""
+    if unit != "%" or not check.published:
+        return ""
+    variance = sum(share * (1 - share) / claim.judged for share in check.published)
+    lead = check.published[0] - check.published[1]
+    if abs(lead) > TWO_SIDED * math.sqrt(variance):
+        return ""
+    return f"the source's own {_signed(lead, unit)} are within the noise of {claim.judged:,} test images"
+
+
+def _verdict(check: Order, judged: Difference, early: str, where: str) -> tuple[str, str]:
     """The verdict on an order and the reason, from the difference of the two."""
     yes, no = (REPLICATED, NOT) if check.claimed else (CLEAR, REVERSED)
+    if judged.verdict == TOO_EARLY:
+        return TOO_EARLY, early
     if judged.verdict == TOO_FEW:
         return UNJUDGED, _too_few(judged.n)
     if judged.verdict == HIGHER:
@@ -225,7 +313,7 @@ def _verdict(check: Order, judged: Difference, where: str) -> tuple[str, str]:
     return UNJUDGED, f"{judged.n} seeds do not settle a difference of this size{where} (Welch's t test, 5 %)"
 
 
-def _alike(claim: Claim, check: Alike, measured: Measured, size: str) -> Comparison:
+def _alike(claim: Claim, check: Alike, measured: Measured, runs: Runs) -> Comparison:
     what = f"{claim.statement}: {', '.join(check.names)} within {_number(check.margin, claim.unit)}"
     groups = [measured.get(name, ()) for name in check.names]
     if not all(groups):
@@ -234,8 +322,10 @@ def _alike(claim: Claim, check: Alike, measured: Measured, size: str) -> Compari
     found = [difference(a, b) for a, b in itertools.combinations(groups, 2)]
     if any(one.verdict == TOO_FEW for one in found):
         return Comparison(*told, "", UNJUDGED, _too_few(min(one.n for one in found)))
-    widest = _signed(max(abs(one.mean) for one in found), claim.unit)
-    where = f" at {size}" if size else ""
+    early = runs.too_early(*check.names)
+    if early:
+        return Comparison(*told, "", TOO_EARLY, early)
+    widest, where = _signed(max(abs(one.mean) for one in found), claim.unit), runs.where
     intervals = [one.interval for one in found if one.interval is not None]
     if all(-check.margin <= low and high <= check.margin for low, high in intervals):
         verdict, why = REPLICATED + where, "the 95 % interval of each difference lies within the margin"

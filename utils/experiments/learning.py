@@ -67,6 +67,17 @@ def state_of_run(run: Mapping[str, Any]) -> str:
     )
 
 
+def state_of(runs: Sequence[Mapping[str, Any]]) -> str:
+    """The state of several runs: the one that all of them have, or those that are not "converged".
+
+    ``ValueError`` for no run.
+    """
+    states = dict.fromkeys(state_of_run(run) for run in runs)
+    if not states:
+        raise ValueError("there are no runs whose state could be told")
+    return " or ".join(state for state in states if state != CONVERGED) or CONVERGED
+
+
 def _last_fifth(figures: Sequence[float]) -> Sequence[float]:
     return figures[-max(1, len(figures) // 5) :]
 
