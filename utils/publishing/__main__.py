@@ -32,6 +32,12 @@ def main(arguments: list[str] | None = None) -> int:
     commands.add_parser(
         "contents", help="write contents, introduction and plan from the metadata of the labs"
     )
+    numbers = commands.add_parser(
+        "numbers", help="list the numbers of the prose that have changed, and those that have no mark"
+    )
+    numbers.add_argument(
+        "page", nargs="*", help="such as labs/02_lenet.ipynb; default: the pages that are held to it"
+    )
     commands.add_parser("student", help="write the student edition to _build/student")
     commands.add_parser("strip", help="remove the outputs that do not belong in git from every lab")
     renew = commands.add_parser("refresh", help="run labs and renew the outputs that stay in git")
@@ -50,6 +56,12 @@ def main(arguments: list[str] | None = None) -> int:
 def _run(options: argparse.Namespace) -> int:
     if options.command == "test":
         return run_suite()
+    if options.command == "numbers":
+        from utils.publishing.bound_numbers import bound_pages, chosen, report  # brings in torch
+
+        told, failed = report(chosen(options.page) or bound_pages())
+        print(told)
+        return int(failed > 0)
     if options.command == "book":
         build_book(options.profile, strict=options.strict)
     elif options.command == "contents":

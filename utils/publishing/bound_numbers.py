@@ -111,16 +111,27 @@ def report(pages: Sequence[Path], root: Path = ROOT) -> tuple[str, int]:
         found = problems(page, archive)
         bound = page.is_relative_to(root) and page.relative_to(root).as_posix() in BOUND
         failed += len(found) if bound else 0
-        marked = sum(
-            figure.mark is not None
-            for text in texts(page, root)[0]
-            for figure in read_prose(text.source, GENERATED).figures
-        )
+        figures = [one for text in texts(page, root)[0] for one in read_prose(text.source, GENERATED).figures]
+        marked = sum(one.mark is not None for one in figures)
         state = "" if bound else " (the rule is not switched on for this page)"
-        lines.append(f"{_name(page, root)}: {marked} bound numbers, {len(found)} problems{state}")
+        lines.append(
+            f"{_name(page, root)}: {_some(marked, 'marked number')}, {_some(len(found), 'problem')}{state}"
+        )
         for kind in (CHANGED, WRONG, UNBOUND):
             lines += [f"  {each.place}: {each.told}" for each in found if each.kind == kind]
     return "\n".join(lines), failed
+
+
+def chosen(names: Sequence[str], root: Path = ROOT) -> list[Path]:
+    """The pages of these names: a path, or a lab or a page of the book without its folder and ending."""
+    found = []
+    for name in names:
+        places = (Path(name), root / name, root / "labs" / f"{name}.ipynb", root / "book" / f"{name}.md")
+        there = [place.resolve() for place in places if place.is_file()]
+        if not there:
+            raise ValueError(f"there is no page {name!r}, such as labs/02_lenet.ipynb or book/claims.md")
+        found.append(there[0])
+    return found
 
 
 def bound_pages(root: Path = ROOT) -> list[Path]:
@@ -130,3 +141,7 @@ def bound_pages(root: Path = ROOT) -> list[Path]:
 
 def _name(page: Path, root: Path) -> str:
     return page.relative_to(root).as_posix() if page.is_relative_to(root) else str(page)
+
+
+def _some(n: int, what: str) -> str:
+    return f"{n} {what}{'s' if n != 1 else ''}"
