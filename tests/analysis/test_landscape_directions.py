@@ -115,6 +115,8 @@ def test_refuses_models_without_filters():
         filter_normalized_directions(nn.BatchNorm2d(3))
     with pytest.raises(ValueError, match="groups=2 is not supported"):
         filter_normalized_directions(nn.Sequential(nn.ConvTranspose2d(4, 4, 2, groups=2)))
+    with pytest.raises(ValueError, match="^the model: a transposed convolution"):
+        filter_normalized_directions(nn.ConvTranspose2d(4, 4, 2, groups=2))
 
 
 def test_interpolation_reaches_the_other_solution():

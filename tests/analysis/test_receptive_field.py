@@ -1,4 +1,9 @@
-"""Receptive fields against the support of gradients, against published figures, and by hand."""
+"""Receptive fields against the support of gradients, against published figures, and by hand.
+
+Random networks are tried by the dozen here; by the thousand, with those of ``test_random_accounts``, so:
+
+    CNNLAB_EXAMPLES=2000 python -m pytest -n 0 tests/analysis -k random_networks --hypothesis-seed=1
+"""
 
 import math
 import os
@@ -186,28 +191,46 @@ def block_means(x):
     return x[:, :, : x.shape[2] // 2 * 2].unflatten(2, (-1, 2)).mean(dim=3)
 
 
-def unshuffle_by_view(x):
+def unshuffle_by_view(x, p=2, q=2):
     b, c, h, w = x.shape
-    return x.view(b, c, h // 2, 2, w // 2, 2).permute(0, 1, 3, 5, 2, 4).reshape(b, 4 * c, h // 2, w // 2)
+    x = x.view(b, c, h // p, p, w // q, q).permute(0, 1, 3, 5, 2, 4)
+    return x.reshape(b, c * p * q, h // p, w // q)
 
 
-def unshuffle_as_einops(x):
+def unshuffle_as_einops(x, p=2, q=2):
     """What rearrange(x, "b c (h p) (w q) -> b (p q c) h w") does."""
     b, c, h, w = x.shape
-    return x.reshape(b, c, h // 2, 2, w // 2, 2).permute(0, 3, 5, 1, 2, 4).reshape(b, 4 * c, h // 2, w // 2)
+    x = x.reshape(b, c, h // p, p, w // q, q).permute(0, 3, 5, 1, 2, 4)
+    return x.reshape(b, p * q * c, h // p, w // q)
 
 
-def unshuffle_channels_last(x):
+def unshuffle_channels_last(x, p=2, q=2):
     """As the merging of patches in a transformer: "b (h p) (w q) c -> b h w (p q c)"."""
     b, c, h, w = x.shape
-    x = x.permute(0, 2, 3, 1).reshape(b, h // 2, 2, w // 2, 2, c)
-    return x.transpose(2, 3).reshape(b, h // 2, w // 2, 4 * c).permute(0, 3, 1, 2)
+    x = x.permute(0, 2, 3, 1).reshape(b, h // p, p, w // q, q, c)
+    return x.transpose(2, 3).reshape(b, h // p, w // q, p * q * c).permute(0, 3, 1, 2)
 
 
-def unshuffle_in_two_steps(x):
+def unshuffle_in_two_steps(x, p=2, q=2):
     b, c, h, w = x.shape
-    x = x.unflatten(3, (w // 2, 2)).movedim(4, 2).flatten(1, 2)
-    return x.unflatten(2, (h // 2, 2)).transpose(2, 3).reshape(b, 2, 2 * c, h // 2, w // 2).flatten(1, 2)
+    x = x.unflatten(3, (w // q, q)).movedim(4, 2).flatten(1, 2)
+    return x.unflatten(2, (h // p, p)).transpose(2, 3).reshape(b, c, q * p, h // p, w // q).flatten(1, 2)
+
+
+def unshuffle_by_einsum(x, p=2, q=2):
+    x = x.unflatten(3, (-1, q)).unflatten(2, (-1, p))
+    return torch.einsum("bchpwq->bqcphw", x).flatten(1, 3)
+
+
+def merge_patches(x, p=2, q=2):
+    """Slices of a map with its channels last, as a Swin transformer merges patches."""
+    x = x.permute(0, 2, 3, 1)
+    parts = [x[:, i::p, j::q, :] for j in range(q) for i in range(p)]
+    return torch.cat(parts, -1).permute(0, 3, 1, 2).contiguous()
+
+
+def places_in(p, q):
+    return [(i, j) for i in range(p) for j in range(q)]
 
 
 UNSHUFFLES = {
@@ -215,30 +238,36 @@ UNSHUFFLES = {
     "view and permute": unshuffle_by_view,
     "einops": unshuffle_as_einops,
     "channels last": unshuffle_channels_last,
-    "slices": lambda x: torch.cat([x[:, :, i::2, j::2] for i in (0, 1) for j in (0, 1)], 1),
-    "stacked slices": lambda x: torch.stack([x[..., i::2, j::2] for j in (0, 1) for i in (0, 1)], 2).flatten(
-        1, 2
+    "slices": lambda x, p=2, q=2: torch.cat([x[:, :, i::p, j::q] for i, j in places_in(p, q)], 1),
+    "stacked slices": lambda x, p=2, q=2: torch.stack(
+        [x[..., i::p, j::q] for i, j in reversed(places_in(p, q))], 2
+    ).flatten(1, 2),
+    "rows, then columns": lambda x, p=2, q=2: torch.cat(
+        [y[..., j::q] for y in [torch.cat([x[:, :, i::p] for i in range(p)], dim=1)] for j in range(q)], dim=1
     ),
     "two steps": unshuffle_in_two_steps,
+    "einsum": unshuffle_by_einsum,
+    "patches merged": merge_patches,
     "beside another path": lambda x: torch.cat([F.pixel_unshuffle(x, 2), F.avg_pool2d(x, 2)], 1),
 }
+ANY_BLOCK = sorted(set(UNSHUFFLES) - {"module", "beside another path"})
 
 
 class SpaceToDepth(nn.Module):
-    """Blocks of 2×2 as channels, in some spelling, and a layer on them."""
+    """Blocks as channels, in some spelling, and a layer on them."""
 
-    stride = (2, 2)
-
-    def __init__(self, spelling, then):
+    def __init__(self, spelling, then, block=(2, 2)):
         super().__init__()
-        self.spelling, self.then = spelling, then
+        self.spelling, self.then, self.stride = spelling, then, block
 
     def extra_repr(self):
-        return self.spelling
+        return f"{self.spelling}, {self.stride}"
 
     def forward(self, x):
-        even = x[:, :, : x.shape[2] // 2 * 2, : x.shape[3] // 2 * 2]
-        return self.then(UNSHUFFLES[self.spelling](even))
+        p, q = self.stride
+        whole = x[:, :, : x.shape[2] // p * p, : x.shape[3] // q * q]
+        unshuffle = UNSHUFFLES[self.spelling]
+        return self.then(unshuffle(whole, p, q) if self.spelling in ANY_BLOCK else unshuffle(whole))
 
 
 def attend_by_matmul(q, k, v):
@@ -394,9 +423,50 @@ def transposed(draw):
     return nn.ConvTranspose2d(CHANNELS, CHANNELS, kernel, stride, padding, extra)
 
 
-def after_unshuffle(spelling, kernel):
-    channels = {"beside another path": 5 * CHANNELS}.get(spelling, 4 * CHANNELS)
-    return SpaceToDepth(spelling, nn.Conv2d(channels, CHANNELS, kernel, padding=kernel // 2))
+def after_unshuffle(spelling, kernel, block=(2, 2)):
+    channels = 5 * CHANNELS if spelling == "beside another path" else math.prod(block) * CHANNELS
+    return SpaceToDepth(spelling, nn.Conv2d(channels, CHANNELS, kernel, padding=kernel // 2), block)
+
+
+WEIGHT = torch.linspace(1, 2, CHANNELS * CHANNELS * 9, dtype=torch.float64).sin().view(4, 4, 3, 3)
+# everything by name, the first argument too: what it does and its stride
+NAMED = {
+    "conv2d": (lambda x: F.conv2d(input=x, weight=WEIGHT, padding=1, stride=(2, 1)), (2, 1)),
+    "avg_pool2d": (lambda x: F.avg_pool2d(input=x, kernel_size=(1, 2)), (1, 2)),
+    "flatten": (lambda x: torch.flatten(input=x, start_dim=2).unflatten(2, x.shape[2:]), (1, 1)),
+    "permute": (lambda x: torch.permute(input=x, dims=(0, 1, 3, 2)).transpose(2, 3), (1, 1)),
+    "softmax": (lambda x: F.softmax(input=x, dim=1), (1, 1)),
+    "chunk": (lambda x: torch.cat(tensors=torch.chunk(input=x, chunks=2, dim=3), dim=3), None),
+    "pad": (lambda x: F.pad(input=x, pad=(1, 0, 2, 1)), (1, 1)),
+    "narrow": (lambda x: torch.narrow(input=x, dim=2, start=1, length=x.shape[2] - 1), (1, 1)),
+    "layer_norm": (
+        lambda x: F.layer_norm(input=x.movedim(1, 3), normalized_shape=(CHANNELS,)).movedim(3, 1), (1, 1)
+    ),
+    "interpolate": (lambda x: F.interpolate(input=x, scale_factor=2), (Fraction(1, 2),) * 2),
+    "linear": (lambda x: F.linear(input=x.mT, weight=x.new_ones(3, x.shape[2])).mT, None),
+    "matmul": (lambda x: torch.matmul(input=x, other=x.new_ones(x.shape[3], 2)), None),
+    "mean": (lambda x: x + torch.mean(input=x, dim=3, keepdim=True), None),
+    "roll": (lambda x: torch.roll(input=x, shifts=1, dims=3), None),
+}  # fmt: skip
+EMPTY_SLICES = {
+    "rows": lambda x: torch.cat([x[:, :, :0], x], 2),
+    "channels": lambda x: torch.cat([x[:, CHANNELS:], x, x.narrow(1, 0, 0)], 1),
+    "columns of a split": lambda x: torch.cat(x.split([0, x.shape[3]], 3), 3),
+    "a sum of none": lambda x: x + x[:, :0].sum(1, keepdim=True),
+    "of tokens": lambda x: torch.cat([x.flatten(2)[..., 1:1], x.flatten(2)], 2).unflatten(2, x.shape[2:]),
+}
+
+
+class PairOfLayers(nn.Module):
+    """A bilinear layer on a map and what a convolution makes of it, place by place."""
+
+    def __init__(self):
+        super().__init__()
+        self.beside, self.both = nn.Conv2d(CHANNELS, CHANNELS, 3, padding=1), nn.Bilinear(4, 4, 4)
+
+    def forward(self, x):
+        x = x + 1
+        return self.both(x.movedim(1, 3), self.beside(x).movedim(1, 3)).movedim(3, 1)
 
 
 windows = st.tuples(st.integers(1, 4), st.integers(1, 3))
@@ -408,10 +478,24 @@ window_attention = st.builds(
     windows,
     st.booleans(),
 )
-space_to_depth = st.builds(after_unshuffle, st.sampled_from(sorted(UNSHUFFLES)), odd)
+blocks = st.tuples(st.integers(1, 3), st.integers(1, 3))
+space_to_depth = st.one_of(
+    st.builds(after_unshuffle, st.sampled_from(sorted(UNSHUFFLES)), odd),
+    st.builds(after_unshuffle, st.sampled_from(ANY_BLOCK), odd, blocks),
+)
+named = {
+    True: [Function(f"{name} by name", f, stride) for name, (f, stride) in NAMED.items() if stride],
+    False: [Function(f"{name} by name", f) for name, (f, stride) in NAMED.items() if not stride],
+}
+empty_slices = [Function(f"empty: {name}", f) for name, f in EMPTY_SLICES.items()]
 # as the last layer, so that the units themselves are asked for
 last_layers = st.one_of(
     st.builds(lambda spelling: SpaceToDepth(spelling, nn.Identity()), st.sampled_from(sorted(UNSHUFFLES))),
+    st.builds(
+        lambda spelling, block: SpaceToDepth(spelling, nn.Identity(), block),
+        st.sampled_from(ANY_BLOCK),
+        blocks,
+    ),
     st.builds(Products, st.sampled_from(PRODUCTS)),
 )
 shape_preserving = st.one_of(
@@ -446,6 +530,8 @@ regular = st.one_of(
     st.just(nn.Upsample(scale_factor=3, mode="bicubic")),
     st.just(nn.Sequential(nn.Conv2d(CHANNELS, 4 * CHANNELS, 3, padding=1), nn.PixelShuffle(2))),
     space_to_depth,
+    st.sampled_from(named[True]),
+    st.sampled_from(empty_slices),
 )
 irregular = st.one_of(
     st.builds(lambda size: nn.AdaptiveAvgPool2d(size), st.tuples(st.integers(1, 6), st.integers(1, 6))),
@@ -459,7 +545,10 @@ irregular = st.one_of(
     st.just(nn.Conv2d(CHANNELS, CHANNELS, 3, padding=1, padding_mode="circular")),
     window_attention,
     st.builds(Residual, window_attention),
+    st.sampled_from(named[False]),
+    st.builds(PairOfLayers),
 )
+EXAMPLES = int(os.environ.get("CNNLAB_EXAMPLES", "50"))
 
 
 def output_of(net, size):
@@ -467,7 +556,7 @@ def output_of(net, size):
     return x, net.double().eval()(x)
 
 
-@settings(max_examples=int(os.environ.get("CNNLAB_EXAMPLES", "50")), deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 @given(
     st.lists(st.one_of(regular, irregular), min_size=0, max_size=5),
     st.one_of(regular, irregular, last_layers),
@@ -536,6 +625,8 @@ def rows_and_columns_in_twos(x):
             ],
             (6, 11),
         ),
+        # one column of blocks, without blocks of rows beside it
+        ([after_unshuffle("slices", 1), SpaceToDepth("channels last", nn.Identity(), (1, 2))], (6, 6)),
         # blocks of which all places see the same window
         (
             [
@@ -574,9 +665,9 @@ def strides(layer):
     return tuple(Fraction(s) for s in getattr(layer, "stride", (1, 1)))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=EXAMPLES * 3 // 5, deadline=None)
 @given(st.lists(regular, min_size=1, max_size=4), st.tuples(st.integers(5, 9), st.integers(5, 9)))
-def test_unclipped_regions_are_those_in_a_larger_input(layers, size):
+def test_random_networks_unclipped_see_what_they_see_in_a_larger_input(layers, size):
     """Around the input lies a margin so wide that its end is out of reach, as many pixels as move all
     units."""
     net = nn.Sequential(*layers)
@@ -1060,6 +1151,8 @@ def test_wrong_inputs_are_refused():
     for size in [(3,), 32, (3, 0, 8), (3, 8.0, 8)]:
         with pytest.raises(ValueError, match="input_size must be"):
             receptive_field(nn.Conv2d(1, 1, 3), size)
+    with pytest.raises(ValueError, match="leave out the 1 in front"):
+        receptive_field(nn.Conv2d(3, 1, 3), (1, 3, 8, 8))
     with pytest.raises(KeyError, match="no layer named 'features.conv9'; did you mean 'features.conv"):
         receptive_field(on_meta("alexnet"), IMAGENET)["features.conv9"]
     with pytest.raises(ValueError, match="no unit"):

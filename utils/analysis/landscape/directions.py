@@ -122,7 +122,8 @@ def _filter_axes(model: nn.Module) -> dict[str, int | None]:
         if isinstance(module, TRANSPOSED):
             if module.groups != 1:
                 raise ValueError(
-                    f"{path}: a transposed convolution with groups={module.groups} is not supported"
+                    f"{path or 'the model'}: a transposed convolution with groups={module.groups} is not "
+                    "supported"
                 )
             axes[f"{path}.weight".lstrip(".")] = 1  # [in, out, …]
     return axes
