@@ -29,6 +29,7 @@ class Badge:
     datasets: list[str] = field(default_factory=list)
     fallbacks: list[str] = field(default_factory=list)
     recordings: list[str] = field(default_factory=list)
+    measurements: dict[str, tuple[str, str]] = field(default_factory=dict)
     seconds: float | None = None
     handle: DisplayHandle | None = None
 
@@ -48,17 +49,28 @@ class Badge:
             self.recordings.append(description)
         self._redraw()
 
+    def measured(self, name: str, how: str, origin: str = "") -> None:
+        """Say ``how`` the numbers of a measured function came about, such as "live" or "recorded"."""
+        self.measurements[name.replace("_", " ")] = (how, origin)
+        self._redraw()
+
     def fallback(self, wanted: str, used: str, reason: str) -> None:
         """Note that ``used`` stands in for ``wanted``, and show a banner with the reason and the remedies."""
         self.fallbacks.append(f"{used} instead of {wanted}")
         self._redraw()
-        text = (
-            f"<strong>Not the real data.</strong> {html.escape(wanted)} was not found, so this page runs on "
-            f"<strong>{html.escape(used)}</strong>. What you see below holds for that data."
+        self.banner(
+            "Not the real data.",
+            f"{html.escape(wanted)} was not found, so this page runs on <strong>{html.escape(used)}"
+            "</strong>. What is computed below holds for that data; what is recorded names its own."
             "<details><summary>Why, and how to get it</summary>"
-            f"<pre style='white-space:pre-wrap'>{html.escape(reason)}</pre></details>"
+            f"<pre style='white-space:pre-wrap'>{html.escape(reason)}</pre></details>",
         )
-        display(HTML(f'<div role="note" class="cnnlab-banner" style="{STYLE.format(**LOUD)}">{text}</div>'))
+
+    def banner(self, title: str, text: str) -> None:
+        """Show a loud note where the page stands; ``text`` is HTML."""
+        style = STYLE.format(**LOUD)
+        shown = f"<strong>{html.escape(title)}</strong> {text}"
+        display(HTML(f'<div role="note" class="cnnlab-banner" style="{style}">{shown}</div>'))
 
     def finish(self, seconds: float) -> None:
         """Add the running time."""
@@ -80,9 +92,21 @@ class Badge:
         }
         if self.recordings:
             rows["Recorded runs"] = "; ".join(self.recordings)
+        if self.measurements:
+            rows["Measured"] = self._measured()
         cells = " · ".join(f"<strong>{key}:</strong> {html.escape(value)}" for key, value in rows.items())
         style = STYLE.format(**(LOUD if self.fallbacks else QUIET))
         return f'<div role="note" class="cnnlab-badge" style="{style}">{cells}</div>'
+
+    def _measured(self) -> str:
+        """``live: a; recorded: b, c (2026-11-29, CIFAR-10, AMD EPYC)``."""
+        names: dict[tuple[str, str], list[str]] = {}
+        for name, kind in self.measurements.items():
+            names.setdefault(kind, []).append(name)
+        return "; ".join(
+            f"{how}: {', '.join(those)}" + (f" ({origin})" if origin else "")
+            for (how, origin), those in sorted(names.items())
+        )
 
     def _redraw(self) -> None:
         if self.handle is not None:

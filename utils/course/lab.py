@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
@@ -20,6 +20,7 @@ from utils.course.profiles import current_profile, sizes
 if TYPE_CHECKING:
     import torch
 
+    from utils.course.measured import Measured
     from utils.data import Dataset
     from utils.experiments import Results
 
@@ -28,7 +29,10 @@ FALLBACKS = ("digits", "shapes")
 
 @dataclass
 class Lab:
-    """One run of one lab. ``sizes`` holds what the profile changes; ``device`` is where tensors live."""
+    """One run of one lab. ``sizes`` holds what the profile changes; ``device`` is where tensors live.
+
+    ``loaded`` lists the data that were used so far, with their digests.
+    """
 
     name: str
     profile: str
@@ -36,6 +40,7 @@ class Lab:
     device: torch.device
     badge: Badge
     started: float = field(default_factory=time.perf_counter)
+    loaded: list[dict] = field(default_factory=list)
 
     def dataset(self, name: str, fallback: str = "shapes", **options) -> Dataset:
         """``load_dataset(name, **options)``, or the embedded ``fallback``, with a banner, if missing.
@@ -47,13 +52,28 @@ class Lab:
 
         if fallback not in FALLBACKS:
             raise ValueError(f"fallback must be embedded data ({' or '.join(FALLBACKS)}), got {fallback!r}")
+        missing = {}
         try:
             dataset = load_dataset(name, download=self.profile != "smoke", **options)
         except DatasetNotFound as error:
             dataset = load_dataset(fallback)
+            missing = {"instead_of": name}
             self.badge.fallback(name, dataset.provenance.title, reason=str(error))
         self.badge.data(dataset.provenance.title)
+        used = {"title": dataset.provenance.title, "sha256": dataset.provenance.sha256, **missing}
+        if used not in self.loaded:
+            self.loaded.append(used)
         return dataset
+
+    def measured(self, function: Callable) -> Measured:
+        """Decorate a function of its sizes that measures and returns plain numbers: a record is kept of it.
+
+        A call returns the result or, in the smoke profile, the record. ``function.runs`` lists what there is
+        to draw: this run and, beside it, the recorded one.
+        """
+        from utils.course.measured import Measured
+
+        return Measured(function, self)
 
     def recorded(self, experiment: str) -> Results:
         """The recorded runs of an experiment, of its largest profile, each checked on reading.
