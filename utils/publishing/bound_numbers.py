@@ -28,7 +28,7 @@ BOUND = (
 # the comments between which a command writes: what stands there is no prose
 GENERATED = (
     *((rf"<!-- {name} -->", rf"<!-- /{name} -->") for name in ("labs", "plan", "map", "badges", "claims")),
-    *((rf"<!-- {name} -->", rf"<!-- /{name} -->") for name in ("measured", "macs", "fields")),
+    *((rf"<!-- {name} -->", rf"<!-- /{name} -->") for name in ("measured", "resnets", "macs", "fields")),
     (r"<!-- machine: [^>]*-->", r"<!-- /machine -->"),
 )
 UNBOUND, CHANGED, WRONG = "no mark", "changed", "a mark that cannot be followed"
@@ -74,18 +74,24 @@ def problems(page: Path, archive: Archive | None = None) -> list[Problem]:
     """What is wrong with the numbers of a page, in the order of the text."""
     archive = archive or Archive()
     pieces, code = texts(page, archive.root)
-    return [problem for piece in pieces for problem in _of_text(piece, code, archive)]
+    return [problem for piece in pieces for problem in problems_of(piece, code, archive)]
 
 
-def _of_text(text: Text, code: Sequence[str], archive: Archive) -> Iterator[Problem]:
+def problems_of(text: Text, code: Sequence[str], archive: Archive) -> Iterator[Problem]:
+    """What is wrong with the numbers of one text; ``code``: the code cells of its page."""
     prose = read_prose(text.source, GENERATED)
     for figure in prose.figures:
         kind, told = _judged(figure, text, code, archive)
         if kind:
             yield Problem(kind, text.page, text.at(figure.line), told)
-    for line, mark in prose.loose:
-        if mark.partition(" ")[0] in mark_kinds():
-            yield Problem(WRONG, text.page, text.at(line), f"no number stands before the mark '{mark}'")
+    for place, mark in prose.loose:
+        if mark.partition(" ")[0] not in mark_kinds():
+            continue
+        # Markdown takes such a line for a comment to its end
+        why = ", which must not begin a line" if starts_a_line(text.source, place) else ""
+        line = text.source.count("\n", 0, place) + 1
+        told = f"no number stands directly before the mark '{mark}'{why}"
+        yield Problem(WRONG, text.page, text.at(line), told)
 
 
 def _judged(figure: Figure, text: Text, code: Sequence[str], archive: Archive) -> tuple[str, str]:
@@ -93,8 +99,6 @@ def _judged(figure: Figure, text: Text, code: Sequence[str], archive: Archive) -
     if figure.mark is None:
         return UNBOUND, f"{figure.written!r} has no mark"
     told = f"{figure.written!r}, marked '{figure.mark}'"
-    if starts_a_line(text.source, text.source.index("<!--", figure.span.end)):
-        return WRONG, f"{told}: the mark begins a line, and Markdown takes the whole line for a comment"
     try:
         expected = archive.expected(figure, code)
     except ValueError as error:

@@ -55,7 +55,7 @@ NAMES = re.compile(
   \s*\(?(?:{DOTTED}|\d+)(?:(?:,\s(?:{DOTTED}|\d+)(?=,|\sand\b|\sor\b))*,?\s(?:and|to|or)\s{DOTTED}|[–-]{DOTTED})?
   (?![\d.]*\s?%)
 | ^\#{{1,6}}\s+{DOTTED}
-| \b(?:{TOOLS})[ \xa0]?v?[<>=~]*{DOTTED}(?:(?:\s(?:to|and|or)\s|\s?[–-]\s?){DOTTED})?(?!\s?%)
+| \b(?:{TOOLS})[ \xa0]?v?[<>=~≥≤]*{DOTTED}(?:(?:\s(?:to|and|or)\s|\s?[–-]\s?){DOTTED})?(?!\s?%)
 | \bv\d+(?:\.\d+)+
 | \b\d\d(?:0[1-9]|1[0-2])\.\d{{4,5}}(?:v\d+)?\b(?!\s?%)
 | \b10\.\d{{4,9}}/\S+
@@ -103,7 +103,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Prose:
-    """What a text has of figures, and of comments that stand behind no figure (line, text)."""
+    """What a text has of figures, and of comments that stand behind no figure (their place and text)."""
 
     figures: tuple[Figure, ...]
     loose: tuple[tuple[int, str], ...]
@@ -129,7 +129,7 @@ def read_prose(text: str, generated: Sequence[tuple[str, str]] = ()) -> Prose:
             figures.append(_figure(inner, text, end - len(literal), mark, end))
     return Prose(
         tuple(sorted((one for one in figures if one.owed or one.mark is not None), key=lambda one: one.span)),
-        tuple((_line(text, start), mark) for start, mark in sorted(unused.items())),
+        tuple(sorted(unused.items())),
     )
 
 
