@@ -448,6 +448,7 @@ def test_bad_input_is_refused(method):
         ([0, 9, 1], "target 9 is out of range"),
         (1.5, "whole number, .* got 1.5"),
         (True, "got True"),
+        (None, "got None"),
         ((1, 2, 3), r"got \(1, 2, 3\) for the network with the output \[.*, 4\]"),
     ]:
         with pytest.raises(ValueError, match=message):

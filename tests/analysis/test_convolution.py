@@ -307,3 +307,11 @@ def test_tuples_give_one_size_for_each_dimension():
 def test_bad_input_is_named(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_sizes_of_numpy_are_sizes():
+    seven, three, two = np.int64(7), np.int32(3), np.uint8(2)
+    assert conv_output_size(seven, three, stride=two) == conv_output_size(7, 3, stride=2) == 3
+    assert conv_transpose_output_size(seven, three) == 9
+    kernel = torch.tensor([1, 2, 3])
+    assert torch.equal(toeplitz_1d(kernel, seven, padding=np.int64(1)), toeplitz_1d(kernel, 7, padding=1))

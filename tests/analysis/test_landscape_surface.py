@@ -305,6 +305,10 @@ def test_surfaces_go_through_json(split):
     assert LossSurface.from_dict(line.as_dict()).betas is None
 
 
+def loader_of(batch_size):
+    return DataLoader(TensorDataset(torch.zeros(8, 3, 8, 8), torch.zeros(8).long()), batch_size)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -320,6 +324,9 @@ def test_surfaces_go_through_json(split):
         ({"batch_size": 0}, "batch_size .* got 0"),
         ({"points_at_once": 0}, "points_at_once .* got 0"),
         ({"data": (torch.zeros(3, 3, 8, 8), torch.zeros(2))}, "got 3 and 2"),
+        ({"data": loader_of(8)}, "got DataLoader: of a DataLoader, give tuple"),
+        ({"data": loader_of(4)}, "got DataLoader: of a DataLoader, give tuple"),
+        ({"data": [1, 2]}, "must be a Split, Batches or a pair"),
     ],
 )
 def test_refuses(split, options, message):
@@ -329,3 +336,10 @@ def test_refuses(split, options, message):
         options["directions"] = filter_normalized_directions(net, options["directions"])
     with pytest.raises(ValueError, match=message):
         loss_surface(net, progress=False, **options)
+
+
+def test_a_parallel_wrapper_is_refused(split):
+    net = nn.DataParallel(small_net())
+    directions = filter_normalized_directions(net, 1)
+    with pytest.raises(ValueError, match="the model is wrapped in DataParallel: .* model.module"):
+        loss_surface(net, split, directions, [0.0], progress=False)

@@ -16,6 +16,7 @@ from tqdm.auto import tqdm
 
 from utils.analysis.landscape.points import Loss, Points, tensors_of
 from utils.analysis.landscape.surface_file import SurfaceFile, fingerprint
+from utils.analysis.modules import followable
 from utils.data.batches import Batches
 from utils.data.dataset import Split
 
@@ -168,6 +169,7 @@ def _coordinates(
 
 
 def _check_directions(model: nn.Module, directions: Sequence[Mapping[str, Tensor]]) -> None:
+    followable(model)  # refuses what cannot be run with other weights than its own
     own = tensors_of(model)
     for number, direction in enumerate(directions):
         for name, tensor in direction.items():
