@@ -84,6 +84,7 @@ def fit(
     Parameters beyond those that explain themselves:
 
     - ``optimizer``, ``weight_decay``, ``momentum``: see :func:`utils.training.optimizers.build_optimizer`.
+      Without a ``weight_decay`` nothing decays, and "adamw" is Adam (torch's own default is 0.01).
     - ``schedule``: a factor on ``lr`` per batch or per epoch, from :mod:`utils.training.schedules`.
     - ``augment``: see :class:`utils.data.batches.Batches`.
     - ``loss``: a function of (logits, y) that returns the mean over the batch; default: cross entropy with
