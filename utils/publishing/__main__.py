@@ -1,9 +1,10 @@
-"""What the Makefile calls: ``python -m utils.publishing book | test | contents | student | strip | …``."""
+"""What the Makefile calls: ``python -m utils.publishing book | test | contents | record | …``."""
 
 from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 
 from utils.course.profiles import PROFILES
 from utils.publishing.book import build_book
@@ -38,6 +39,12 @@ def main(arguments: list[str] | None = None) -> int:
     numbers.add_argument(
         "page", nargs="*", help="such as labs/02_lenet.ipynb; default: the pages that are held to it"
     )
+    record = commands.add_parser(
+        "record", help="run labs in the profile quick and record what they measure (three minutes each)"
+    )
+    record.add_argument("lab", nargs="*", help="such as 02_lenet; default: those in which something is due")
+    record.add_argument("--again", action="store_true", help="record anew what is not due, too")
+    record.add_argument("--due", action="store_true", help="only say what is due and why")
     commands.add_parser("student", help="write the student edition to _build/student")
     commands.add_parser("strip", help="remove the outputs that do not belong in git from every lab")
     renew = commands.add_parser("refresh", help="run labs and renew the outputs that stay in git")
@@ -62,6 +69,8 @@ def _run(options: argparse.Namespace) -> int:
         told, failed = report(chosen(options.page) or bound_pages())
         print(told)
         return int(failed > 0)
+    if options.command == "record":
+        return _record(options)
     if options.command == "book":
         build_book(options.profile, strict=options.strict)
     elif options.command == "contents":
@@ -73,16 +82,35 @@ def _run(options: argparse.Namespace) -> int:
         for path in labs():
             write(strip(read(path)), path)
     elif options.command == "refresh":
-        names = [path.stem for path in labs()]
-        unknown = [name for name in options.lab if name not in names]
-        if unknown:
-            raise ValueError(f"no lab {', '.join(unknown)}; there are {', '.join(names)}")
-        for path in labs():
-            if path.stem in (options.lab or names):
-                print(f"{path.name}: {refresh(path)} cells whose outputs stay in git")
+        for path in _chosen(options.lab):
+            print(f"{path.name}: {refresh(path)} cells whose outputs stay in git")
     else:
         repository = stamp_all(options.url, options.branch)
         print(f"stamped {repository.url} (branch {repository.branch}) into {len(labs())} labs")
+    return 0
+
+
+def _chosen(names: list[str]) -> list[Path]:
+    """The labs of these names, or all."""
+    known = [path.stem for path in labs()]
+    if unknown := [name for name in names if name not in known]:
+        raise ValueError(f"no lab {', '.join(unknown)}; there are {', '.join(known)}")
+    return [path for path in labs() if path.stem in (names or known)]
+
+
+def _record(options: argparse.Namespace) -> int:
+    from utils.publishing.measurements import due_measurements, record  # brings in torch
+
+    chosen = _chosen(options.lab)
+    due = [one for one in due_measurements() if not options.lab or one.lab in options.lab]
+    if options.due:
+        print("\n".join(map(str, due)) or "nothing is due")
+        return int(bool(due))
+    for path in chosen:
+        if options.lab or options.again or path.stem in {one.lab for one in due}:
+            print("\n".join(record(path, again=options.again)), flush=True)
+    if not (due or options.lab or options.again):
+        print("nothing is due; --again measures anew")
     return 0
 
 

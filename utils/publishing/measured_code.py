@@ -53,6 +53,8 @@ def measured_code(cells: Sequence[str]) -> list[MeasuredCode]:
     """
     if found := measured_problems(cells):
         raise ValueError("; ".join(found))
+    if not _mentioned(cells):
+        return []
     statements = _statements(cells)
     table = _sizes_table(statements)
     found = []
@@ -65,6 +67,8 @@ def measured_code(cells: Sequence[str]) -> list[MeasuredCode]:
 
 def measured_problems(cells: Sequence[str]) -> list[str]:
     """What is wrong with the measured functions of a lab, one sentence each."""
+    if not _mentioned(cells):
+        return []
     statements = _statements(cells)
     functions = _measured(statements)
     names = [node.name for node in functions]
@@ -89,6 +93,11 @@ def measured_problems(cells: Sequence[str]) -> list[str]:
         if any(_is_sizes(inner) for inner in ast.walk(node)):
             found.append(f"{node.name} reads {SIZES}: a size is an argument, so that the record can name it")
     return found
+
+
+def _mentioned(cells: Sequence[str]) -> bool:
+    """Whether the lab can have measured functions at all: to read one without would take a quarter second."""
+    return any(f"{LAB}.{DECORATOR}" in source for source in cells)
 
 
 def _statements(cells: Sequence[str]) -> list[_Statement]:

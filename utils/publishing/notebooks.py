@@ -8,6 +8,8 @@ from pathlib import Path
 import nbformat
 from nbformat import NotebookNode
 
+from utils.publishing.measured_code import measured_problems
+
 ROOT = Path(__file__).resolve().parents[2]
 CARD = "lab"  # the key of a notebook's metadata under which it says what the lab is: see contents.Card
 KEEP_OUTPUT = "nbval-check-output"  # the one tag whose cells keep their outputs in git
@@ -81,6 +83,7 @@ def problems(notebook: NotebookNode, setup: str) -> list[str]:
         *_anatomy_problems(notebook),
         *_figure_problems(notebook),
         *_exercise_problems(notebook),
+        *measured_problems([cell.source for cell in notebook.cells if cell.cell_type == "code"]),
     ]
 
 
