@@ -1,6 +1,7 @@
 """Fingerprints by content: a value made anew has the same one, in every process, and no other value has."""
 
 import functools
+import importlib
 import os
 import subprocess
 import sys
@@ -311,3 +312,45 @@ def test_known_objects_are_not_looked_into():
         model[0].weight.zero_()
     assert (fingerprint(holding(model), known), fingerprint(model.forward, known)) == before
     assert fingerprint(holding(model), {id(model): "another"}) != before[0]
+
+
+@pytest.mark.parametrize(
+    ("change", "noticed"),
+    [
+        (lambda own: setattr(own, "FACTOR", 3.0), True),
+        (lambda own: setattr(own, "helper", lambda x: x + 2), True),
+        (lambda own: setattr(own.Deep, "weight", 5.0), True),
+        (lambda own: setattr(own.inner, "SHIFT", 1), True),
+        (lambda own: setattr(own, "UNUSED", 4), False),
+    ],
+    ids=["value", "function", "class", "module within", "not read"],
+)
+def test_what_was_changed_in_a_module_of_ones_own_counts(tmp_path, monkeypatch, change, noticed):
+    (tmp_path / "own_settings.py").write_text(
+        "import own_inner as inner\nFACTOR = 2.0\nUNUSED = 3\ndef helper(x):\n    return x\n"
+        "class Deep:\n    weight = 1.0\n"
+    )
+    (tmp_path / "own_inner.py").write_text("SHIFT = 0\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    for name in ("own_settings", "own_inner"):
+        sys.modules.pop(name, None)
+    own = importlib.import_module("own_settings")
+
+    def loss(logits, y):
+        return own.FACTOR * own.helper(logits).sum() * own.Deep.weight + own.inner.SHIFT
+
+    before = fingerprint(loss)
+    assert fingerprint(loss) == before
+    change(own)
+    assert (fingerprint(loss) != before) == noticed
+
+
+def test_what_was_compiled_is_known_by_what_it_was_made_of():
+    def made(scale):
+        return torch.compile(lambda logits, y: scale * logits.sum(), backend="eager")
+
+    assert fingerprint(made(1)) == fingerprint(made(1)) != fingerprint(made(2))
+    plain = nn.CrossEntropyLoss(label_smoothing=0.1)
+    compiled = [torch.compile(module, backend="eager") for module in (plain, plain, nn.CrossEntropyLoss())]
+    first, again, other = map(fingerprint, compiled)
+    assert first == again != other and first != fingerprint(plain)

@@ -4,11 +4,13 @@ import ast
 import inspect
 import json
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
 
+from utils.data import load_dataset
 from utils.data.augment import Compose, Mixup, RandomCrop, RandomFlip
 from utils.data.batches import Batches
 from utils.data.dataset import Split
@@ -368,3 +370,77 @@ def test_divergence_names_step_loss_and_rate():
         quick(network(), stripes(), optimizer="sgd", lr=1e38)
     assert len(caught.value.history) == caught.value.step // 6
     assert caught.value.lr == 1e38 and 0 < caught.value.step < 12
+
+
+def dataset():
+    return load_dataset("shapes", n_train=64, n_test=16)
+
+
+@pytest.mark.parametrize(
+    ("train", "valid", "complaint"),
+    [
+        (dataset, None, r"train must be a Split, got a Dataset; give one of its splits, dataset.train$"),
+        (stripes, dataset, r"valid must be a Split, got a Dataset; give one of its splits, dataset.valid$"),
+        (lambda: Batches(stripes(), 8), None, "train must be a Split, got a Batches$"),
+        (lambda: stripes().images, None, "train must be a Split, got a Tensor$"),
+        (stripes, lambda: [stripes()], "valid must be a Split, got a list$"),
+        (lambda: None, None, "train must be a Split, got None$"),
+    ],
+)
+def test_what_is_no_split_is_named(train, valid, complaint):
+    with pytest.raises(ValueError, match=complaint):
+        quick(network(), train(), valid and valid())
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda:99", "CPU!", "cpu:x"])
+@pytest.mark.parametrize(
+    "use", [lambda device: quick(network(), stripes(), device=device),
+            lambda device: evaluate(network(), stripes(), device=device)],
+    ids=["fit", "evaluate"],
+)  # fmt: skip
+def test_a_device_that_is_not_there_is_named(device, use):
+    with pytest.raises(ValueError, match=f"^{device!r} is no device of this machine, such as cpu or, with a"):
+        use(device)
+
+
+@pytest.mark.parametrize("seed", [-1, 1.5, True, "0", None])
+def test_a_seed_that_is_none_is_named(seed):
+    with pytest.raises(ValueError, match=f"seed must be a whole number of at least 0, got {seed!r}"):
+        quick(network(), stripes(), seed=seed)
+
+
+def test_numbers_of_numpy_and_large_seeds_are_whole_numbers_too():
+    assert len(quick(network(), stripes(), epochs=np.int64(1), batch_size=np.int64(32), seed=2**80)) == 1
+
+
+FORMS = {
+    "parallel": nn.DataParallel,
+    "compiled": lambda model: torch.compile(model, backend="eager"),
+    "scripted": torch.jit.script,
+}
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit")
+@pytest.mark.parametrize("form", FORMS)
+def test_a_model_in_another_form_is_trained_as_the_plain_one(form, tmp_path):
+    options = {"precision": "float32", "channels_last": False, "patience": 5}
+    plain = quick(network(dropout=0.0), stripes(), stripes(seed=1), epochs=3, **options)
+    quick(FORMS[form](network(dropout=0.0)), stripes(), stripes(seed=1), checkpoint=tmp_path / "a", **options)
+    model = FORMS[form](network(dropout=0.0))
+    history = quick(
+        model, stripes(), stripes(seed=1), epochs=3, checkpoint=tmp_path / "a", **options
+    )  # goes on
+    assert history.valid_loss == pytest.approx(plain.valid_loss, rel=1e-4)
+    assert history.train_loss == pytest.approx(plain.train_loss, rel=1e-4) and not model.training
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit")
+def test_forms_that_cannot_be_trained_are_named():
+    traced = torch.jit.trace(network().eval(), torch.zeros(2, 3, 8, 8))
+    with pytest.raises(ValueError, match="the model was traced, .*give the module that it was traced from"):
+        quick(traced, stripes())
+    for form in ("compiled", "scripted"):
+        with pytest.raises(ValueError, match=f"compile=True needs a plain module, and the model is {form}"):
+            quick(FORMS[form](network()), stripes(), compile=True)
+    with pytest.raises(ValueError, match="model must be a torch module, got a function"):
+        quick(lambda x: x, stripes())

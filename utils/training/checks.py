@@ -59,7 +59,7 @@ def require_counts(**values: int | None) -> None:
 def require_splits(train: Split, valid: Split | None) -> None:
     """Raise ``ValueError`` for what is no split, is empty, or whose images differ in size."""
     for part, split in (("train", train), ("valid", valid)):
-        if split is not None and not isinstance(split, Split):
+        if not isinstance(split, Split) and (split is not None or part == "train"):
             hint = f"; give one of its splits, dataset.{part}" if isinstance(split, Dataset) else ""
             raise ValueError(f"{part} must be a Split, got {_named(split)}{hint}")
         if split is not None and len(split) == 0:
@@ -111,6 +111,8 @@ def require_labels_below(outputs: int, labels: Tensor, what: str, model: nn.Modu
 
 
 def _named(value: object) -> str:
-    """The class of a value with its article."""
+    """The class of a value with its article; None is None."""
+    if value is None:
+        return "None"
     name = type(value).__name__
     return f"{'an' if name[0] in 'AEIOUaeiou' else 'a'} {name}"

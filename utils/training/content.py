@@ -80,6 +80,9 @@ class _Reader:
             self.trail.pop()
 
     def _compound(self, value: Any) -> bytes:
+        plain = _before_compilation(value)
+        if plain is not None:
+            return self._parts("compiled", plain)
         for kinds, read in self._readers():
             if isinstance(value, kinds):
                 return read(value)
@@ -141,11 +144,13 @@ class _Reader:
     def _function(self, function: types.FunctionType) -> bytes:
         if _is_known_by_name(function):
             return _digest("name", function.__module__, function.__qualname__)
-        names, cells = function.__code__.co_freevars, function.__closure__ or ()
-        captured = {name: _content_of(cell) for name, cell in zip(names, cells, strict=True)}
+        free, cells = function.__code__.co_freevars, function.__closure__ or ()
+        captured = {name: _content_of(cell) for name, cell in zip(free, cells, strict=True)}
+        named = self._globals(function)
+        within = _values_in_modules({**captured, **named}, _names(function.__code__))
         return self._parts(
             "function", function.__code__, function.__defaults__, function.__kwdefaults__, captured,
-            vars(function), self._globals(function),
+            vars(function), {**named, **within},
         )  # fmt: skip
 
     def _globals(self, function: types.FunctionType) -> dict[str, Any]:
@@ -240,6 +245,30 @@ def _global_names(code: types.CodeType) -> set[str]:
         if isinstance(constant, types.CodeType):
             names |= _global_names(constant)
     return names
+
+
+def _names(code: types.CodeType) -> set[str]:
+    """The names in a piece of code, and in those within it: of global values and of attributes."""
+    within = [part for part in code.co_consts if isinstance(part, types.CodeType)]
+    return {*code.co_names, *(name for part in within for name in _names(part))}
+
+
+def _values_in_modules(named: Mapping[str, Any], names: set[str], depth: int = 3) -> dict[str, Any]:
+    """What code that has these names may read of modules that are not installed: it may have been changed."""
+    found = {
+        f"{module}.{name}": vars(value)[name]
+        for module, value in named.items()
+        if isinstance(value, types.ModuleType) and not _is_installed(value.__name__)
+        for name in names & vars(value).keys()
+    }
+    return {**found, **_values_in_modules(found, names, depth - 1)} if found and depth else found
+
+
+def _before_compilation(value: Any) -> Any:
+    """The function or module that torch.compile has made this one of; None for any other value."""
+    if isinstance(value, types.FunctionType):
+        return vars(value).get("_torchdynamo_orig_callable")
+    return getattr(value, "_orig_mod", None) if isinstance(value, torch.nn.Module) else None
 
 
 def _content_of(cell: types.CellType) -> Any:

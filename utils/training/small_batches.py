@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from math import prod
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from utils.data.batches import Batches
@@ -19,7 +19,12 @@ ONE_VALUE = "Expected more than 1 value per channel when training"
 
 
 def require_batches(
-    model: nn.Module, train: Split, batch_size: int, drop_last: bool, augment: Callable | None, device
+    model: nn.Module,
+    train: Split,
+    batch_size: int,
+    drop_last: bool,
+    augment: Callable | None,
+    device: torch.device,
 ) -> None:
     """Raise ``ValueError`` for a batch of an epoch that the model cannot be trained on.
 
@@ -32,7 +37,9 @@ def require_batches(
         own(smallest)
     if smallest > 1:
         return
-    found = normalizes_one_value(model, Batches(train.subset(1), 1, augment, shuffle=False, device=device))
+    with quiet_generators(device):
+        x, _ = next(iter(Batches(train.subset(1), 1, augment, shuffle=False, device=device)))
+    found = normalizes_one_value(model, x)
     if found is not None:
         name, shape = found
         raise ValueError(
@@ -42,11 +49,11 @@ def require_batches(
         )
 
 
-def normalizes_one_value(model: nn.Module, one: Batches) -> tuple[str, list[int]] | None:
-    """A batch normalization that would see one value in each channel of ``one`` example, and its input.
+def normalizes_one_value(model: nn.Module, x: Tensor) -> tuple[str, list[int]] | None:
+    """A batch normalization that would see one value in each channel of ``x``, and the shape of its input.
 
-    The model runs in evaluation mode, which changes nothing in it. The example is as the augmentation returns
-    it: of several views there are several values. Scripted modules cannot be looked into.
+    The model runs in evaluation mode, which changes nothing in it. ``x`` is one example as the augmentation
+    returns it: of several views there are several values. Scripted modules cannot be looked into.
     """
     was_training = model.training
     plain = getattr(model, "_orig_mod", model)  # of a compiled module
@@ -57,11 +64,11 @@ def normalizes_one_value(model: nn.Module, one: Batches) -> tuple[str, list[int]
     seen: list[tuple[str, list[int]]] = []
     try:
         with ExitStack() as stack, torch.no_grad():
-            stack.enter_context(quiet_generators(one.images.device))
+            stack.enter_context(quiet_generators(x.device))
             for name, layer in layers.items():
                 stack.callback(layer.register_forward_pre_hook(_noting(name, seen)).remove)
             if layers:
-                plain(next(iter(one))[0])
+                plain(x)
     finally:
         plain.train(was_training)
     return next((found for found in seen if found[1][0] * prod(found[1][2:]) == 1), None)
