@@ -9,6 +9,7 @@ from pathlib import Path
 from utils.course.profiles import PROFILES
 from utils.publishing.book import build_book
 from utils.publishing.contents import write_contents
+from utils.publishing.counters import write_counters
 from utils.publishing.notebooks import ROOT, labs, read, strip, write
 from utils.publishing.refresh import refresh
 from utils.publishing.stamp import stamp_all
@@ -32,6 +33,13 @@ def main(arguments: list[str] | None = None) -> int:
     commands.add_parser("test", help="run every test: units, labs, exercises, book, built pages")
     commands.add_parser(
         "contents", help="write contents, introduction and plan from the metadata of the labs"
+    )
+    counters = commands.add_parser(
+        "counters",
+        help="measure the page Against other counters and write it (needs fvcore, timm, torchinfo)",
+    )
+    counters.add_argument(
+        "--from-record", action="store_true", help="only write its tables, from what was measured before"
     )
     numbers = commands.add_parser(
         "numbers", help="list the numbers of the prose that have changed, and those that have no mark"
@@ -75,6 +83,8 @@ def _run(options: argparse.Namespace) -> int:
         build_book(options.profile, strict=options.strict)
     elif options.command == "contents":
         print("\n".join(write_contents()) or "all pages say what the labs say")
+    elif options.command == "counters":
+        write_counters(from_record=options.from_record)
     elif options.command == "student":
         for path in write_student_edition():
             print(path.relative_to(ROOT))
