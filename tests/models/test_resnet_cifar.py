@@ -49,6 +49,19 @@ def test_totals_are_those_of_the_paper_whatever_the_variant(depth):
         assert total(build_model(f"resnet-{depth}", shortcut="B")) == TOTALS[depth] + projections
 
 
+def test_squeeze_and_excitation_rescales_each_branch_before_the_addition():
+    """16, 32 and 64 channels have 1, 2 and 4 hidden units: 2·C·H weights and C + H biases in each block."""
+    with torch.device("meta"):
+        model = build_model("resnet-20", squeeze_excitation=16)
+    assert total(model) - TOTALS[20] == 3 * sum(2 * c * h + c + h for c, h in ((16, 1), (32, 2), (64, 4)))
+    torch.manual_seed(0)
+    options = {"shortcut": "A", "variant": "full-preact", "batch_norm": True, "activated_input": False}
+    block = Block(4, 4, 1, **options, squeeze_excitation=2).eval()
+    branch = block.conv2(F.relu(block.bn2(block.conv1(F.relu(block.bn1(x := torch.randn(2, 4, 6, 6)))))))
+    factors = torch.sigmoid(block.se.expand(F.relu(block.se.reduce(branch.mean(dim=(2, 3), keepdim=True)))))
+    torch.testing.assert_close(block(x), x + factors * branch)
+
+
 @pytest.mark.parametrize("depth", TOTALS)
 def test_depth_counts_the_layers_with_weights(depth):
     with torch.device("meta"):

@@ -25,6 +25,8 @@ Deviations:
 - The projection of shortcut B is followed by batch norm, as in the authors' code; the paper does not say so.
 - In "full-preact" the shortcut takes the block's input as it is, also where the shape changes; the authors'
   code applies batch norm and ReLU to both paths there.
+- ``squeeze_excitation=16`` (Hu et al., arXiv 1709.01507, table 4) rescales the channels of every branch
+  before the addition, with as many hidden units as channels divided by 16.
 - ``batch_norm=False`` (in neither paper) gives the convolutions biases instead.
 """
 
@@ -37,6 +39,7 @@ from utils.models.initialisation import kaiming_fan_out
 from utils.models.input_check import check_channels
 from utils.models.options import scaled
 from utils.models.registry import register
+from utils.models.squeeze_excitation import SqueezeExcitation
 
 CHANNELS = (16, 32, 64)
 BLOCKS = {"resnet-20": 3, "resnet-32": 5, "resnet-44": 7, "resnet-56": 9, "resnet-110": 18}  # per stage
@@ -76,7 +79,8 @@ class Block(nn.Module):
 
     ``[B, in, H, W]`` -> ``[B, out, H / stride, W / stride]``. ``branch`` and ``after`` name the layers before
     and after the addition in the order in which they run. ``activated_input``: what comes before the first
-    convolution of a pre-activation block has been applied already.
+    convolution of a pre-activation block has been applied already. ``squeeze_excitation``: reduction of the
+    layer that rescales the channels of the branch; 0 for none.
     """
 
     def __init__(
@@ -89,6 +93,7 @@ class Block(nn.Module):
         variant: str,
         batch_norm: bool,
         activated_input: bool,
+        squeeze_excitation: int = 0,
     ):
         super().__init__()
         branch, after = VARIANTS[variant]
@@ -108,6 +113,9 @@ class Block(nn.Module):
             else:
                 layer = nn.BatchNorm2d(channels) if name.startswith("bn") else nn.ReLU()
             self.add_module(name, layer)
+        if squeeze_excitation:
+            self.se = SqueezeExcitation(out_channels, squeeze_excitation)
+            self.branch = (*self.branch, "se")
         self.shortcut = (
             _shortcut(shortcut, in_channels, out_channels, stride, batch_norm) if shortcut else None
         )
@@ -138,6 +146,7 @@ class CifarResNet(nn.Module):
         variant: str,
         batch_norm: bool,
         width: float,
+        squeeze_excitation: int = 0,
     ):
         super().__init__()
         _check_options(shortcut, variant)
@@ -161,6 +170,7 @@ class CifarResNet(nn.Module):
                         variant=variant,
                         batch_norm=batch_norm,
                         activated_input=first,
+                        squeeze_excitation=squeeze_excitation,
                     )
                 )
                 source = wide
@@ -210,8 +220,11 @@ def _register(name: str, blocks: int) -> None:
         variant: str = "original",
         batch_norm: bool = True,
         width: float = 1.0,
+        squeeze_excitation: int = 0,
     ) -> CifarResNet:
-        return CifarResNet(blocks, num_classes, in_channels, shortcut, variant, batch_norm, width)
+        return CifarResNet(
+            blocks, num_classes, in_channels, shortcut, variant, batch_norm, width, squeeze_excitation
+        )
 
     factory.__doc__ = (
         f"{name} of He et al., arXiv 1512.03385, for 32×32 images: {blocks} blocks in each of three stages."
