@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 import random
 from collections.abc import Callable, Sequence
 
@@ -218,12 +220,10 @@ def _field_slips(layers: Sequence[tuple[int, int]]) -> Slips:
 
 
 def _fields(layers: Sequence[tuple[int, int]]) -> list[int]:
-    size, step, sizes = 1, 1, []
-    for kernel, stride in layers:
-        size += (kernel - 1) * step
-        step *= stride
-        sizes.append(size)
-    return sizes
+    """Each layer adds (kernel − 1) times the product of all strides before it."""
+    steps = [math.prod(stride for _, stride in layers[:place]) for place in range(len(layers))]
+    added = [(kernel - 1) * step for (kernel, _), step in zip(layers, steps, strict=True)]
+    return [1 + total for total in itertools.accumulate(added)]
 
 
 def _shown(values: Sequence) -> str:

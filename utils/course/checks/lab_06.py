@@ -205,9 +205,11 @@ def _layers_needed(size: int, kernel: int, stride: int, *, too_early: bool = Fal
 
 
 def _seen(layers: Sequence[Layer]) -> set[int]:
-    places = {0}
-    for k, s, p, d in reversed(layers):
-        places = {place * s - p + tap * d for place in places for tap in range(k)}
+    """From the first layer on, with the distance of the pixels that two neighbouring units begin at."""
+    places, jump = {0}, 1
+    for k, s, p, d in layers:
+        places = {place + (tap * d - p) * jump for place in places for tap in range(k)}
+        jump *= s
     return places
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable
 
@@ -228,9 +229,8 @@ def batch_with_company(function: Callable) -> None:
         (2, 0.75), (2, 0.5),  # reached exactly
     )  # fmt: skip
     for classes, probability in cases:
-        want = 2
-        while 1 - (1 - 1 / classes) ** (want - 1) < probability:
-            want += 1
+        alone = 1 - 1 / classes  # probability that one other picture is no company
+        want = next(size for size in itertools.count(2) if 1 - alone ** (size - 1) >= probability)
         what = f"batch_with_company({classes}, {probability})"
         got = number_of(call(function, classes, probability), what)
         slips = [
