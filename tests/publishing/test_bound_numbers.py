@@ -6,8 +6,11 @@ import re
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import pytest
 
+from utils.course.measured import digest_of
+from utils.course.plain import as_json
 from utils.experiments import summary
 from utils.publishing.__main__ import main
 from utils.publishing.bound_numbers import (
@@ -66,11 +69,16 @@ def archive(tmp_path):
     (tmp_path / "book" / "references.bib").write_text(
         "@article{he2016,\n  title = {A}\n}\n", encoding="utf-8"
     )
-    measured = {
-        "widths": {"bn": [0.17, 0.19, 0.21], "by_rate": {"0.001": 0.125, "0.001.5": 2}},
-        "cost": 1234567.8,
-    }
-    (tmp_path / "book/results/labs/07_batchnorm_vgg.json").write_text(json.dumps({"measurements": measured}))
+    one = {
+        "code": {}, "commit": "c", "datasets": [], "device": "CPU", "profile": "quick", "seconds": 1.0,
+        "sizes": {"epochs": 5, "lr": 0.02}, "started": "2026-11-29T10:00:00", "versions": {},
+    }  # fmt: skip
+    values = {"widths": {"bn": np.array([0.125, 0.25, 0.375]), 0.001: (0.125, 2)}, "cost": 1234560.0}
+    measurements = {name: {**one, "value": as_json(value)} for name, value in values.items()}
+    for name, each in measurements.items():
+        each["digest"] = digest_of("07_batchnorm_vgg", name, each)
+    record = {"format": 1, "lab": "07_batchnorm_vgg", "measurements": measurements}
+    (tmp_path / "book/results/labs/07_batchnorm_vgg.json").write_text(json.dumps(record), encoding="utf-8")
     return Archive(tmp_path, runs)
 
 
@@ -103,10 +111,12 @@ RIGHT = [
     "9,231,114<!-- batchnorm-bands bn-0.001 model.parameters mean , -->",
     "9.0 %<!-- batchnorm-bands bn-0.001 train_error mean .1% -->",
     '50.0 %<!-- batchnorm-bands "one" accuracy_on_test mean .1% -->',
-    "0.190<!-- lab 07_batchnorm_vgg widths.bn mean .3 -->",
-    ".21<!-- lab 07_batchnorm_vgg widths.bn[-1] .2 -->",
-    "12.5 %<!-- lab 07_batchnorm_vgg widths.by_rate.0.001 .1% -->",
-    "2.0<!-- lab 07_batchnorm_vgg widths.by_rate.0.001.5 .1 -->",
+    "0.250<!-- lab 07_batchnorm_vgg widths.bn mean .3 -->",
+    ".12 to .38<!-- lab 07_batchnorm_vgg widths.bn range .2 -->",
+    "12.5 %<!-- lab 07_batchnorm_vgg widths.0.001[0] .1% -->",
+    "2.0<!-- lab 07_batchnorm_vgg widths.0.001.1 .1 -->",
+    "5 epochs<!-- lab 07_batchnorm_vgg sizes.widths.epochs , -->",
+    "0.02<!-- lab 07_batchnorm_vgg sizes.cost.lr .2 -->",
     "1.23 million<!-- lab 07_batchnorm_vgg cost .2M -->",
     "1.2·10⁶<!-- lab 07_batchnorm_vgg cost .1e -->",
     "92.06 %<!-- claim C1 base .2% -->",
@@ -176,8 +186,8 @@ def test_one_changed_digit_is_named(sentence, archive):
         ("batchnorm-bands one band_width mean .1", "band_width has no 'one'"),
         ("batchnorm-bands \"one test_accuracy mean .1", "quotation marks do not match"),
         ("lab 01_x a.b .1", "book/results/labs/01_x.json is missing"),
-        ("lab 07_batchnorm_vgg width .1", "at 'width' there is widths, cost"),
-        ("lab 07_batchnorm_vgg widths.bn .1", "'' is no statistic"),
+        ("lab 07_batchnorm_vgg width .1", "at 'width' there is widths, cost, sizes"),
+        ("lab 07_batchnorm_vgg widths.bn .1", "is a list of 3 numbers: say which statistic"),
         ("lab 07_batchnorm_vgg cost mean .1", "cost is one number, of which there is no mean"),
         ("claim C99 base .1", "there is no claim 'C99'"),
         ("claim C1 bn .1", "C1 gives no figure of 'bn', only of base"),

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
@@ -127,6 +127,7 @@ PIECES = st.one_of(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(PIECES, max_size=12))
 def test_code_mathematics_and_markup_never_count_and_prose_always_does(pieces):
     text = "x"
@@ -137,6 +138,7 @@ def test_code_mathematics_and_markup_never_count_and_prose_always_does(pieces):
     ]
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="0.5 %`$<!->{}[]()\\~:\n|a−–", max_size=60))
 def test_any_text_can_be_read(text):
     for figure in read_prose(text).figures:

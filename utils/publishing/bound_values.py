@@ -8,7 +8,8 @@ A mark is one of these, in the comment behind the figure:
 - ``EXPERIMENT LABEL over LABEL FIELD STATISTIC FORMAT``: the one statistic divided by the other.
 - ``claim ID NAME [minus NAME] FORMAT``: the figure that a claim of the catalogue takes from its source.
 - ``option EXPERIMENT LABEL NAME [FORMAT]``: a setting of a configuration in the catalogue.
-- ``lab STEM FUNCTION.PATH [STATISTIC] FORMAT``: a recorded measurement of a lab.
+- ``lab STEM FUNCTION.PATH [STATISTIC] FORMAT``: a recorded measurement of a lab; with ``sizes.`` before it,
+  what it was made with. A list needs a STATISTIC.
 - ``account MODEL CxHxW FIELD FORMAT``: what the accounting of a network says, such as ``total_params``.
 - ``code: SNIPPET``: the number in a snippet of a code cell of the same notebook, such as ``lr=0.1``.
 - ``= EXPRESSION [FORMAT]``: arithmetic with literals, ``sqrt``, ``log``, ``exp``, and constants of the code
@@ -24,7 +25,6 @@ FORMAT is ``.2`` for two decimals, ``,`` for none; behind it ``%`` for percent, 
 
 from __future__ import annotations
 
-import json
 import math
 import re
 import shlex
@@ -36,6 +36,7 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
+from utils.course.measured import read_measurements
 from utils.experiments import summary
 from utils.experiments.configuration import PROFILES, closest
 from utils.experiments.differences import difference
@@ -138,7 +139,9 @@ class Archive:
         value = at_path(measurements(stem, self.root), path, f"the record of {stem}")
         if isinstance(value, list):
             values = [number(each, path) for each in value]
-            return _texts(_statistic(statistic[0] if statistic else "", values), shape)
+            if not statistic:
+                raise ValueError(f"{path} is a list of {len(values)} numbers: say which statistic is meant")
+            return _texts(_statistic(statistic[0], values), shape)
         if statistic:
             raise ValueError(f"{path} is one number, of which there is no {statistic[0]}")
         return _texts(number(value, path), shape)
@@ -177,13 +180,26 @@ class Archive:
         return _texts(told[statistic], shape)
 
 
-def measurements(stem: str, root: Path = ROOT) -> Any:
-    """The recorded measurements of a lab by function; ``ValueError`` if there are none."""
+def measurements(stem: str, root: Path = ROOT) -> dict[str, Any]:
+    """What is recorded of a lab, in lists and objects: function → value, and under ``sizes`` its sizes.
+
+    ``ValueError`` if there are no records, or damaged ones.
+    """
     path = root / "book" / "results" / "labs" / f"{stem}.json"
-    if not path.is_file():
+    recorded = read_measurements(path)
+    if not recorded:
         raise ValueError(f"there is no record of the lab {stem!r}: {path.relative_to(root)} is missing")
-    record = json.loads(path.read_text(encoding="utf-8"))
-    return record.get("measurements", record) if isinstance(record, dict) else record
+    values = {name: _plain(record.value) for name, record in recorded.items()}
+    return {**values, "sizes": {name: _plain(record.sizes) for name, record in recorded.items()}}
+
+
+def _plain(value: Any) -> Any:
+    """Lists in the place of tuples, arrays and tensors, and texts for keys."""
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    if isinstance(value, Mapping):
+        return {str(key): _plain(entry) for key, entry in value.items()}
+    return [_plain(entry) for entry in value] if isinstance(value, list | tuple) else value
 
 
 def at_path(value: Any, path: str, where: str) -> Any:
