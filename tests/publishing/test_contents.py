@@ -12,8 +12,12 @@ CARD = {
     "part": "Ground",
     "question": "Why?",
     "build": "a wheel",
+    "measure": "its spokes",
+    "learn": "to steer",
     "minutes": 60,
     "prerequisites": "matrices",
+    "data": "*digits*",
+    "time": "`smoke` 5 s",
     "picture": "1.1",
 }
 
@@ -121,7 +125,7 @@ def test_the_title_is_that_of_the_first_line():
 def test_a_lab_without_metadata_lacks_all(book):
     notebook = lab(2, title="Second")
     del notebook.metadata["lab"]
-    with pytest.raises(ValueError, match="02_second.ipynb.* lack title, part, question, build, minutes"):
+    with pytest.raises(ValueError, match="02_second.ipynb.* lack title, part, question, build, measure"):
         card(notebook, "02_second")
 
 
@@ -139,4 +143,13 @@ def test_a_page_without_its_marks_is_refused(text):
 
 def test_a_map_has_a_row_for_each_word_that_a_student_needs():
     rows = lab_map(Card("07_a", **CARD)).splitlines()
-    assert rows[:2] == ["|  |  |", "| --- | --- |"] and len(rows) == 6
+    assert rows[:2] == ["|  |  |", "| --- | --- |"] and len(rows) == 10
+    assert "| You measure | its spokes |" in rows and "| Minutes in class | 60 |" in rows
+
+
+def test_a_lab_without_its_map_is_named(book):
+    notebook = lab(2, title="Second")
+    notebook.cells[1].source = "## What you will do\n\nmore"
+    write(notebook, book / "labs" / "02_second.ipynb")
+    with pytest.raises(ValueError, match="labs/02_second.ipynb needs one cell with .*map -->.* it has 0"):
+        stale(book)

@@ -37,8 +37,8 @@ def tagged(source, *names, **metadata):
 def good_notebook():
     cells = [
         v4.new_markdown_cell("# Lab 1 · Test\n\n<!-- badges -->"),
-        tagged(SETUP, "setup"),
-        tagged('lab = start_lab("01_test")', "needed"),
+        tagged(SETUP, "setup", "hide-input"),
+        tagged('lab = start_lab("01_test")', "needed", "hide-input"),
     ]
     cells += [v4.new_markdown_cell(f"## {heading}") for heading in HEADINGS]
     cells += [
@@ -52,7 +52,7 @@ def good_notebook():
             tagged("check.double(double)", "check"),
         ]
     cells.append(v4.new_code_cell("lab.finish()"))
-    return v4.new_notebook(cells=cells)
+    return strip(v4.new_notebook(cells=cells))
 
 
 def test_a_good_notebook_has_no_problems():
@@ -92,6 +92,30 @@ def test_strip_keeps_outputs_only_where_they_are_checked():
     assert [len(cell.outputs) for cell in notebook.cells] == [1, 0]
     assert [cell.execution_count for cell in notebook.cells] == [1, None]
     assert "widgets" not in notebook.metadata and notebook.metadata["lab"] == {"title": "T"}
+
+
+def test_strip_folds_what_is_tagged_so_and_nothing_else():
+    notebook = good_notebook()
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            folded = "hide-input" in cell.metadata.get("tags", [])
+            assert cell.metadata.get("jupyter") == ({"source_hidden": True} if folded else None)
+            assert cell.metadata.get("cellView") == ("form" if folded else None)
+    draws = notebook.cells[12]
+    draws.metadata.update(tags=["hide-input"])
+    assert problems(notebook, SETUP) == [
+        "cell 12 is not folded as its tags say: run `python -m utils.publishing strip`"
+    ]
+    assert problems(strip(notebook), SETUP) == []
+    draws.metadata.tags = []
+    assert len(problems(notebook, SETUP)) == 1
+    assert problems(strip(notebook), SETUP) == []
+
+
+def test_a_solution_stands_open_in_the_student_edition():
+    opened = [c for c in student_edition(good_notebook()).cells if "solution" in c.metadata.get("tags", [])]
+    assert len(opened) == 3
+    assert not any({"jupyter", "cellView"} & set(cell.metadata) for cell in opened)
 
 
 def test_refresh_keeps_the_checked_outputs_and_no_others(tmp_path):

@@ -26,9 +26,10 @@ MAP = ("<!-- map -->", "<!-- /map -->")
 class Card:
     """A lab in a few words, as the key ``lab`` of its notebook's metadata has them.
 
-    title: what stands behind "Lab N · ". part: of the book. question: with a question mark. build: what
-    the reader builds. minutes: in class. prerequisites: earlier labs, and what else to know. picture: number
-    of the figure that shows the question.
+    title: what stands behind "Lab N · ". part: of the book. question: with a question mark. build, measure,
+    learn: what the reader does. minutes: in class. prerequisites: earlier labs, and what else to know. data:
+    what the lab runs on. time: how long it runs, in each profile. picture: number of the figure that shows
+    the question.
     """
 
     stem: str
@@ -36,8 +37,12 @@ class Card:
     part: str
     question: str
     build: str
+    measure: str
+    learn: str
     minutes: int
     prerequisites: str
+    data: str
+    time: str
     picture: str
 
     @property
@@ -119,7 +124,11 @@ def lab_map(each: Card) -> str:
     rows = [
         ("The question", f"{each.question} (Figure {each.picture})"),
         ("You build", each.build),
+        ("You measure", each.measure),
+        ("You learn", each.learn),
         ("You need", each.prerequisites),
+        ("Data", each.data),
+        ("Running time on two CPU cores", each.time),
         ("Minutes in class", str(each.minutes)),
     ]
     return _table(("", ""), rows)
@@ -177,9 +186,11 @@ def _pages(root: Path) -> Mapping[str, tuple[str, str]]:
 
 
 def _put_map(notebook: NotebookNode, each: Card) -> None:
-    for cell in notebook.cells:
-        if cell.cell_type == "markdown" and MAP[0] in cell.source:
-            cell.source = between(cell.source, *MAP, lab_map(each), f"labs/{each.stem}.ipynb")
+    page = f"labs/{each.stem}.ipynb"
+    cells = [cell for cell in notebook.cells if cell.cell_type == "markdown" and MAP[0] in cell.source]
+    if len(cells) != 1:
+        raise ValueError(f"{page} needs one cell with {' and '.join(map(repr, MAP))}, it has {len(cells)}")
+    cells[0].source = between(cells[0].source, *MAP, lab_map(each), page)
 
 
 def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from utils.publishing.measured_code import measured_problems
 
 ROOT = Path(__file__).resolve().parents[2]
 CARD = "lab"  # the key of a notebook's metadata under which it says what the lab is: see contents.Card
+FOLDED = "hide-input"  # the one tag whose cells stand folded: in the book, in JupyterLab and in Colab
+FOLDS = {"jupyter": {"source_hidden": True}, "cellView": "form"}  # what the latter two read
 KEEP_OUTPUT = "nbval-check-output"  # the one tag whose cells keep their outputs in git
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
 LAB_NAME = re.compile(r"\d\d_[a-z0-9_]+\.ipynb")
@@ -55,7 +58,10 @@ def tags(cell: NotebookNode) -> set[str]:
 
 
 def strip(notebook: NotebookNode) -> NotebookNode:
-    """Remove in place what does not belong in git: all outputs but checked ones, and what editors leave."""
+    """Remove in place what does not belong in git: all outputs but checked ones, and what editors leave.
+
+    Cells tagged :data:`FOLDED` get the marks by which JupyterLab and Colab fold them, others lose them.
+    """
     notebook.metadata = {
         **({CARD: notebook.metadata[CARD]} if CARD in notebook.metadata else {}),
         "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
@@ -65,6 +71,8 @@ def strip(notebook: NotebookNode) -> NotebookNode:
         cell.metadata = {key: cell.metadata[key] for key in ("tags", "mystnb") if key in cell.metadata}
         if cell.cell_type != "code":
             continue
+        if FOLDED in tags(cell):
+            cell.metadata.update(copy.deepcopy(FOLDS))
         kept = cell.outputs if KEEP_OUTPUT in tags(cell) else []
         cell.execution_count = (
             1 if kept else None
@@ -93,11 +101,18 @@ def _frame_problems(notebook: NotebookNode, setup: str) -> list[str]:
         found.append("cell 0 must be text that begins '# Lab N · Title'")
     if cells[1].source != setup or "setup" not in tags(cells[1]):
         found.append("cell 1 must be the set-up cell, tagged 'setup', the same to the letter in all labs")
+    if FOLDED not in tags(cells[1]) or FOLDED not in tags(cells[2]):
+        found.append(f"set-up and imports, cells 1 and 2, must be folded: tag them {FOLDED!r}")
     if "needed" not in tags(cells[2]) or "start_lab(" not in cells[2].source:
         found.append("cell 2 must be tagged 'needed' and call start_lab")
     if not any("lab.finish()" in cell.source for cell in cells):
         found.append("no cell calls lab.finish(), so the badge never says how long the page took")
     for number, cell in enumerate(cells):
+        marks = {key: cell.metadata[key] for key in FOLDS if key in cell.metadata}
+        if cell.cell_type == "code" and marks != (FOLDS if FOLDED in tags(cell) else {}):
+            found.append(
+                f"cell {number} is not folded as its tags say: run `python -m utils.publishing strip`"
+            )
         if cell.cell_type == "code" and cell.outputs and KEEP_OUTPUT not in tags(cell):
             found.append(f"cell {number} has outputs: run `python -m utils.publishing strip`")
         if KEEP_OUTPUT in tags(cell) and not cell.get("outputs"):
@@ -148,8 +163,8 @@ def _exercise_problems(notebook: NotebookNode) -> list[str]:
         source = cells[number].source
         if source.count(BEGIN) != 1 or source.count(END) != 1 or source.index(BEGIN) > source.index(END):
             found.append(f"cell {number} needs one '{BEGIN}' before one '{END}'")
-        if "hide-input" not in tags(cells[number]):
-            found.append(f"cell {number}, a solution, must be folded in the book: tag it 'hide-input'")
+        if FOLDED not in tags(cells[number]):
+            found.append(f"cell {number}, a solution, must be folded: tag it {FOLDED!r}")
         if number + 1 >= len(cells) or "check" not in tags(cells[number + 1]):
             found.append(f"cell {number}, a solution, is not followed by a cell tagged 'check'")
         if "<details>" not in "".join(cell.source for cell in cells[max(0, number - 2) : number]):
