@@ -1,8 +1,24 @@
 """What a lab measures: functions of their sizes that are run here, or whose record is shown.
 
-A function under ``@lab.measured`` is run in every profile. In ``quick`` and ``full`` its result is returned,
-with the record beside it; in ``smoke`` the sizes are tiny, so the result only shows that the code runs, and
-the record is returned instead. ``python -m utils.publishing record`` makes the records.
+A function under ``@lab.measured`` is called once, with its sizes, and returns plain values: numbers, texts,
+lists, dicts, small arrays and tensors. It may use what the cells above define, and seeds itself::
+
+    @lab.measured
+    def accuracy_by_epoch(images, epochs):
+        train = data.train.subset(images)
+        return {kind: fit(new_net(kind), train, data.valid, epochs=epochs).valid_accuracy for kind in COLORS}
+
+    found = accuracy_by_epoch(lab.sizes.images, lab.sizes.epochs)
+
+In ``quick`` and ``full`` the result is the reader's own, floats rounded to six digits as in a record. In
+``smoke`` the function runs at tiny sizes, which shows that the code runs and nothing else, and the record is
+returned instead. So a cell draws from ``found`` and ``accuracy_by_epoch.sizes``, never from ``lab.sizes``.
+One's own run with the recorded one beside it is a loop over what there is, in ``smoke`` the record alone::
+
+    for run in accuracy_by_epoch.runs:
+        ax.plot(run.value["lenet"], color=COLORS["lenet"], label=f"LeNet, {run.label}", **run.style)
+
+``python -m utils.publishing record`` makes the records.
 """
 
 from __future__ import annotations
