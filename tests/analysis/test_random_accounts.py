@@ -22,6 +22,11 @@ sizes = st.integers(1, 5)
 few = st.integers(1, 3)
 
 
+def by_einsum(summed, macs):
+    """The MACs of an einsum: torch computes a sum of one term element by element, which does not count."""
+    return macs if summed > 1 else 0
+
+
 class Layer(nn.Module):
     """Some computation on a map [1, C, H, W], the MACs it has by hand, and the weights it owns."""
 
@@ -140,7 +145,7 @@ def linear_layers(draw):
             layer = Layer(
                 f"linear by {spelling}",
                 lambda x, weight: last[spelling](x.movedim(1, 3), weight).movedim(3, 1),
-                h * w * c * out,
+                by_einsum(c, h * w * c * out) if spelling == "einsum" else h * w * c * out,
                 weights=[(out, c)],
             )
         return layer, (out, h, w)
@@ -158,7 +163,11 @@ def vectors(draw):
             "@": (lambda x, v: x + (x.movedim(1, 3) @ v)[:, None], c * h * w, c),
             "mv": (lambda x, v: x + torch.mv(x[0].flatten(1), v)[:, None, None], c * h * w, h * w),
             "vector first": (lambda x, v: x + (v @ x[0].flatten(1)).view(h, w), c * h * w, c),
-            "einsum": (lambda x, v: x + torch.einsum("bchw,c->bhw", x, v)[:, None], c * h * w, c),
+            "einsum": (
+                lambda x, v: x + torch.einsum("bchw,c->bhw", x, v)[:, None],
+                by_einsum(c, c * h * w),
+                c,
+            ),
             "dot": (lambda x, v: x + torch.dot(x[0, 0].flatten(), v), h * w, h * w),
             "addmv": (
                 lambda x, v: x + torch.addmv(x[0, :, 0, 0], x[0].flatten(1), v)[:, None, None],
@@ -264,6 +273,8 @@ def attentions(draw):
 
         count, length = math.ceil(h / p) * math.ceil(w / q), p * q
         macs = count * 2 * length * (c * c if spelling == "without a softmax" else length * c)
+        if spelling == "einsum":  # one product sums over the channels, the other over the places
+            macs = count * length * length * (by_einsum(c, c) + by_einsum(length, c))
         parts = []
         if spelling == "module":
             macs += count * length * 4 * c * c

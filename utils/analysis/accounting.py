@@ -7,8 +7,9 @@ multiplication and one addition are one multiply-add (many papers call these "FL
 Counted are convolutions (also transposed or deformable; padding counts as input), linear and bilinear layers,
 recurrent ones, matrix products (also with a vector) and attention, wherever they are called. Not counted,
 though it takes time: biases, normalisation, activations, pooling, additions of shortcuts and all other
-element-wise work. What multiplies and has no formula here (a kernel of somebody's own, a Fourier transform)
-is named as "not counted" in its row and in the total.
+element-wise work, as which torch also computes an einsum that sums over one term. What multiplies and has no
+formula here (a kernel of somebody's own, a Fourier transform) is named as "not counted" in its row and in the
+total.
 
 A layer of which the dense operation is not the right count declares its own with a method ``count_macs(x,
 output) -> int``: the multiply-adds of one call for its (first) input and its output. It replaces what the
