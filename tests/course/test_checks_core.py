@@ -167,3 +167,54 @@ def test_a_convolution_of_torch_is_noticed():
         return F.conv1d(x, w)
 
     assert message(core.call_without_convolutions, short, x, w).startswith("short calls F.conv1d: ")
+
+
+def check_double(function):
+    got = core.call(function, 3)
+    if got != 6:
+        core.fail("double(3)", "6", repr(got), "the factor.")
+    core.passed("double", "one number")
+
+
+def own_double(x):
+    return x + x
+
+
+EXERCISES = {"double": (check_double, own_double)}
+
+
+def test_a_right_function_is_given_back_and_said_to_be_right(capsys):
+    def double(x):
+        return 2 * x
+
+    assert core.use(double, EXERCISES) is double
+    assert capsys.readouterr().out == "✓ double: one number\n"
+
+
+def test_the_page_goes_on_with_the_packages_own_until_it_is_written(capsys):
+    def double(x):
+        raise NotImplementedError("write double")
+
+    assert core.use(double, EXERCISES) is own_double
+    assert capsys.readouterr().out == (
+        "○ double: not written yet. Until it is, the page goes on with the package's own.\n"
+    )
+
+
+def test_a_wrong_function_is_never_replaced():
+    def double(x):
+        return 3 * x
+
+    assert message(core.use, double, EXERCISES) == "double(3): expected 6, got 9.\nLook at: the factor."
+
+
+def test_a_function_that_is_broken_is_not_taken_for_one_that_is_not_written():
+    def double(x):
+        return undefined  # noqa: F821
+
+    assert "stopped with NameError" in message(core.use, double, EXERCISES)
+
+
+def test_the_name_of_no_exercise_is_refused():
+    with pytest.raises(ValueError, match="no exercise is named 'own_double'; there are double"):
+        core.use(own_double, EXERCISES)

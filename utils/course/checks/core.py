@@ -5,7 +5,7 @@ A failure says what was checked, what was expected, what came and what to look a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import wraps
 from math import isclose, isnan
 from numbers import Integral, Real
@@ -35,6 +35,10 @@ class CheckFailed(AssertionError):
         return [f"✗ {self}"]
 
 
+class NotWritten(CheckFailed):
+    """The exercise has not been begun: its line that raises ``NotImplementedError`` is still there."""
+
+
 def fail(what: str, want: str, got: str, look_at: str) -> NoReturn:
     """Raise ``CheckFailed``, worded as everywhere: what was checked, expected, what came, what to look at."""
     message = f"{what}: expected {want}, got {got}."
@@ -59,7 +63,7 @@ def call(function: Callable, *arguments: Any, **keywords: Any) -> Any:
     try:
         result = function(*copies, **keywords)
     except NotImplementedError as error:
-        raise CheckFailed(
+        raise NotWritten(
             f"{name} is not written yet: replace the line that raises NotImplementedError."
         ) from error
     except CheckFailed:
@@ -73,6 +77,25 @@ def call(function: Callable, *arguments: Any, **keywords: Any) -> Any:
             f"{name}({_arguments(arguments, keywords)}) returned None: is there a return statement?"
         )
     return result
+
+
+def use(function: Callable, exercises: Mapping[str, tuple[Callable, Callable]]) -> Callable:
+    """The student's function if it is right; if it is not written yet the package's own, with a line on it.
+
+    ``exercises``: name of the function → its check, and what the page goes on with. So a page runs to its end
+    before anything is written. A wrong function raises ``CheckFailed`` as its check does; ``ValueError`` for
+    the name of no exercise.
+    """
+    name = getattr(function, "__name__", repr(function))
+    if name not in exercises:
+        raise ValueError(f"no exercise is named {name!r}; there are {', '.join(exercises)}")
+    check, own = exercises[name]
+    try:
+        check(function)
+    except NotWritten:
+        print(f"○ {name}: not written yet. Until it is, the page goes on with the package's own.")
+        return own
+    return function
 
 
 def call_with_originals(function: Callable, *arguments: Any) -> Any:
