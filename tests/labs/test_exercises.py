@@ -12,7 +12,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
 from utils.publishing.notebooks import labs, read, tags
-from utils.publishing.student import student_edition, stub
+from utils.publishing.student import stub, student_edition
 
 pytestmark = pytest.mark.notebooks
 EXERCISES = [
