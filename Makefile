@@ -1,4 +1,5 @@
-# make book: the HTML book from nothing.  make test: every test from nothing.  make lab: JupyterLab.  make student: no solutions.
+# make book: the HTML book from nothing.  make test: every test from nothing.  make lab: JupyterLab.
+# make student URL=…: the edition without solutions, NBGRADER=1 for nbgrader.  make instructors: answers and marking guide.
 # make format: the layout of the code, which make test looks at first.  make contents: the pages made from the labs' metadata.
 # make queue: the recorded runs that are due, for HOURS hours, behind all other work.
 PYTHON ?= python3
@@ -17,7 +18,7 @@ BIN := $(VENV)/bin
 endif
 READY := $(VENV)/.ready
 
-.PHONY: book test format contents lab student queue stamp strip bench clean
+.PHONY: book test format contents lab student instructors queue stamp strip bench clean
 
 book: $(READY)
 	$(BIN)/python -m utils.publishing book --profile $(PROFILE)
@@ -37,7 +38,11 @@ lab: $(READY)
 	$(BIN)/python -m jupyter lab labs
 
 student: $(READY)
-	$(BIN)/python -m utils.publishing student
+	$(BIN)/python -m utils.publishing student $(if $(URL),--url "$(URL)") $(if $(BRANCH),--branch "$(BRANCH)") \
+		$(if $(TO),--to "$(TO)") $(if $(filter-out 0,$(NBGRADER)),--nbgrader) $(if $(GRADING),--grading "$(GRADING)")
+
+instructors: $(READY)
+	$(BIN)/python -m utils.publishing instructors
 
 queue: $(READY)
 	$(BIN)/python -m utils.experiments queue --hours $(HOURS) $(if $(ACROSS),--across)

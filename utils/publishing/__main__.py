@@ -10,10 +10,11 @@ from utils.course.profiles import PROFILES
 from utils.publishing.book import build_book
 from utils.publishing.contents import write_contents
 from utils.publishing.counters import write_counters
+from utils.publishing.instructors import write_instructors
 from utils.publishing.notebooks import ROOT, labs, read, strip, write
 from utils.publishing.refresh import refresh
 from utils.publishing.stamp import stamp_all
-from utils.publishing.student import write_student_edition
+from utils.publishing.student_tree import write_student_edition
 from utils.publishing.suite import run_suite
 
 
@@ -53,7 +54,17 @@ def main(arguments: list[str] | None = None) -> int:
     record.add_argument("lab", nargs="*", help="such as 02_lenet; default: those in which something is due")
     record.add_argument("--again", action="store_true", help="record anew what is not due, too")
     record.add_argument("--due", action="store_true", help="only say what is due and why")
-    commands.add_parser("student", help="write the student edition to _build/student")
+    student = commands.add_parser("student", help="write the edition without solutions to _build/student")
+    student.add_argument("--url", help="https://github.com/OWNER/NAME where students will find it")
+    student.add_argument("--branch", default="main", help="its branch (default: main)")
+    student.add_argument("--to", type=Path, help="another folder, such as a clone of that repository")
+    student.add_argument(
+        "--nbgrader", action="store_true", help="for nbgrader; its course folder goes to _build/grading"
+    )
+    student.add_argument("--grading", type=Path, help="another course folder; implies --nbgrader")
+    commands.add_parser(
+        "instructors", help="write answers and a marking guide for each lab to _build/instructors"
+    )
     commands.add_parser("strip", help="remove the outputs that do not belong in git from every lab")
     renew = commands.add_parser("refresh", help="run labs and renew the outputs that stay in git")
     renew.add_argument("lab", nargs="*", help="such as 02_lenet; default: all")
@@ -86,8 +97,13 @@ def _run(options: argparse.Namespace) -> int:
     elif options.command == "counters":
         write_counters(from_record=options.from_record)
     elif options.command == "student":
-        for path in write_student_edition():
-            print(path.relative_to(ROOT))
+        grading = options.grading or (ROOT / "_build" / "grading" if options.nbgrader else None)
+        told = write_student_edition(options.url, options.branch, to=options.to, grading=grading)
+        print(f"{told}: {len(labs())} labs without solutions, for {options.url} (branch {options.branch})")
+        if grading:
+            print(f"{grading}: the course for nbgrader, with solutions; not for students")
+    elif options.command == "instructors":
+        print("\n".join([*write_instructors(), f"written to {ROOT / '_build' / 'instructors'}"]))
     elif options.command == "strip":
         for path in labs():
             write(strip(read(path)), path)
