@@ -293,9 +293,14 @@ def test_pages_are_found_by_path_or_name(book):
         chosen(["02_b"], book.root)
 
 
-def test_the_command_says_what_it_did(capsys):
-    assert main(["numbers", "book/how_to_use.md"]) == 0
-    assert capsys.readouterr().out == "book/how_to_use.md: 0 marked numbers, 0 problems\n"
+def test_the_command_lists_what_is_wrong(capsys, tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text("It is 0.6<!-- = 1 / 2 -->, or 0.7.\n", encoding="utf-8")
+    assert main(["numbers", str(page)]) == 0, "the rule is not switched on for this page"
+    assert capsys.readouterr().out.splitlines()[1:] == [
+        "  line 1: '0.6', marked '= 1 / 2': it is 0.5 now",
+        "  line 1: '0.7' has no mark",
+    ]
     assert main(["numbers", "nowhere"]) == 1
     assert "there is no page 'nowhere'" in capsys.readouterr().err
 
