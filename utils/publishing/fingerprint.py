@@ -29,7 +29,7 @@ MEASURED = (
 BUILDING = "utils/publishing"  # leaves no mark on outputs, but for the module that starts the kernels
 STARTING = "utils/publishing/execution.py"
 EXPLORER_FRAME = ("base.js", "explorers.css")
-RESULTS = ("book/results/**/*.json", "book/results/**/*.safetensors")
+RESULTS = ("book/results/**/*.json", "book/results/**/*.safetensors", "book/replications.csv")
 PACKAGES = ("torch", "torchvision", "numpy", "matplotlib", "scikit-learn")
 SCRIPT = re.compile(r'\bExplorer\(\s*"(\w+)"')
 
