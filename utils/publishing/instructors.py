@@ -94,8 +94,8 @@ def guide(notebook: NotebookNode) -> Guide:
         here = []
         if cell.cell_type == "markdown":
             text = cell.source
-            for kind, opening, items in _asked(text):
-                above = re.findall(r"^#+ (.*)$", text[:opening], re.MULTILINE)
+            for kind, begin, items in _asked(text):
+                above = re.findall(r"^#+ (.*)$", text[:begin], re.MULTILINE)
                 here.append(Questions(kind, above[-1] if above else heading, items))
             found.questions += here
             headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
@@ -195,13 +195,13 @@ def _take(found: Guide, cell: NotebookNode, asked: list[Questions], after_check:
 
 
 def _asked(text: str) -> Iterator[tuple[str, int, list[str]]]:
-    """(kind, where it begins, items) of each list of questions in a text cell."""
+    """(kind, where the list begins, items) of each list of questions in a text cell."""
     place = 0
     for line in text.splitlines(keepends=True):
-        opening, place = place, place + len(line)
+        place += len(line)
         for kind, begins in ASKS.items():
             if begins.match(line.rstrip("\n")) and (items := _items(text[place:])):
-                yield kind, opening, items
+                yield kind, place, items
 
 
 def _items(text: str) -> list[str]:

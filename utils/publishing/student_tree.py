@@ -21,7 +21,7 @@ from utils.publishing.own_folder import others_in, write_folder, written
 from utils.publishing.stamp import Repository, badges, configured, stamp
 from utils.publishing.student import student_edition
 
-COMMAND = "student"
+COMMAND, COURSE = "student", "student NBGRADER=1"
 NO_ADDRESS = (
     "where will students find it? Give the address of a repository of its own: "
     "make student URL=https://github.com/you/your-course-students"
@@ -55,6 +55,8 @@ def write_student_edition(
     repository, full = _address(url, branch, root), configured(root)
     to = to or root / "_build" / "student"
     before = written(to, COMMAND)  # refuses before the work
+    if grading is not None:
+        written(grading, COURSE)
     originals = {f"labs/{path.name}": read(path) for path in labs(root)}
     editions = {
         name: for_students(notebook, name, repository, nbgrader=grading is not None)
@@ -72,8 +74,8 @@ def write_student_edition(
     if found:
         raise ValueError("the student edition would hand out\n  " + "\n  ".join(found))
     if grading is not None:
-        sources = {name: stamp(n, repository, Path(name).name) for name, n in originals.items()}
-        write_folder(grading, {**frame, **course_files(sources)}, COMMAND)
+        sources = {name: addressed(each, name, repository) for name, each in originals.items()}
+        write_folder(grading, {**frame, **course_files(sources)}, COURSE)
     write_folder(to, files, COMMAND)
     return to
 
@@ -82,16 +84,22 @@ def for_students(
     notebook: NotebookNode, name: str, repository: Repository, *, nbgrader: bool = False
 ) -> NotebookNode:
     """The student edition of one lab, with links and a set-up cell that lead to ``repository``."""
-    edition = stamp(student_edition(notebook, name), repository, PurePosixPath(name).name)
-    setup = edition.cells[1]
+    edition = addressed(student_edition(notebook, name), name, repository)
+    return with_metadata(edition, name) if nbgrader else edition
+
+
+def addressed(notebook: NotebookNode, name: str, repository: Repository) -> NotebookNode:
+    """Write into the notebook, in place, the links to ``repository`` and what its set-up cell fetches."""
+    stamp(notebook, repository, PurePosixPath(name).name)
+    setup = notebook.cells[1]
     if BRANCH_LINE.search(setup.source):
         setup.source = BRANCH_LINE.sub(f'BRANCH = "{repository.branch}"', setup.source)
-    else:
-        line = rf'\1\2"--branch",\2"{repository.branch}",\2REPOSITORY'
-        setup.source, count = CLONED.subn(line, setup.source)
-        if count != 1:
-            raise ValueError(f"{name}, cell 1: no place where the set-up cell says what it clones")
-    return with_metadata(edition, name) if nbgrader else edition
+        return notebook
+    line = rf'\1\2"--branch",\2"{repository.branch}",\2REPOSITORY'
+    setup.source, count = CLONED.subn(line, setup.source)
+    if count != 1:
+        raise ValueError(f"{name}, cell 1: no place where the set-up cell says what it clones")
+    return notebook
 
 
 def requirements(text: str) -> str:

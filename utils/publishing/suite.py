@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+from utils.publishing import nbgrader
 from utils.publishing.notebooks import ROOT
 
 RUFF = [sys.executable, "-m", "ruff"]
@@ -72,4 +73,6 @@ def run_suite(root: Path = ROOT) -> int:
     print(f"        {sum(row[2] for row in rows):6.0f} s  together")
     if chromium() is None:
         print("Chromium was not found: the explorers and the built pages were NOT tested in a browser.")
+    if nbgrader.installed() is None:
+        print("nbgrader was not found: its metadata were checked, but NO lab was graded by nbgrader itself.")
     return int(any(status for _, status, _ in rows))
