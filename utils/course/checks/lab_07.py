@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from utils.course.checks import core
 from utils.course.checks.core import (
     Slips,
     call,
@@ -21,10 +22,142 @@ from utils.course.checks.core import (
 )
 
 CLOSE = {"atol": 1e-6, "rtol": 1e-5}  # of a slip; all numbers here have 64 bits
+EPS = 1e-5  # as in the lab, and in torch
+OVER = (0, 2, 3)  # all but the channels
 
 
 def _drawn(seed: int, *shape: int) -> Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def use(function: Callable) -> Callable:
+    """The student's function if it is right, torch's own way to the same numbers if it is not written yet."""
+    return core.use(
+        function,
+        {
+            "batch_norm": (batch_norm, _torch_batch_norm),
+            "batch_norm_backward": (batch_norm_backward, _torch_backward),
+            "running_statistics": (running_statistics, _torch_running),
+        },
+    )
+
+
+def _torch_batch_norm(x: Tensor, gamma: Tensor, beta: Tensor, eps: float = EPS) -> Tensor:
+    return F.batch_norm(x, None, None, gamma, beta, training=True, eps=eps)
+
+
+def _torch_backward(g: Tensor, x: Tensor, gamma: Tensor, eps: float = EPS) -> tuple[Tensor, ...]:
+    leaves = [t.detach().clone().requires_grad_() for t in (x, gamma, torch.zeros_like(gamma))]
+    return torch.autograd.grad(_torch_batch_norm(*leaves, eps), leaves, g)
+
+
+def _torch_running(batches: list[Tensor], momentum: float) -> tuple[Tensor, Tensor]:
+    layer = nn.BatchNorm1d(batches[0].shape[1], momentum=momentum, dtype=batches[0].dtype)
+    for batch in batches:
+        layer(batch)
+    return layer.running_mean, layer.running_var
+
+
+def batch_norm(function: Callable) -> None:
+    """``function(x, gamma, beta, eps)`` normalizes each channel over the batch and all positions."""
+    cases = [(4, 3, 5, 2, EPS), (2, 1, 1, 3, 0.1), (6, 4, 3, 3, 1e-3)]
+    for seed, (b, c, h, w, eps) in enumerate(cases):
+        x = 3 * _drawn(seed, b, c, h, w) + torch.arange(c, dtype=torch.float64)[:, None, None]
+        gamma, beta = _drawn(seed + 10, 2, c) + 2
+        want = _torch_batch_norm(x, gamma, beta, eps)
+        got = call(function, x, gamma, beta, eps)
+        otherwise = "which values share a mean: those of one channel, of all images and all positions."
+        hint = hint_for(got, _batch_norm_slips(x, gamma, beta, eps), otherwise, **CLOSE)
+        expect_close(got, want, what=f"batch_norm for x [{b}, {c}, {h}, {w}]", look_at=hint, atol=1e-7)
+    passed("batch_norm", f"{len(cases)} shapes agree with torch")
+
+
+def _batch_norm_slips(x: Tensor, gamma: Tensor, beta: Tensor, eps: float) -> Slips:
+    over = {"dim": OVER, "keepdim": True}
+    mean, variance = x.mean(**over), x.var(**over, correction=0)
+    scale, shift = gamma[:, None, None], beta[:, None, None]
+
+    def normalized(deviation: Tensor, mean: Tensor = mean) -> Tensor:
+        return scale * (x - mean) / deviation + shift
+
+    hat = (x - mean) / torch.sqrt(variance + eps)
+    yield (
+        "the variance: divide by the number of values N, not by N − 1.",
+        normalized(torch.sqrt(x.var(**over) + eps)),
+    )
+    yield "eps: it is added to the variance, under the root.", normalized(variance.sqrt() + eps)
+    yield "the root: divide by the standard deviation, not by the variance.", normalized(variance + eps)
+    yield "eps: it is missing under the root.", normalized(variance.sqrt())
+    yield "the mean: it has to be subtracted.", normalized(torch.sqrt(variance + eps), torch.zeros_like(mean))
+    yield "gamma and beta: the normalized values are scaled and shifted at the end.", hat
+    yield "beta: it is added at the end.", scale * hat
+    yield "gamma: it multiplies the normalized values.", hat + shift
+    yield "the order: scale first, then shift.", scale * (hat + shift)
+    for dims, text in (
+        ((2, 3), "the batch: mean and variance are taken over all images, not for each image."),
+        ((0,), "the positions: mean and variance are taken over all positions, not for each one."),
+        ((0, 1, 2, 3), "the channels: each channel has a mean and a variance of its own."),
+        ((1,), "the dimensions: the channels are dimension 1, and over them nothing is averaged."),
+    ):
+        m, v = x.mean(dim=dims, keepdim=True), x.var(dim=dims, keepdim=True, correction=0)
+        yield text, scale * (x - m) / torch.sqrt(v + eps) + shift
+
+
+def batch_norm_backward(function: Callable) -> None:
+    """``function(g, x, gamma, eps)`` returns the gradients of x, gamma and beta."""
+    cases = [(4, 3, 5, 2, EPS), (4, 1, 1, 1, 0.1), (6, 4, 3, 3, 1e-3)]
+    names = ("to_x", "to_gamma", "to_beta")
+    for seed, (b, c, h, w, eps) in enumerate(cases):
+        x, g = 2 * _drawn(seed, b, c, h, w) + 1, _drawn(seed + 10, b, c, h, w)
+        gamma = _drawn(seed + 20, c) + 2
+        what = f"batch_norm_backward for x [{b}, {c}, {h}, {w}]"
+        got = parts_of(call(function, g, x, gamma, eps), names, what, of="gradients")
+        want = _torch_backward(g, x, gamma, eps)
+        slips = dict(zip(names, _backward_slips(g, x, gamma, eps), strict=True))
+        for name, one, right in zip(names, got, want, strict=True):
+            hint = hint_for(one, slips[name], f"the formula of {name} in the text.", **CLOSE)
+            expect_close(one, right, what=f"{what}, {name}", look_at=hint, atol=1e-8)
+    passed("batch_norm_backward", f"{len(cases)} shapes agree with autograd")
+
+
+def _backward_slips(g: Tensor, x: Tensor, gamma: Tensor, eps: float) -> tuple[Slips, Slips, Slips]:
+    over = {"dim": OVER, "keepdim": True}
+    deviation = torch.sqrt(x.var(**over, correction=0) + eps)
+    hat, n = (x - x.mean(**over)) / deviation, x.numel() / x.shape[1]
+    front = gamma[:, None, None] / deviation
+    mean, along = g.mean(**over), (g * hat).mean(**over)
+    to_gamma, to_beta = (g * hat).sum(dim=OVER), g.sum(dim=OVER)
+    to_x = (
+        ("the two subtracted terms: the mean and the variance depend on each x_i as well.", front * g),
+        ("the term through the variance: it is missing.", front * (g - mean)),
+        ("the term through the mean: it is missing.", front * (g - hat * along)),
+        (
+            "the term through the variance: it is multiplied by the normalized value.",
+            front * (g - mean - along),
+        ),
+        (
+            "the subtracted terms: they are means over N values, not sums.",
+            front * (g - n * mean - n * hat * along),
+        ),
+        ("the factor in front: it is γ / s; γ is missing.", (g - mean - hat * along) / deviation),
+        ("the factor in front: it is γ / s; s is missing.", gamma[:, None, None] * (g - mean - hat * along)),
+        ("the factor in front: s is the root of v + ε.", front / deviation * (g - mean - hat * along)),
+        ("the sign: both terms are subtracted.", front * (g + mean + hat * along)),
+        (
+            "the term through the variance: it has the normalized value, not x.",
+            front * (g - mean - x * (g * x).mean(**over)),
+        ),
+    )
+    of_gamma = (
+        ("the sum: over all images and positions, not their mean.", to_gamma / n),
+        ("the factor: γ multiplies the normalized value, not x.", (g * x).sum(dim=OVER)),
+        ("the order of the return values: to_x, to_gamma, to_beta.", to_beta),
+    )
+    of_beta = (
+        ("the sum: over all images and positions, not their mean.", to_beta / n),
+        ("the order of the return values: to_x, to_gamma, to_beta.", to_gamma),
+    )
+    return to_x, of_gamma, of_beta
 
 
 def group_norm(function: Callable) -> None:
