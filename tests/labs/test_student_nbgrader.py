@@ -48,7 +48,11 @@ def course(tmp_path_factory):
     edition, original = read(tree / "labs" / f"{LAB}.ipynb"), read(root / "labs" / f"{LAB}.ipynb")
     for student, solved in {"full": 5, "part": 2, "none": 0}.items():
         hand_in(grading, student, with_solutions(edition, original, solved))
-    hand_in(grading, "rebound", with_solutions(short(edition), short(original), 1, REBOUND))
+    rebound = with_solutions(short(edition), short(original), 1, REBOUND)
+    for cell in rebound.cells:
+        cell.source = cell.source.replace('NotImplementedError("write input_sizes")', "SystemExit(0)")
+    assert "SystemExit" in nbformat.writes(rebound)
+    hand_in(grading, "rebound", rebound)
     hand_in(grading, "own-package", with_solutions(short(edition), short(original), 0))
     fake = grading / "submitted" / "own-package" / LAB / "utils"
     shutil.copytree(root / "utils", fake)

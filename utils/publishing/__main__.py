@@ -57,11 +57,11 @@ def main(arguments: list[str] | None = None) -> int:
     student = commands.add_parser("student", help="write the edition without solutions to _build/student")
     student.add_argument("--url", help="https://github.com/OWNER/NAME where students will find it")
     student.add_argument("--branch", default="main", help="its branch (default: main)")
-    student.add_argument("--to", type=Path, help="another folder, such as a clone of that repository")
+    student.add_argument("--to", type=_folder, help="another folder, such as a clone of that repository")
     student.add_argument(
         "--nbgrader", action="store_true", help="for nbgrader; its course folder goes to _build/grading"
     )
-    student.add_argument("--grading", type=Path, help="another course folder; implies --nbgrader")
+    student.add_argument("--grading", type=_folder, help="another course folder; implies --nbgrader")
     commands.add_parser(
         "instructors", help="write answers and a marking guide for each lab to _build/instructors"
     )
@@ -114,6 +114,10 @@ def _run(options: argparse.Namespace) -> int:
         repository = stamp_all(options.url, options.branch)
         print(f"stamped {repository.url} (branch {repository.branch}) into {len(labs())} labs")
     return 0
+
+
+def _folder(name: str) -> Path:
+    return Path(name).expanduser()
 
 
 def _chosen(names: list[str]) -> list[Path]:
