@@ -1,86 +1,25 @@
 """The order of the queue: every run fits about two hours of one core, and can be built."""
 
-import functools
 from dataclasses import replace
 
 import pytest
 import torch
 
-from utils.analysis.accounting import account
 from utils.experiments import records, weights
 from utils.experiments.catalogue import EXPERIMENTS
 from utils.experiments.catalogue.claims import CLAIMS
 from utils.experiments.catalogue.order import ORDER, runs_of
-from utils.experiments.configuration import Budget, Configuration
+from utils.experiments.configuration import Budget
+from utils.experiments.core_hours import IMAGES, core_hours
 from utils.experiments.recipes import resolve
 from utils.experiments.run import run
 from utils.models import build_model
 
-# thousand million multiply-adds a second in training, of one core of an AMD Zen 5 in bfloat16 with batches of
-# 128, at the width of the source
-RATES = {
-    "vgg-a": 55, "resnet-18": 57, "se-resnet-18": 50, "resnet-20": 30, "resnet-56": 38, "resnet-110": 35,
-    "se-residual": 26, "patchify-vgg": 52, "mobilenet-v2": 8.8, "lenet": 4.9, "linear": 1, "mlp": 2,
-    "alexnet": 51, "zfnet": 51, "googlenet": 13, "cleanlab-cnn": 55, "vit": 35, "convnext": 27,
-    "factorised-cnn": 37, "model-c": 48, "strided-cnn-c": 35, "convpool-cnn-c": 47, "all-cnn-c": 50,
-}  # fmt: skip
-# options that make a network narrower, and those that do not change its multiply-adds
-SIZES = {"width", "features", "depth", "heads", "hidden", "depths", "channels"}
-COSTLESS = {"activation", "variant", "shortcut", "batch_norm", "dropout", "input_dropout", "hidden_norm"}
 HOURS = 2.25
 OLD = {"lenet-cifar10", "lenet-fashion-mnist", "imagenet-decade"}  # experiments whose quick runs are recorded
-# of CIFAR-10; Fashion-MNIST has 10,000 more to train on
-IMAGES = {"train": 45_000, "valid": 5_000, "test": 10_000}
 RUNS = runs_of(ORDER, EXPERIMENTS)
 CIFAR_SIZED = [e for e in EXPERIMENTS.values() if "imagenette" not in e.id]  # images of 32×32 or 28×28
 ONE_OF_EACH = {(r.experiment.id, r.configuration.label): r for r in RUNS}.values()  # without regard to seeds
-
-
-def macs_of(model, options):
-    """Multiply-adds of one image."""
-    return _macs_of(model, tuple((name, options[name]) for name in sorted(options) if name not in COSTLESS))
-
-
-@functools.cache
-def _macs_of(model, options):
-    with torch.device("meta"):
-        network = build_model(model, num_classes=10, **dict(options))
-    side = dict(options).get("input_size", 32)
-    return account(network, (dict(options).get("in_channels", 3), side, side)).total_macs
-
-
-def core_hours(configuration, budget):
-    """Hours of one core that a run takes, from multiply-adds, images and epochs alone."""
-    family = max((name for name in RATES if configuration.model.startswith(name)), key=len)
-    options = configuration.model_options
-    macs = macs_of(configuration.model, options)
-    whole = macs_of(configuration.model, {name: options[name] for name in options if name not in SIZES})
-    rate = 1e9 * RATES[family] * (macs / whole) ** (1 / 6)  # a narrow network uses a core less well
-    limits = {"train": budget.train_images, "valid": budget.valid_images, "test": budget.test_images}
-    images = {split: min(IMAGES[split], limit or IMAGES[split]) for split, limit in limits.items()}
-    an_epoch = passes(configuration) * images["train"] + images["valid"] / 3
-    return (budget.epochs * an_epoch + images["test"] / 3) * macs / rate / 3600
-
-
-def passes(configuration):
-    """How often a training image goes forward and backward through one network in an epoch, in bfloat16."""
-    method = configuration.method_options
-    times = 2.0 if configuration.method == "co-teaching" else 1.0
-    if configuration.method == "contrastive":  # two views, then a head on an encoder that runs forward only
-        times = 2 * method.get("pretrain", True) + method.get("head_epochs_share", 0.5) / 3
-    if configuration.fit_options.get("precision") == "float32":
-        times *= 2
-    probes = configuration.fit_options.get("probes", {}).values()
-    return times + sum(2 * (1 + len(probe["lengths"])) / probe["every"] for probe in probes)
-
-
-def test_an_estimate_by_hand():
-    plain = Configuration("a", "vgg-a-cifar", "cifar10")
-    budget = EXPERIMENTS["vgg-batchnorm"].budgets["full"]
-    # (20 × (45,000 + 5,000 / 3) + 10,000 / 3) images × 153.3 million / 55 thousand million
-    assert core_hours(plain, budget) == pytest.approx(0.7252, abs=1e-3)
-    assert passes(replace(plain, method="co-teaching")) == 2
-    assert passes(replace(plain, fit_options={"precision": "float32"})) == 2
 
 
 def test_every_run_of_the_order_fits_about_two_hours_of_a_core():

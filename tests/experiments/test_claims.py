@@ -1,22 +1,32 @@
 """Verdicts follow from numbers by rule: each rule with numbers made for it."""
 
+import re
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 
 from utils.experiments import summary
 from utils.experiments.catalogue import EXPERIMENTS
 from utils.experiments.catalogue.claims import CLAIMS
+from utils.experiments.catalogue.literature import WALK
+from utils.experiments.catalogue.order import ORDER, runs_of
 from utils.experiments.claims import (
     CLEAR,
+    DUE,
     NOT,
     REPLICATED,
     REVERSED,
     UNJUDGED,
     Alike,
+    AtChance,
     Claim,
     Order,
     Published,
+    Waiting,
     compare,
 )
+from utils.experiments.comparison import needed_labels
 from utils.experiments.differences import TOO_EARLY
 from utils.experiments.summary import Results
 
@@ -211,6 +221,8 @@ def test_a_difference_is_told_only_where_it_was_judged():
 
 def test_an_experiment_in_the_profile_full_has_the_width_of_the_source():
     for claim in CLAIMS.values():
+        if claim.networks:
+            continue  # then no run counts as one of the published size
         for configuration in EXPERIMENTS[claim.experiment_for("full")].configurations:
             assert configuration.model_options.get("width", 1) == 1, (claim.id, configuration.label)
 
@@ -235,7 +247,7 @@ def test_an_order_may_have_a_measure_of_its_own():
 def test_what_was_not_run_says_so():
     assert verdict(Order("a", "b"), recorded(a=[0.9])).verdict == UNJUDGED
     claim = Claim(
-        "C0", "here", "it works", "e", (Published("a", 0.5),), summary.accuracy_on_test, why="no data"
+        "C0", "here", "it works", "e", (Published("a", 0.5),), summary.accuracy_on_test, unrun="no data"
     )
     (row,) = compare(claim, None)
     assert (row.ours, row.verdict, row.why) == ("not run", UNJUDGED, "no data")
@@ -249,15 +261,14 @@ def test_the_claims_are_numbered_and_name_what_their_experiment_measures():
         labels = {configuration.label for configuration in EXPERIMENTS[experiment].configurations}
         if claim.measure is summary.band_width:
             labels = {"without BN", "with BN"}
+        if claim.also:
+            sizes = [EXPERIMENTS[e].budgets["full"].train_images for e in (experiment, *claim.also)]
+            labels = {f"{label} with {size:,} images" for label in (*labels, "lead") for size in sizes}
         for check in claim.checks:
-            named = (
-                check.names
-                if isinstance(check, Alike)
-                else (check.name,)
-                if isinstance(check, Published)
-                else (check.higher, check.lower)
-            )
-            assert set(named) <= labels, (claim.id, named)
+            if getattr(check, "measure", None) is summary.largest_rate:
+                assert set(check.names) <= {label.rpartition("-")[0] for label in labels}
+            else:
+                assert set(check.names) <= labels, (claim.id, check.names)
 
 
 def test_measures_by_hand():
@@ -276,3 +287,241 @@ def test_band_width_is_taken_over_the_published_rates_for_each_seed():
     runs = [run(f"plain-{rate}", seed, [2.0, 1.0 + i]) for i, rate in enumerate(rates) for seed in (0, 1)]
     runs += [run("plain-0.01", 0, [99.0, 99.0])]
     assert summary.band_width(Results("e", "quick", tuple(runs))) == {"without BN": [1.5, 1.5]}
+
+
+def runs_with(claim_epochs=0, **labels):
+    """Results whose runs have these histories: label → list of (train accuracy, validation accuracies)."""
+    runs = tuple(
+        {
+            "configuration": {"label": label},
+            "seed": seed,
+            "result": {"test_accuracy": valid[-1]},
+            "dataset": {"train": 50_000, "valid": 5_000},
+            "history": {
+                "train_loss": [1.0] * len(valid),
+                "train_accuracy": [train] * len(valid),
+                "valid_accuracy": valid,
+                "lr": [0.1] * len(valid),
+            },
+        }
+        for label, found in labels.items()
+        for seed, (train, valid) in enumerate(found)
+    )
+    return Results("e", "full", runs)
+
+
+CHANCE, LEARNED = (0.1, [0.1, 0.1]), (0.3, [0.2, 0.3])
+
+
+@pytest.mark.parametrize(
+    ("found", "epochs", "expected", "said"),
+    [
+        ([CHANCE] * 3, 2, REPLICATED, "3 of 3 runs are at chance after 2 epochs"),
+        ([CHANCE] * 3, 3, TOO_EARLY, "3 of 3 runs are at chance after 2 epochs"),
+        ([LEARNED] * 3, 2, NOT, "0 of 3 runs are at chance after 2 epochs"),
+        ([LEARNED] * 3, 3, f"{NOT} at 50,000 images, 2 epochs", "0 of 3 runs are at chance after 2 epochs"),
+        ([CHANCE, CHANCE, LEARNED], 2, UNJUDGED, "2 of 3 runs are at chance after 2 epochs"),
+        ([CHANCE] * 2, 2, UNJUDGED, "2 of 3 seeds; 2 of 2 runs are at chance after 2 epochs"),
+    ],
+)
+def test_whether_a_network_learns_is_itself_what_is_measured(found, epochs, expected, said):
+    row = verdict(AtChance("a"), runs_with(a=found), epochs=epochs)
+    assert (row.verdict, row.why, row.published) == (expected, said, "in words")
+
+
+def test_a_run_that_diverges_has_not_learned():
+    diverged = tuple(
+        {"configuration": {"label": "a"}, "seed": seed, "diverged": {"step": 7}} for seed in range(3)
+    )
+    row = verdict(AtChance("a"), replace(runs_with(b=[LEARNED]), diverged=diverged), epochs=2)
+    assert row.verdict == REPLICATED and row.ours == "diverged"
+    assert row.why.startswith("3 of 3 runs are at chance after 2 epochs, or diverged")
+
+
+def test_what_only_a_training_as_long_as_the_sources_tests_is_not_judged_by_a_shorter_one():
+    a, b = [0.9, 0.91, 0.92], [0.8, 0.81, 0.82]
+    check = Order("a", "b", at_length=True)
+    row = verdict(check, recorded(a=a, b=b), epochs=3)
+    assert (row.verdict, row.difference) == (TOO_EARLY, "")
+    assert row.why == "2 of 3 epochs: a shorter training does not test it"
+    assert verdict(check, recorded(a=a, b=b), epochs=2).verdict == REPLICATED
+
+
+def test_runs_that_do_not_test_a_claim_say_why():
+    a, b = [0.9, 0.91, 0.92], [0.8, 0.81, 0.82]
+    check = Order("a", "b", untested=lambda results, names: f"no memory in {names[1]}")
+    row = verdict(check, recorded(a=a, b=b))
+    assert (row.verdict, row.why) == (TOO_EARLY, "no memory in b")
+    assert verdict(Order("a", "b", untested=lambda *_: ""), recorded(a=a, b=b)).verdict == REPLICATED
+
+
+def test_runs_of_other_networks_are_never_of_the_published_size():
+    values = [0.92, 0.925, 0.915]
+    row = verdict(Published("a", 0.92), recorded(a=values), networks="other networks")
+    assert (row.verdict, row.why) == (
+        UNJUDGED,
+        "not run as published (50,000 images, 2 epochs, other networks)",
+    )
+    row = verdict(Order("a", "b"), recorded(a=values, b=[0.8, 0.81, 0.82]), networks="other networks")
+    assert row.verdict == "replicated at 50,000 images, 2 epochs, other networks"
+
+
+def test_a_figure_that_cannot_be_compared_says_why_and_a_remark_follows_the_verdict():
+    runs = recorded(a=[0.92, 0.925, 0.915])
+    row = verdict(Published("a", 0.92, incomparable="another schedule"), runs)
+    assert (row.verdict, row.why) == (UNJUDGED, "another schedule")
+    assert verdict(Published("a", 0.92, remark="by the way"), runs).why.endswith("; by the way")
+
+
+def due(check):
+    return Waiting(runs=24, epochs=(20,) * 24, hours=17.4)
+
+
+FIGURE = Published("a", 0.5)
+
+
+def lines_with(waiting, results, check=FIGURE):
+    claim = Claim("C0", "here", "it works", "e", (check,), summary.accuracy_on_test)
+    (row,) = compare(claim, results, waiting)
+    return row
+
+
+def test_what_has_not_been_run_is_due_with_its_hours():
+    row = lines_with(due, None)
+    assert (row.ours, row.verdict) == ("not run", DUE)
+    assert row.why.replace("\N{NO-BREAK SPACE}", " ") == "24 runs of 20 epochs, about 17 h of one core"
+    row = lines_with(lambda check: Waiting(left_out="too large"), None)
+    assert (row.verdict, row.why) == (UNJUDGED, "too large")
+    unknown = lines_with(lambda check: Waiting(runs=1, epochs=(3,)), None)
+    assert unknown.why == "1 run of 3 epochs"
+    assert lines_with(lambda check: Waiting(), None).verdict == UNJUDGED
+
+
+def test_what_is_undecided_names_the_runs_that_are_due_and_what_is_decided_does_not():
+    small = recorded("quick", a=[0.9, 0.9, 0.9])
+    row = lines_with(due, small)
+    assert row.verdict == UNJUDGED
+    assert "; due: 24 runs of 20 epochs, about 17" in row.why
+    assert "due" not in lines_with(due, recorded(a=[0.5, 0.5, 0.5])).why
+    assert "due" not in lines_with(due, small, Published("a", 0.5, incomparable="x")).why
+
+
+@pytest.mark.parametrize("claim", CLAIMS.values(), ids=lambda claim: claim.id)
+def test_a_claim_names_its_source_in_the_bibliography_and_the_place_in_it(claim):
+    bibliography = Path(__file__).resolve().parents[2] / "book" / "references.bib"
+    keys = re.findall(r"^@\w+\{([^,]+),", bibliography.read_text(encoding="utf-8"), re.MULTILINE)
+    assert claim.key in keys, claim.key
+    assert re.search(r"\b(table|figure|figures|section)\b", claim.reference), claim.reference
+
+
+@pytest.mark.parametrize("claim", CLAIMS.values(), ids=lambda claim: claim.id)
+def test_what_decides_a_claim_is_in_the_order_or_says_why_not(claim):
+    in_order = {(run.experiment.id, run.configuration.label) for run in runs_of(ORDER, EXPERIMENTS)}
+    needed = set().union(*(needed_labels(claim, check) for check in claim.checks))
+    for name in (claim.experiment_for("full"), *claim.also):
+        absent = {label for label in needed if (name, label) not in in_order}
+        assert claim.unrun or absent <= set(claim.left_out), (name, absent)
+    assert bool(claim.unrun) == (claim.id == "C15") and set(claim.left_out) <= needed
+
+
+def test_the_walk_has_a_figure_for_every_step_and_names_the_better_side_first():
+    claim = CLAIMS["C44"]
+    assert len(WALK) == 13 and len(claim.checks) == 12
+    assert claim.checks[0] == Order("stage-ratio", "resnet", (0.7936, 0.7882))
+    assert claim.checks[2] == Order("patchify", "depthwise", (0.7951, 0.7828)), "this step costs accuracy"
+    assert all(check.published[0] > check.published[1] for check in claim.checks)
+
+
+def test_a_network_that_has_learned_no_wrong_label_by_heart_does_not_test_a_remedy():
+    """With 40 % wrong, one that knows the true labels agrees with 60 % of those that it is given."""
+
+    def one(label, train, noise, method="supervised"):
+        return {
+            "configuration": {"label": label, "label_noise": noise, "method": method},
+            "seed": 0,
+            "dataset": {"classes": 10},
+            "history": {"train_accuracy": [0.1, train]},
+        }
+
+    def said(train, noise):
+        runs = (one("noise", train, noise), one("remedy", 0.2, noise, "co-teaching"), one("clean", 0.2, {}))
+        found = summary.no_memory(Results("e", "full", runs), ("remedy", "noise", "clean"))
+        return found.replace("\N{NO-BREAK SPACE}", " ")
+
+    told = "noise agrees with 60 % of its training labels, of which 60 % are right: no sign of memory yet"
+    assert said(0.6, {"rate": 0.4}) == told
+    assert said(0.61, {"rate": 0.4}) == ""
+    # drawn from all ten classes, 36 % are wrong
+    assert said(0.63, {"rate": 0.4, "may_redraw": True}).endswith(
+        "of which 64 % are right: no sign of memory yet"
+    )
+    assert said(0.65, {"rate": 0.4, "may_redraw": True}) == ""
+
+
+def test_the_largest_rate_that_trains():
+    def one(label, seed, train):
+        return {**runs_with(a=[LEARNED if train else CHANCE]).runs[0], "seed": seed,
+                "configuration": {"label": label}}  # fmt: skip
+
+    runs = [one("plain-0.01", 0, True), one("plain-0.1", 0, True), one("plain-1", 0, False)]
+    runs += [one("plain-0.1", 1, False)]  # its 0.01 is the first seed's
+    runs += [one("bn-all-0.1", 0, True), one("dead-0.1", 0, False)]
+    diverged = ({"configuration": {"label": "bn-all-1"}, "seed": 0},)
+    found = summary.largest_rate(Results("e", "full", tuple(runs), diverged))
+    assert found == {"plain": [-1.0, -2.0], "bn-all": [-1.0]}
+
+
+def test_measures_along_the_gradient_take_the_steps_of_equal_loss():
+    probe = {
+        "lengths": [0.5, 1.0], "steps": [0, 1, 2, 3],
+        "start_loss": [2.0, 1.0, 0.8, 0.1],
+        "losses": [[9.0, 1.0], [0.9, 1.4], [0.7, 0.8], [5.0, 1.0]],
+        "gradient_norms": [1.0, 2.0, 1.0, 1.0],
+        "changes": [[9.0, 9.0], [1.0, 3.0], [2.0, 1.0], [8.0, 9.0]],
+    }  # fmt: skip
+    wild = {**probe, "losses": [[9.0, 1.0], [None, 1.4], [0.7, 0.8], [5.0, 1.0]]}
+    runs = tuple(
+        {"configuration": {"label": label}, "experiment": "e", "seed": 0, "probes": {"gradient": one}}
+        for label, one in (("a", probe), ("b", wild), ("c", {**probe, "start_loss": [2.0] * 4}))
+    )
+    results = Results("e", "full", runs)
+    # the second and third step count: widths .5 and .1, largest changes 3 and 2
+    assert summary.loss_along_gradient(results) == {"a": [pytest.approx(0.3)], "b": [pytest.approx(0.1)]}
+    assert summary.change_along_gradient(results)["a"] == [2.5]
+    # 1 / (.5 · 2) and 3 / (1 · 2); 2 / .5 and 1 / 1
+    assert summary.smoothness_along_gradient(results)["a"] == [pytest.approx((1.5 + 4) / 2)]
+    assert "c" not in summary.change_along_gradient(results)
+
+
+def test_the_loss_at_a_distance_is_that_of_the_last_steps_at_the_largest_one():
+    def one(losses):
+        return {"configuration": {"label": "a"}, "seed": 0, "probes": {"distances": {"losses": losses}}}
+
+    last = one([[[1.0, 5.0]]] * 4 + [[[1.0, 100.0]]])
+    found = summary.loss_at_a_distance(Results("e", "full", (last,)))
+    assert found == {"a": [pytest.approx(2.0)]}
+    three = one([[[1.0, 10.0], [1.0, 1000.0], [7.0, 100.0]]])
+    assert summary.loss_at_a_distance(Results("e", "full", (three,))) == {"a": [pytest.approx(2.0)]}
+    lost = one([[[1.0, None], [1.0, None], [1.0, 3.0]]])
+    assert summary.loss_at_a_distance(Results("e", "full", (lost,))) == {"a": [pytest.approx(12.0)]}
+
+
+def test_runs_on_different_numbers_of_images_stand_side_by_side_and_have_leads():
+    small = recorded("quick", images=100, a=[0.5, 0.6, 0.7], b=[0.4, 0.4, 0.4])
+    large = recorded("quick", images=2_000, a=[0.8, 0.9], b=[0.8, 0.8, 0.7])
+    both = summary.side_by_side([small, large])
+    assert both.labels() == [
+        "a with 100 images",
+        "b with 100 images",
+        "a with 2,000 images",
+        "b with 2,000 images",
+    ]
+    found = summary.lead("a", "b")(both)
+    assert found["lead with 100 images"] == pytest.approx([0.1, 0.2, 0.3])
+    assert found["lead with 2,000 images"] == pytest.approx([0.0, 0.1]), "the seeds that both have"
+    with pytest.raises(
+        ValueError, match="two of these experiments have a run 'a with 100 images' with seed 0"
+    ):
+        summary.side_by_side([small, small])
+    with pytest.raises(ValueError, match="no results to put side by side"):
+        summary.side_by_side([])

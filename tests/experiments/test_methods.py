@@ -51,12 +51,14 @@ def killed_after(monkeypatch, calls):
     monkeypatch.setattr(fitting, "evaluate", evaluate)
 
 
+FIRST = {"source": "digits", "pretrain_share": 0.67}
+OTHER = replace(LINEAR, label="other", method="transfer", method_options=FIRST)
 CO = replace(
     LINEAR, label="co", method="co-teaching", method_options={"forget_rate": 0.3, "ramp_share": 0.34}
 )
 
 
-@pytest.mark.parametrize("configuration, epochs_before_the_end", [(LINEAR, 2), (CO, 2)])
+@pytest.mark.parametrize("configuration, epochs_before_the_end", [(LINEAR, 2), (CO, 2), (OTHER, 2)])
 def test_a_killed_run_goes_on_and_ends_the_same(
     task, monkeypatch, tmp_path, configuration, epochs_before_the_end
 ):
@@ -111,7 +113,8 @@ def test_contrastive_keeps_the_history_of_its_first_stage(task, monkeypatch, tmp
 def test_an_unknown_method_lists_the_choices(task):
     with pytest.raises(ValueError, match="unknown method 'magic'.*supervised, co-teaching, contrastive"):
         train(replace(task, configuration=replace(LINEAR, method="magic")))
-    assert set(methods.METHODS) == {"supervised", "co-teaching", "contrastive"}
+    known = {"supervised", "co-teaching", "contrastive", "noisy-activations", "transfer"}
+    assert set(methods.METHODS) == known
 
 
 def test_without_pre_training_the_encoder_stays_as_it_was_drawn(task, monkeypatch):
@@ -125,3 +128,61 @@ def test_without_pre_training_the_encoder_stays_as_it_was_drawn(task, monkeypatc
     assert not outcome.stages and len(outcome.history) == 2
     kept = outcome.model[0].encoder.state_dict()
     assert kept and all(torch.equal(tensor, drawn[name]) for name, tensor in kept.items())
+
+
+def test_a_transfer_trains_on_the_source_first_and_on_every_label_several_times(task, monkeypatch):
+    monkeypatch.setattr(methods, "EPOCH", 700)
+    tasks = {
+        way: replace(
+            task,
+            configuration=replace(
+                NET, fit_options=FIT, method="transfer", method_options={**FIRST, "way": way}
+            ),
+        )
+        for way in methods.WAYS
+    }
+    # each has a place of its own for its checkpoints
+    tasks = {
+        way: replace(one, checkpoint=one.checkpoint.with_name(f"{way}.checkpoint"))
+        for way, one in tasks.items()
+    }
+    found = {way: train(one) for way, one in tasks.items()}
+    for way, outcome in found.items():
+        assert outcome.history.train_size == 900, "300 labels, three times over"
+        assert len(outcome.history) == 3
+        assert [len(stage) for stage in outcome.stages.values()] == ([] if way == "scratch" else [2])
+    drawn = tasks["frozen"].build().state_dict()
+    frozen = found["frozen"].model[0].encoder
+    assert not any(parameter.requires_grad for parameter in frozen.parameters())
+    kept = frozen.state_dict()
+    assert not any(torch.equal(kept[name], drawn[name]) for name in kept if name.endswith("conv1_1.weight"))
+    assert found["fine-tuned"].stages["pretraining"].as_dict(times=False) == found["frozen"].stages[
+        "pretraining"
+    ].as_dict(times=False)
+    with pytest.raises(ValueError, match="way must be one of fine-tuned, frozen, scratch, got 'thawed'"):
+        methods.transfer(task, source="digits", way="thawed")
+
+
+def test_a_source_in_color_becomes_gray_and_a_smoke_test_has_a_stand_in(task):
+    colored = methods._like(task, load_dataset("shapes").train.subset(40))
+    assert colored.images.shape[:2] == (40, 1) and colored.images.dtype == torch.uint8
+    original = load_dataset("shapes").train.images[:40].float().mean(dim=1)
+    assert (colored.images[:, 0].float() - original).abs().max() <= 0.51
+    assert colored.mean[0] == pytest.approx(original.mean().item() / 255, abs=1e-4)
+    smoke = replace(task, train=task.train.subset(30), stand_in="digits")
+    assert len(methods._like(smoke, load_dataset("digits").train)) == 30
+    assert methods._repeated(smoke.train, "digits") is smoke.train
+
+
+def test_noise_is_in_the_training_and_not_in_the_answers(task):
+    noisy = replace(
+        NET,
+        fit_options=FIT,
+        method="noisy-activations",
+        method_options={},
+    )
+    model = train(replace(task, configuration=noisy)).model.eval()
+    x = torch.rand(4, 1, 32, 32)
+    assert torch.equal(model(x), model(x))
+    model.train()
+    assert not torch.equal(model(x), model(x))

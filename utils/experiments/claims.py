@@ -10,9 +10,11 @@
   what they reach in the end.
 - A published *likeness* (:class:`Alike`) is replicated if the 95 % interval of each difference lies within a
   margin, not replicated if one lies outside of it.
-- Everything else "cannot be judged", with the reason: no runs, a smaller size, a copy of the images, too few
-  seeds, their spread, or a measure that is not the same on both sides. A difference is told only where it was
-  judged. Where the lead of a source is within the noise of its own test images, the table says so.
+- A network that "does not learn" (:class:`AtChance`): the state in which its runs stop is what is measured.
+- Everything else is "undecided", with the reason: a smaller size, a copy of the images, too few seeds, their
+  spread, or a measure that is not the same on both sides. What has not been run, and what the queue will run,
+  is "due". A difference is told only where it was judged. Where the lead of a source is within the noise of
+  its own test images, the table says so.
 """
 
 from __future__ import annotations
@@ -32,20 +34,21 @@ from utils.experiments.differences import (
     LOWER,
     TOO_EARLY,
     TOO_FEW,
+    UNDECIDED,
     Difference,
     difference,
     signed,
     unbroken,
 )
-from utils.experiments.learning import CONVERGED, state_of
+from utils.experiments.learning import AT_CHANCE, CONVERGED, state_of, state_of_run
 from utils.experiments.summary import MeanSd, Measured, Results
 
-REPLICATED, NOT, UNJUDGED = "replicated", "not replicated", "cannot be judged"
+REPLICATED, NOT, UNJUDGED, DUE = "replicated", "not replicated", UNDECIDED, "due"
 CLEAR, REVERSED = "clear", "clear, the other way round"  # of comparisons that no source makes
 SMALLEST_MARGIN = 0.005  # half a point of accuracy
 SHARE_TRAINED_ON = 0.9  # of the training images; the others are for validation
-# Errors fall as a power of the number of images, in the tasks of Hestness et al. 2017 (arXiv:1712.00409) by the
-# exponents 0.07 to 0.35, where theory gives 0.5 at most. This is the bound.
+# Errors fall as a power of the number of images, in the tasks of Hestness et al. 2017 (arXiv:1712.00409) by
+# the exponents 0.07 to 0.35, where theory gives 0.5 at most. This is the bound.
 GAIN_BY_IMAGES = 0.5
 TWO_SIDED = 1.96  # standard errors of a normal distribution that hold 95 %
 JPEG = "JPEG copy"  # so the title of a dataset whose images were compressed anew, which costs accuracy
@@ -55,10 +58,20 @@ Measure = Callable[[Results], Measured]
 
 @dataclass(frozen=True)
 class Published:
-    """A published figure of one name of the measure."""
+    """A published figure of one name of the measure.
+
+    ``remark`` is told beside the verdict. ``incomparable`` says why no numbers could decide.
+    """
 
     name: str
     value: float
+    remark: str = ""
+    incomparable: str = ""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What is compared, by the names of the measure."""
+        return (self.name,)
 
 
 @dataclass(frozen=True)
@@ -68,7 +81,9 @@ class Order:
     ``published``: their figures, where there are any. ``measure`` and ``unit`` stand in for the claim's, and
     ``at`` says in words what is then measured. ``claimed`` is False for a comparison that no source makes.
     ``final`` says that it is about what networks reach in the end, so that they must have converged.
-    ``remark`` is told beside the verdict. ``incomparable`` says why no numbers could decide.
+    ``at_length`` says that it is about a training as long as the source's, which no shorter one can test.
+    ``untested`` tells of runs why they do not test it, or nothing if they do. ``remark`` is told beside the
+    verdict. ``incomparable`` says why no numbers could decide.
     """
 
     higher: str
@@ -79,8 +94,15 @@ class Order:
     unit: str | None = None
     claimed: bool = True
     final: bool = True
+    at_length: bool = False
+    untested: Callable[[Results, Sequence[str]], str] | None = None
     remark: str = ""
     incomparable: str = ""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What is compared, by the names of the measure."""
+        return (self.higher, self.lower)
 
 
 @dataclass(frozen=True)
@@ -91,7 +113,23 @@ class Alike:
     margin: float = 0.01
 
 
-Check = Published | Order | Alike
+@dataclass(frozen=True)
+class AtChance:
+    """It is claimed that networks of this name do not learn.
+
+    A run that has learned in a shorter training refutes that; one at chance proves it at full length only.
+    """
+
+    name: str
+    remark: str = ""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What is compared, by the names of the measure."""
+        return (self.name,)
+
+
+Check = Published | Order | Alike | AtChance
 
 
 @dataclass(frozen=True)
@@ -103,6 +141,12 @@ class Claim:
     any. ``same_networks`` says that the former are not narrower. ``epochs`` and ``images`` are those that the
     source trained with: runs of fewer epochs, or of fewer images than remain when a tenth is kept for
     validation, are not of the published size, whatever their profile. ``judged`` counts its test images.
+
+    ``reference`` says where in the source it stands, ``key`` is the source's in the bibliography.
+    ``networks`` says how those of all experiments here differ from the source's, such as "narrower networks".
+    ``also``: experiments like ``experiment`` on other
+    numbers of images, whose runs are judged together with its own; a label then reads "vit, 1,000 images".
+    ``left_out``: label → why the queue does not run it. ``unrun``: why the queue runs nothing of it.
     """
 
     id: str
@@ -112,12 +156,17 @@ class Claim:
     checks: tuple[Check, ...]
     measure: Measure
     unit: str = "%"
-    why: str = ""
     full_experiment: str = ""
     same_networks: bool = False
     epochs: int = 0
     images: int = 50_000
     judged: int = 10_000
+    reference: str = ""
+    key: str = ""
+    networks: str = ""
+    also: tuple[str, ...] = ()
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    unrun: str = ""
 
     def experiment_for(self, profile: str) -> str:
         """The experiment that decides when it is run in this profile."""
@@ -127,6 +176,8 @@ class Claim:
         """Whether these are runs of the published size, on the images as they were published."""
         if results.profile != "full" or results.experiment != self.experiment_for("full"):
             return False
+        if self.networks or self.also:
+            return False
         if is_on_jpeg_copy(results):
             return False
         enough = SHARE_TRAINED_ON * self.images
@@ -135,9 +186,10 @@ class Claim:
             for run in results.runs
         )
 
-    def is_narrower(self, results: Results) -> bool:
-        """Whether the networks of these runs are narrower than those of the source."""
-        return results.experiment != self.experiment_for("full") and not self.same_networks
+    def networks_of(self, results: Results) -> str:
+        """How the networks of these runs differ from those of the source; empty if they do not."""
+        narrower = results.experiment != self.experiment_for("full") and not self.same_networks
+        return self.networks or ("narrower networks" if narrower else "")
 
 
 @dataclass(frozen=True)
@@ -153,16 +205,64 @@ class Comparison:
     why: str
 
 
-def compare(claim: Claim, results: Results | None) -> list[Comparison]:
-    """One line for each check of a claim; ``results`` None where nothing is recorded."""
+@dataclass(frozen=True)
+class Waiting:
+    """Runs that a check still waits for: how many, of how many epochs, and hours of one core for all.
+
+    ``epochs`` has those of each run. ``hours`` is None where it is not known. ``left_out``: why others will
+    not be run.
+    """
+
+    runs: int = 0
+    epochs: tuple[int, ...] = ()
+    hours: float | None = None
+    left_out: str = ""
+
+    def text(self) -> str:
+        """``24 runs of 20 epochs, about 17 h of one core``, and what is left out; empty if nothing is."""
+        parts = [self.left_out] if self.left_out else []
+        if self.runs:
+            hours = "" if self.hours is None else f", about {told_hours(self.hours)} of one core"
+            plural = "" if self.runs == 1 else "s"
+            parts.insert(0, f"{self.runs} run{plural} of {_from_to(self.epochs)} epochs{hours}")
+        return "; ".join(parts)
+
+
+def told_hours(hours: float) -> str:
+    """Whole hours, below ten with one decimal: ``17 h``, ``0.3 h``."""
+    return unbroken(f"{hours:.0f} h" if hours >= 9.95 else f"{max(0.1, hours):.1f} h")
+
+
+def compare(
+    claim: Claim, results: Results | None, waiting: Callable[[Check], Waiting] = lambda check: Waiting()
+) -> list[Comparison]:
+    """One line for each check of a claim; ``results`` None where nothing is recorded.
+
+    ``waiting`` says of a check which runs it still waits for.
+    """
     lines, runs = [], _runs(claim, results)
     for check in claim.checks:
         measure = getattr(check, "measure", None) or claim.measure
         line = _judged(claim, check, {} if results is None else measure(results), runs)
         if results is not None and results.diverged:
             line = replace(line, why=f"{line.why}; {results.describe_diverged()}")
+        incomparable = getattr(check, "incomparable", "")
+        if incomparable:
+            line = replace(line, why=incomparable) if line.ours == NOT_RUN else line
+        else:
+            line = _with_what_is_due(line, waiting(check))
         lines.append(line)
     return lines
+
+
+def _with_what_is_due(line: Comparison, waiting: Waiting) -> Comparison:
+    """The line with the runs that could decide it, where it is not decided."""
+    told = waiting.text()
+    if not told or line.verdict not in (UNJUDGED, TOO_EARLY):
+        return line
+    if line.ours == NOT_RUN:
+        return replace(line, verdict=DUE if waiting.runs else UNJUDGED, why=told)
+    return replace(line, why=f"{line.why}; {'due: ' if waiting.runs else ''}{told}")
 
 
 @dataclass(frozen=True)
@@ -171,13 +271,16 @@ class Runs:
 
     ``size``: how small they were, in words; empty if of the published size. ``labels``: what was run.
     ``early``: label → in which state its runs stopped, of those that ended too early to be compared.
-    ``images``: how many they were trained on.
+    ``images``: how many they were trained on. ``results``: the runs; None if there are none. ``epochs``: how
+    many they had.
     """
 
     size: str = ""
     labels: tuple[str, ...] = ()
     early: Mapping[str, str] = field(default_factory=dict)
     images: int = 0
+    results: Results | None = None
+    epochs: int = 0
 
     @property
     def where(self) -> str:
@@ -205,12 +308,12 @@ def _runs(claim: Claim, results: Results | None) -> Runs:
         return Runs()
     labels = tuple(results.labels())
     images = min(run["dataset"]["train"] for run in results.runs)
-    if claim.is_full_size(results):
-        return Runs("", labels, {}, images)
-    states = {label: state_of(results.of(label)) for label in labels}
     epochs = len(results.runs[0]["history"]["train_loss"])
+    if claim.is_full_size(results):
+        return Runs("", labels, {}, images, results, epochs)
+    states = {label: state_of(results.of(label)) for label in labels}
     early = {label: f"{state} after {epochs} epochs" for label, state in states.items() if state != CONVERGED}
-    return Runs(at_size(results, claim.is_narrower(results)), labels, early, images)
+    return Runs(at_size(results, claim.networks_of(results)), labels, early, images, results, epochs)
 
 
 def _judged(claim: Claim, check: Check, measured: Measured, runs: Runs) -> Comparison:
@@ -218,6 +321,8 @@ def _judged(claim: Claim, check: Check, measured: Measured, runs: Runs) -> Compa
         return _published(claim, check, measured, runs)
     if isinstance(check, Order):
         return _order(claim, check, measured, runs)
+    if isinstance(check, AtChance):
+        return _at_chance(claim, check, measured, runs)
     return _alike(claim, check, measured, runs)
 
 
@@ -226,12 +331,18 @@ def is_on_jpeg_copy(results: Results) -> bool:
     return any(JPEG in run["dataset"].get("title", "") for run in results.runs)
 
 
-def at_size(results: Results, narrower: bool = False) -> str:
+def at_size(results: Results, networks: str = "") -> str:
     """How small the runs were, in words, and whether their images were those of the source."""
-    run = results.runs[0]
-    networks = ", narrower networks" if narrower else ""
+    found = [run["dataset"]["train"] for run in results.runs]
+    lengths = [len(run["history"]["train_loss"]) for run in results.runs]
+    networks = networks and f", {networks}"
     images = f", {JPEG}" if is_on_jpeg_copy(results) else ""
-    return f"{run['dataset']['train']:,} images, {len(run['history']['train_loss'])} epochs{networks}{images}"
+    return f"{_from_to(found)} images, {_from_to(lengths)} epochs{networks}{images}"
+
+
+def _from_to(numbers: Sequence[int]) -> str:
+    least, most = min(numbers), max(numbers)
+    return f"{least:,}" if least == most else f"{least:,} to {most:,}"
 
 
 def _published(claim: Claim, check: Published, measured: Measured, runs: Runs) -> Comparison:
@@ -241,11 +352,14 @@ def _published(claim: Claim, check: Published, measured: Measured, runs: Runs) -
     if not values:
         return _not_run(claim, what, published)
     told = (claim.id, what, published, _spread(values, claim.unit))
+    if check.incomparable:
+        return Comparison(*told, "", UNJUDGED, check.incomparable)
+    remark = f"; {check.remark}" if check.remark else ""
     if runs.size:
-        return Comparison(*told, "", UNJUDGED, f"not run as published ({runs.size})")
+        return Comparison(*told, "", UNJUDGED, f"not run as published ({runs.size}){remark}")
     n = len(values)
     if n < ENOUGH_SEEDS:
-        return Comparison(*told, "", UNJUDGED, _too_few(n))
+        return Comparison(*told, "", UNJUDGED, _too_few(n) + remark)
     off = statistics.fmean(values) - check.value
     expected = student_t.ppf(1 - LEVEL / 2, n - 1) * statistics.stdev(values) * math.sqrt(1 + 1 / n)
     margin = max(expected, SMALLEST_MARGIN)
@@ -258,7 +372,7 @@ def _published(claim: Claim, check: Published, measured: Measured, runs: Runs) -
     if claim.unit == "%" and -margin > off >= -margin - _by_images(claim, check, runs):
         verdict = UNJUDGED
         why += f"; but {runs.images:,} training images instead of {claim.images:,} could explain that"
-    return Comparison(*told, _signed(off, claim.unit), verdict, why)
+    return Comparison(*told, _signed(off, claim.unit), verdict, why + remark)
 
 
 def _by_images(claim: Claim, check: Published, runs: Runs) -> float:
@@ -279,12 +393,24 @@ def _order(claim: Claim, check: Order, measured: Measured, runs: Runs) -> Compar
     if check.incomparable:
         found, verdict, why = "", UNJUDGED, check.incomparable
     else:
-        early = runs.too_early(check.higher, check.lower) if check.final else ""
+        early = _why_too_early(claim, check, runs)
         judged = difference(a, b, early=bool(early))
         found = "" if judged.verdict in (TOO_FEW, TOO_EARLY) else _signed(judged.mean, unit)
         verdict, why = _verdict(check, judged, early, runs.where)
     remarks = [remark for remark in (_lead(claim, check, unit), check.remark) if remark]
     return Comparison(*told, found, verdict, "; ".join([why, *remarks]))
+
+
+def _why_too_early(claim: Claim, check: Order, runs: Runs) -> str:
+    """Why these runs say nothing yet about an order; empty if they do."""
+    reasons = []
+    if check.at_length and runs.epochs < claim.epochs:
+        reasons.append(f"{runs.epochs} of {claim.epochs} epochs: a shorter training does not test it")
+    elif check.final:
+        reasons.append(runs.too_early(*check.names))
+    if check.untested and runs.results is not None:
+        reasons.append(check.untested(runs.results, check.names))
+    return "; ".join(filter(None, reasons))
 
 
 def _lead(claim: Claim, check: Order, unit: str) -> str:
@@ -336,8 +462,32 @@ def _alike(claim: Claim, check: Alike, measured: Measured, runs: Runs) -> Compar
     return Comparison(*told, widest, verdict, why)
 
 
+def _at_chance(claim: Claim, check: AtChance, measured: Measured, runs: Runs) -> Comparison:
+    what = f"{claim.statement}: {check.name} stays at chance"
+    values = measured.get(check.name, ())
+    diverged = [] if runs.results is None else runs.results.diverged
+    wild = sum(run["configuration"]["label"] == check.name for run in diverged)
+    if not values and not wild:
+        return _not_run(claim, what, "in words")
+    states = [state_of_run(run) for run in runs.results.of(check.name)] if values and runs.results else []
+    n, failed = len(states) + wild, states.count(AT_CHANCE) + wild
+    told = (claim.id, what, "in words", _spread(values, claim.unit) if values else "diverged", "")
+    why = f"{failed} of {n} runs are at chance after {runs.epochs} epochs{', or diverged' if wild else ''}"
+    why += f"; {check.remark}" if check.remark else ""
+    if n < ENOUGH_SEEDS:
+        return Comparison(*told, UNJUDGED, f"{_too_few(n)}; {why}")
+    if not failed:
+        return Comparison(*told, NOT + runs.where, why)
+    if failed < n:
+        return Comparison(*told, UNJUDGED, why)
+    return Comparison(*told, TOO_EARLY if runs.epochs < claim.epochs else REPLICATED + runs.where, why)
+
+
+NOT_RUN = "not run"
+
+
 def _not_run(claim: Claim, what: str, published: str) -> Comparison:
-    return Comparison(claim.id, what, published, "not run", "", UNJUDGED, claim.why or "no recorded run")
+    return Comparison(claim.id, what, published, NOT_RUN, "", UNJUDGED, claim.unrun or "no recorded run")
 
 
 def _too_few(runs: int) -> str:

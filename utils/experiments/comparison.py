@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable
 from itertools import groupby
 from pathlib import Path
 
 import pandas as pd
 
+from utils.experiments import records
+from utils.experiments.catalogue import EXPERIMENTS
 from utils.experiments.catalogue.claims import CLAIMS, LABELS
-from utils.experiments.claims import UNJUDGED, Claim, Comparison, compare
+from utils.experiments.catalogue.order import ORDER, Run, runs_of
+from utils.experiments.claims import DUE, UNJUDGED, Check, Claim, Comparison, Waiting, compare
 from utils.experiments.configuration import WrongUse, closest, meant
-from utils.experiments.summary import Results, results
+from utils.experiments.core_hours import core_hours
+from utils.experiments.differences import ENOUGH_SEEDS
+from utils.experiments.replications import vgg_a_by_rate
+from utils.experiments.summary import AT, Results, results, side_by_side
 
+PUBLIC_OURS = "vgg-batchnorm"
+PUBLIC_LABELS = {configuration.label for configuration in EXPERIMENTS[PUBLIC_OURS].configurations}
+PUBLIC_TITLE = "What others measured: VGG-A by learning rate, beside C6 and C7"
+PUBLIC_TEXT = (
+    "Public repositories that have done the same exercise: Adam, all images, medians of the test accuracy "
+    "over the repositories, one run of each. Most took the best epoch on the test images, and many share the "
+    "template of a course with its seed, so that they are not independent. Ours are augmented, as those of "
+    "the report."
+)
 HEADER = ("", "claim", "published", "ours", "difference", "verdict", "why")
 PAGE = Path(__file__).resolve().parents[2] / "book" / "claims.md"
 BEGIN, END = "<!-- claims -->", "<!-- /claims -->"
@@ -22,9 +38,7 @@ def chosen_claims(name: str | None) -> list[Claim]:
     """The claim of that id, the claims of that experiment, or all; ``ValueError`` for another name."""
     if name is None:
         return list(CLAIMS.values())
-    experiments = dict.fromkeys(
-        name for claim in CLAIMS.values() for name in (claim.experiment, claim.full_experiment) if name
-    )
+    experiments = dict.fromkeys(name for claim in CLAIMS.values() for name in experiments_of(claim))
     known = (*CLAIMS, *experiments)
     found = meant(name, known)
     if found is None:
@@ -32,24 +46,75 @@ def chosen_claims(name: str | None) -> list[Claim]:
             f"no claim or experiment {name!r} is compared{closest(name, known)}; there are the claims "
             f"{', '.join(CLAIMS)}, and those of the experiments {', '.join(experiments)}"
         )
-    return [
-        claim for claim in CLAIMS.values() if found in (claim.id, claim.experiment, claim.full_experiment)
-    ]
+    return [claim for claim in CLAIMS.values() if found in (claim.id, *experiments_of(claim))]
+
+
+def experiments_of(claim: Claim) -> tuple[str, ...]:
+    """The names of all experiments that a claim may be judged by."""
+    return tuple(name for name in (claim.experiment, claim.full_experiment, *claim.also) if name)
 
 
 def recorded(claim: Claim, folder: Path | None = None) -> Results | None:
     """The runs that a claim is judged by, of the largest profile; smoke runs are no results."""
     for profile in ("full", "quick"):
-        try:
-            return results(claim.experiment_for(profile), profile, folder)
-        except FileNotFoundError:
-            continue
+        found = []
+        for name in (claim.experiment_for(profile), *claim.also):
+            try:
+                found.append(results(name, profile, folder))
+            except FileNotFoundError:
+                continue
+        if found:
+            return side_by_side(found) if claim.also else found[0]
     return None
+
+
+@functools.cache
+def _of_the_order() -> tuple[Run, ...]:
+    return runs_of(ORDER, EXPERIMENTS)
+
+
+def needed_labels(claim: Claim, check: Check) -> set[str]:
+    """The configurations whose runs of full size a check compares."""
+    labels = set.intersection(
+        *(
+            {configuration.label for configuration in EXPERIMENTS[name].configurations}
+            for name in (claim.experiment_for("full"), *claim.also)
+        )
+    )
+    named = {name.partition(AT)[0] for name in check.names} if claim.also else set(check.names)
+    return named if named <= labels else labels  # a name such as "with BN" stands for all of them
+
+
+def waiting(claim: Claim, check: Check, folder: Path | None = None) -> Waiting:
+    """What a check still waits for: runs of full size that are in the queue's order and have no record."""
+    names, needed = (claim.experiment_for("full"), *claim.also), needed_labels(claim, check)
+    due = [
+        run
+        for run in _of_the_order()
+        if (run.experiment.id in names and run.profile == "full" and run.configuration.label in needed)
+        and not records.path_of(
+            run.experiment.id, run.configuration.label, run.seed, run.profile, folder
+        ).exists()
+    ]
+    hours = [core_hours(run.configuration, run.budget) for run in due]
+    known = [one for one in hours if one is not None]
+    reasons = dict.fromkeys(claim.left_out[label] for label in claim.left_out if label in needed)
+    return Waiting(
+        len(due),
+        tuple(run.budget.epochs for run in due),
+        sum(known) if len(known) == len(due) else None,
+        "; ".join(reasons),
+    )
 
 
 def rows(claims: Iterable[Claim], folder: Path | None = None) -> list[Comparison]:
     """The lines of the table, judged from what is recorded."""
-    return [line for claim in claims for line in compare(claim, recorded(claim, folder))]
+    return [line for claim in claims for line in judged(claim, folder)]
+
+
+def judged(claim: Claim, folder: Path | None = None) -> list[Comparison]:
+    """The lines of one claim."""
+    return compare(claim, recorded(claim, folder), lambda check: waiting(claim, check, folder))
 
 
 def table(claims: Iterable[Claim], folder: Path | None = None) -> pd.DataFrame:
@@ -61,9 +126,12 @@ def markdown(claims: Iterable[Claim], folder: Path | None = None) -> str:
     """The same table in Markdown; a claim's id and its statement stand in the first of its lines."""
     lines = ["| " + " | ".join(HEADER) + " |", "| " + " | ".join("---" for _ in HEADER) + " |"]
     for claim in claims:
-        for number, line in enumerate(compare(claim, recorded(claim, folder))):
-            verdict = line.verdict if line.verdict == UNJUDGED else f"**{line.verdict}**"
-            what = line.what if number == 0 else line.what.removeprefix(f"{claim.statement}: ")
+        for number, line in enumerate(judged(claim, folder)):
+            verdict = line.verdict if line.verdict in (UNJUDGED, DUE) else f"**{line.verdict}**"
+            what = line.what.removeprefix(f"{claim.statement}: ")
+            if number == 0:
+                where = f" ({claim.reference})" if claim.reference else ""
+                what = f"{claim.statement}{where}: {what}"
             told = (what, _broken(line.published), _broken(line.ours), line.difference, verdict, line.why)
             lines.append("| " + " | ".join((f"**{line.claim}**" if number == 0 else "", *told)) + " |")
     return "\n".join(lines)
@@ -88,7 +156,42 @@ def page_tables(folder: Path | None = None) -> str:
         ids = claims[0].id if len(claims) == 1 else f"{claims[0].id} to {claims[-1].id}"
         title = f"### {source[0].upper()}{source[1:]}: {ids}"
         parts.append(f"{title}\n\n{LABELS[source]}\n\n{markdown(claims, folder)}")
+    parts.append(f"### {PUBLIC_TITLE}\n\n{PUBLIC_TEXT}\n\n{public_copies(folder)}")
     return "\n\n".join(parts)
+
+
+def public_copies(folder: Path | None = None) -> str:
+    """VGG-A in public repositories, medians by rate, beside our runs of full size: a Markdown table."""
+    try:
+        ours: Results | None = results(PUBLIC_OURS, "full", folder)
+    except FileNotFoundError:
+        ours = None
+    header = (
+        "learning rate", "augmented", "repositories", "without BN", "with BN", "BN ahead in",
+        "ours without BN", "ours with BN",
+    )  # fmt: skip
+    lines = ["| " + " | ".join(header) + " |", "| " + " | ".join("---" for _ in header) + " |"]
+    table = vgg_a_by_rate()
+    for (rate, augmented), of_rate in table.groupby(["rate", "augmented"]):
+        if f"plain-{rate:g}" not in PUBLIC_LABELS or len(of_rate) < ENOUGH_SEEDS:
+            continue
+        told = (
+            f"{rate:g}",
+            "yes" if augmented else "no",
+            str(len(of_rate)),
+            f"{of_rate.without.median():.2f} %",
+            f"{of_rate.with_bn.median():.2f} %",
+            f"{(of_rate.with_bn > of_rate.without).sum()} of {len(of_rate)}",
+            *(_ours_at(ours, f"{kind}-{rate:g}") if augmented else "" for kind in ("plain", "bn")),
+        )
+        lines.append("| " + " | ".join(told) + " |")
+    return "\n".join(lines)
+
+
+def _ours_at(found: Results | None, label: str) -> str:
+    if found is None or label not in found.labels():
+        return DUE
+    return found.figure(label).percent(2)
 
 
 def _broken(figures: str) -> str:

@@ -24,6 +24,8 @@ METHOD_OPTIONS = {
     "contrastive": (
         "supervised", "temperature", "hidden", "head_epochs_share", "head_augment", "head_lr", "pretrain",
     ),
+    "noisy-activations": ("shift", "scale", "jitter"),
+    "transfer": ("source", "way", "pretrain_share"),
 }  # fmt: skip
 NOISE_OPTIONS = tuple(
     name

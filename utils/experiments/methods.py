@@ -7,14 +7,15 @@ training; histories of what came before are in ``stages``. Each resumes a killed
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
-from utils.data import Split
+from utils.data import Split, load_dataset
+from utils.experiments.activation_noise import with_noise
 from utils.experiments.configuration import Configuration
 from utils.experiments.recipes import resolve
 from utils.models import build_model
@@ -28,7 +29,10 @@ SECOND_NETWORK = 1_000_003  # added to the seed: no run has a seed as large
 
 @dataclass(frozen=True)
 class Task:
-    """One configuration with one seed, and the data it is trained on."""
+    """One configuration with one seed, and the data it is trained on.
+
+    ``stand_in`` is the name of the data that a smoke test has in the place of all others.
+    """
 
     configuration: Configuration
     train: Split
@@ -38,6 +42,7 @@ class Task:
     seed: int
     device: str | None
     checkpoint: Path
+    stand_in: str | None = None
 
     def build(self, seed: int | None = None) -> nn.Module:
         """The network with the initial weights of a seed (default: the run's)."""
@@ -72,7 +77,11 @@ def supervised(task: Task) -> Outcome:
 
     A run with probes starts again if it is killed: what they have measured so far is not in the checkpoint.
     """
-    model, options = task.build(), task.options(task.epochs)
+    return _fitted(task, task.build())
+
+
+def _fitted(task: Task, model: nn.Module) -> Outcome:
+    options = task.options(task.epochs)
     probes = options.get("probes", [])
     history = fit(model, task.train, task.valid, checkpoint=None if probes else task.checkpoint, **options)
     return Outcome(model, history, probes=tuple(probes))
@@ -138,10 +147,69 @@ def contrastive(
     return Outcome(model, history, stages)
 
 
+def noisy_activations(task: Task, *, shift: float = 0.5, scale: float = 1.25, jitter: float = 0.1) -> Outcome:
+    """As usual, with noise behind the layers in training (:mod:`utils.experiments.activation_noise`)."""
+    return _fitted(task, with_noise(task.build(), shift=shift, scale=scale, jitter=jitter))
+
+
+WAYS = ("fine-tuned", "frozen", "scratch")
+EPOCH = 5_000  # images in an epoch of a transfer: with fewer labels, each is seen several times
+
+
+def transfer(task: Task, *, source: str, way: str = "fine-tuned", pretrain_share: float = 0.5) -> Outcome:
+    """Training on another task first, then on this one with a new last layer.
+
+    ``source``: the dataset of the first training, in gray if this one is, with as many classes.
+    ``pretrain_share``: its epochs as a share of the run's. ``way``: "fine-tuned" trains all weights further,
+    "frozen" the last layer alone, and "scratch" leaves out the first training. An epoch of the second one has
+    at least :data:`EPOCH` images, or all that there are.
+    """
+    if way not in WAYS:
+        raise ValueError(f"way must be one of {', '.join(WAYS)}, got {way!r}")
+    encoder, stages = task.build(), {}
+    if way != "scratch":
+        epochs = max(1, round(pretrain_share * task.epochs))
+        first = replace(task, train=_like(task, load_dataset(task.stand_in or source).train))
+        stages["pretraining"] = fit(
+            encoder,
+            first.train,
+            None,
+            checkpoint=_pretraining(task.checkpoint),
+            **first.options(epochs),
+        )
+    features = cut_head(encoder)
+    torch.manual_seed(task.seed)
+    head = nn.Linear(features, task.classes)
+    body = FrozenEncoder(encoder) if way == "frozen" else encoder
+    model = nn.Sequential(body, head)
+    second = replace(task, train=_repeated(task.train, task.stand_in))
+    history = fit(model, second.train, task.valid, checkpoint=task.checkpoint, **second.options(task.epochs))
+    return Outcome(model, history, stages)
+
+
+def _like(task: Task, split: Split) -> Split:
+    """The images of another task with as many channels as this one's; few of them in a smoke test."""
+    if task.stand_in:
+        split = split.subset(min(len(task.train), len(split)))
+    if task.train.images.shape[1] == split.images.shape[1]:
+        return split
+    gray = split.images.float().mean(dim=1, keepdim=True)
+    mean, std = (gray.mean() / 255).item(), (gray.std() / 255).item()
+    return replace(split, images=gray.round().to(torch.uint8), mean=(mean,), std=(std,))
+
+
+def _repeated(split: Split, stand_in: str | None) -> Split:
+    """The split so many times over that it has an epoch of images; as it is in a smoke test."""
+    times = 1 if stand_in else -(-EPOCH // len(split))
+    return split.subset(torch.arange(len(split)).repeat(times)) if times > 1 else split
+
+
 METHODS: dict[str, Callable[..., Outcome]] = {
     "supervised": supervised,
     "co-teaching": co_teaching,
     "contrastive": contrastive,
+    "noisy-activations": noisy_activations,
+    "transfer": transfer,
 }
 
 

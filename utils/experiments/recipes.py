@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from utils.analysis.landscape import GradientProbe
+from utils.analysis.landscape import DistanceProbe, GradientProbe
 from utils.data.augment import ColorJitter, Compose, Cutout, RandomCrop, RandomFlip, RandomTranslate
 from utils.data.views import simclr_views
 from utils.training import schedules
@@ -73,7 +73,7 @@ SCHEDULES: dict[str, Callable[[Span], Schedule]] = {
     "halving": lambda span: schedules.halving(span.part(0.25), unit="batch"),
 }
 # each has a ``read``, whose result goes into the record
-PROBES: dict[str, Callable[..., Any]] = {"gradient": GradientProbe}
+PROBES: dict[str, Callable[..., Any]] = {"gradient": GradientProbe, "distances": DistanceProbe}
 
 
 def resolve(fit_options: Mapping[str, Any], steps: int, per_epoch: int | None = None) -> dict[str, Any]:

@@ -125,7 +125,8 @@ def run_one(
     definition = unfinished.definition_of(configuration, budget)
     origin = unfinished.begin(path, definition, commit, provenance.machine(device))
     checkpoint = unfinished.checkpoint_of(path)
-    task = Task(configuration, train, valid, len(dataset.classes), budget.epochs, seed, device, checkpoint)
+    classes, stand_in = len(dataset.classes), budget.dataset
+    task = Task(configuration, train, valid, classes, budget.epochs, seed, device, checkpoint, stand_in)
     network = task.build()
     if configuration.keep_weights:
         weights.require_small(network, configuration.label)

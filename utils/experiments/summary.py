@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from utils.experiments import records
@@ -175,6 +177,31 @@ def _read(experiment: str, paths: Sequence[Path], labels: Sequence[str]) -> list
     return [record for _, record in read]
 
 
+AT = " with "  # of a label that also says the number of images: "vit with 1,000 images"
+
+
+def side_by_side(found: Sequence[Results]) -> Results:
+    """Runs of like experiments on different numbers of training images, as those of one experiment.
+
+    The labels say the number. ``ValueError`` if there are no results, or two with the same label.
+    """
+    if not found:
+        raise ValueError("there are no results to put side by side")
+
+    def named(run: dict[str, Any]) -> dict[str, Any]:
+        chosen = run["configuration"]
+        label = f"{chosen['label']}{AT}{run['dataset']['train']:,} images"
+        return {**run, "configuration": {**chosen, "label": label}}
+
+    runs = tuple(named(run) for one in found for run in one.runs)
+    keys = [(run["configuration"]["label"], run["seed"]) for run in runs]
+    for key in keys:
+        if keys.count(key) > 1:
+            raise ValueError(f"two of these experiments have a run {key[0]!r} with seed {key[1]}")
+    diverged = tuple(named(run) for one in found for run in one.diverged)
+    return Results(found[0].experiment, found[0].profile, runs, diverged)
+
+
 # label, or another name that a claim uses -> one number for each seed
 Measured = Mapping[str, Sequence[float]]
 
@@ -229,3 +256,135 @@ def band_width(results: Results) -> Measured:
             for seed in seeds
         ]
     return widths
+
+
+def largest_rate(results: Results) -> Measured:
+    """Network → the largest rate at which it trains, as a power of ten; labels end in ``-RATE``.
+
+    A run that diverges, or ends at chance, has not trained. Where a seed has no run at a rate, the first seed
+    stands for it.
+    """
+    from utils.experiments.learning import AT_CHANCE, state_of_run
+
+    trained: dict[str, dict[int, dict[float, bool]]] = {}  # network → seed → rate → whether it trained
+    for runs, learns in (
+        (results.runs, lambda run: state_of_run(run) != AT_CHANCE),
+        (results.diverged, lambda run: False),
+    ):
+        for run in runs:
+            kind, _, rate = run["configuration"]["label"].rpartition("-")
+            trained.setdefault(kind, {}).setdefault(run["seed"], {})[float(rate)] = learns(run)
+    largest: dict[str, list[float]] = {}
+    for kind, by_seed in trained.items():
+        first = by_seed[min(by_seed)]
+        for seed in sorted(by_seed):
+            rates = [rate for rate, learns in {**first, **by_seed[seed]}.items() if learns]
+            if rates:
+                largest.setdefault(kind, []).append(math.log10(max(rates)))
+    return largest
+
+
+LOSSES_COMPARED = (0.5, 1.5)  # of the steps whose gradients are compared: both networks are equally far there
+
+
+def _along_gradient(results: Results, value: Callable[[Any], Any]) -> Measured:
+    """Label → median over the steps with such a loss; a run without any is left out."""
+    from utils.experiments.recorded_probes import gradient_record
+
+    found: dict[str, list[float]] = {}
+    low, high = LOSSES_COMPARED
+    for label in results.labels():
+        for run in results.of(label):
+            measured = gradient_record(run)
+            values = value(measured)[(measured.start_loss >= low) & (measured.start_loss <= high)]
+            values = values[np.isfinite(values)]
+            if len(values):
+                found.setdefault(label, []).append(float(np.median(values)))
+    return found
+
+
+def loss_along_gradient(results: Results) -> Measured:
+    """Label → largest less smallest loss along the gradient, median over the steps that are compared."""
+    return _along_gradient(results, lambda measured: measured.loss_range[1] - measured.loss_range[0])
+
+
+def change_along_gradient(results: Results) -> Measured:
+    """Label → largest change of the gradient along itself, median over the steps that are compared."""
+    return _along_gradient(results, lambda measured: measured.change_range[1])
+
+
+def smoothness_along_gradient(results: Results) -> Measured:
+    """Label → largest change of the gradient per distance moved, median over the steps that are compared."""
+    return _along_gradient(results, lambda measured: measured.smoothness)
+
+
+HIGHEST = 1e12  # a loss beyond this, or one that is not finite, counts as so much
+
+
+def loss_at_a_distance(results: Results) -> Measured:
+    """Label → loss at the largest distance that was walked, as a power of ten.
+
+    The median over the directions and the steps in the last fifth of those that were measured.
+    """
+
+    def power(run: dict[str, Any]) -> float:
+        losses = np.array(run["probes"]["distances"]["losses"], dtype=float)[:, :, -1]
+        last = np.nan_to_num(losses[-max(1, len(losses) // 5) :], nan=HIGHEST, posinf=HIGHEST)
+        return math.log10(min(HIGHEST, float(np.median(last))))
+
+    return _each_run(results, power)
+
+
+def lead(first: str, second: str) -> Callable[[Results], Measured]:
+    """A measure: "lead with 1,000 images" → test accuracy of the first less the second, by seed."""
+
+    def measured(results: Results) -> Measured:
+        accuracies: dict[str, dict[str, dict[int, float]]] = {}
+        for run in results.runs:
+            name, _, images = run["configuration"]["label"].partition(AT)
+            of_name = accuracies.setdefault(images, {}).setdefault(name, {})
+            of_name[run["seed"]] = run["result"]["test_accuracy"]
+        return {
+            f"lead{AT}{images}": [by[first][seed] - by[second][seed] for seed in seeds]
+            for images, by in accuracies.items()
+            if first in by and second in by and (seeds := sorted(set(by[first]) & set(by[second])))
+        }
+
+    return measured
+
+
+def no_memory(results: Results, names: Sequence[str]) -> str:
+    """Why runs on wrong labels do not test a remedy against learning them by heart; empty if they do.
+
+    A network that has learned all that is true and nothing by heart agrees with as many of its training
+    labels as are right. Looked at are the runs of these labels that have wrong labels and no remedy.
+    """
+    reasons = []
+    for label in names:
+        noisy = [
+            run
+            for run in results.runs
+            if run["configuration"]["label"] == label
+            and run["configuration"].get("label_noise")
+            and run["configuration"].get("method", "supervised") == "supervised"
+        ]
+        if not noisy:
+            continue
+        right = statistics.fmean(_right_labels(run) for run in noisy)
+        fitted = statistics.fmean(run["history"]["train_accuracy"][-1] for run in noisy)
+        if fitted <= right:
+            reasons.append(
+                f"{label} agrees with {_per_cent(fitted)} of its training labels, of which "
+                f"{_per_cent(right)} are right: no sign of memory yet"
+            )
+    return "; ".join(reasons)
+
+
+def _per_cent(share: float) -> str:
+    return unbroken(f"{100 * share:.0f} %")
+
+
+def _right_labels(run: Mapping[str, Any]) -> float:
+    """The share of the training labels that are right."""
+    noise, classes = run["configuration"]["label_noise"], run["dataset"].get("classes", 10)
+    return 1 - noise["rate"] * (1 - 1 / classes if noise.get("may_redraw") else 1)

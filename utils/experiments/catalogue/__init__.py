@@ -13,7 +13,7 @@ from types import ModuleType
 
 from utils.experiments.configuration import Experiment, WrongUse, closest, meant
 
-OTHERS = {"claims", "order"}  # modules of this folder that define no experiments
+OTHERS = {"claims", "literature", "order"}  # modules of this folder that define no experiments
 
 
 def gathered(modules: Iterable[ModuleType]) -> dict[str, Experiment]:

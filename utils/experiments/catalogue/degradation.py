@@ -85,13 +85,26 @@ def shortcut_variants() -> Experiment:
 
 
 def identity_mappings() -> Experiment:
-    """The same five places in the network of 110 layers in which the paper compares them."""
+    """The same five places in the network of 110 layers in which the paper compares them.
+
+    The last of them also with squeeze and excitation, whose paper takes it for its own comparison.
+    """
     return Experiment(
         id="identity-mappings",
         question="In 110 layers, does it matter where norm and ReLU stand around the addition?",
-        source="He et al. 2016, arXiv:1603.05027, table 2",
-        configurations=tuple(
-            Configuration(variant, "resnet-110", "cifar10", {"variant": variant}, FIT) for variant in VARIANTS
+        source="He et al. 2016, arXiv:1603.05027, table 2; Hu et al. 2018, arXiv:1709.01507, table 4",
+        configurations=(
+            *(
+                Configuration(variant, "resnet-110", "cifar10", {"variant": variant}, FIT)
+                for variant in VARIANTS
+            ),
+            Configuration(
+                "squeeze-excitation",
+                "resnet-110",
+                "cifar10",
+                {"variant": "full-preact", "squeeze_excitation": 16},
+                FIT,
+            ),
         ),
         budgets={
             "smoke": SMOKE,

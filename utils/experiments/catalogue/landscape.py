@@ -15,6 +15,16 @@ FIT = {
     "schedule": "warmup-cosine",
     "augment": "flip-crop",
 }
+SGD = {
+    "optimizer": "sgd",
+    "lr": 0.1,
+    "momentum": 0.9,
+    "weight_decay": 5e-4,
+    "batch_size": 128,
+    "schedule": "warmup-cosine",
+    "augment": "flip-crop",
+}
+DISTANCES = (0.25, 0.5, 1.0)  # of filter-normalized directions; the paper's pictures end at 1
 
 
 def landscape_networks() -> Experiment:
@@ -84,4 +94,35 @@ def landscape_without_norm() -> Experiment:
     )
 
 
-EXPERIMENTS = (landscape_networks(), landscape_without_norm())
+def rise_of_the_loss() -> Experiment:
+    """Narrow networks of 20 and 56 layers, with and without shortcuts: the loss at a distance."""
+    probe = {"distances": {"distances": DISTANCES, "directions": 4, "every": 500}}
+    return Experiment(
+        id="landscape-distances",
+        question="How high is the loss at a distance from a network, by depth, with and without shortcuts?",
+        source="Li et al. 2018, arXiv:1712.09913, section 5 and figure 5",
+        configurations=tuple(
+            Configuration(
+                f"{kind}-{depth}",
+                f"resnet-{depth}",
+                "cifar10",
+                {"shortcut": shortcut, "width": 0.5},
+                {**SGD, "probes": probe},
+            )
+            for kind, shortcut in (("plain", False), ("residual", "A"))
+            for depth in (20, 56)
+        ),
+        budgets={
+            "smoke": SMOKE,
+            "quick": Budget(epochs=3, seeds=(0,), train_images=4_000, test_images=5_000, valid_images=1_000),
+            "full": Budget(epochs=40, seeds=(0, 1, 2)),
+        },
+        deviations=(
+            "half the channels, and 40 epochs with a cosine; in the paper 300 with three steps of the rate",
+            "the loss of a batch of training images in four random directions at every 500th step, in the "
+            "last fifth of the training; in the paper that of all images over a plane at the end",
+        ),
+    )
+
+
+EXPERIMENTS = (landscape_networks(), landscape_without_norm(), rise_of_the_loss())
