@@ -11,7 +11,7 @@ from types import ModuleType
 import pytest
 
 from tests.publishing import student_root as made
-from utils.publishing.nbgrader import course_files, metadata, with_metadata
+from utils.publishing.nbgrader import GRADED, IN_PLACE, course_files, metadata, with_metadata
 from utils.publishing.notebooks import ROOT, labs, read, tags
 from utils.publishing.stamp import Repository
 from utils.publishing.student import student_edition
@@ -142,7 +142,7 @@ def test_the_course_has_solutions_and_the_edition_has_none(tmp_path):
 
 def test_a_check_that_nbgrader_cannot_see_fail_is_refused():
     notebook = made.lab()
-    notebook.cells[6].source = "double = check.use(double)"
+    notebook.cells[6].source = "assert double(3) == 6"
     with pytest.raises(ValueError, match="labs/01.ipynb, cell 6: a check calls check.NAME"):
         with_metadata(notebook, "labs/01.ipynb")
     notebook = made.lab()
@@ -201,3 +201,33 @@ def test_a_student_who_rebinds_the_checks_earns_nothing(graded, how, monkeypatch
         monkeypatch.setattr(core, "expect_equal", everything_passes)
     with pytest.raises(AssertionError, match="input_sizes"):
         graded(names)
+
+
+@pytest.mark.parametrize(
+    ("written", "points"), [("return 2 * x", True), ("raise NotImplementedError", False)]
+)
+def test_an_exercise_in_place_earns_its_point_only_when_it_is_written(written, points):
+    from utils.course.checks import core
+
+    def check_double(function):
+        if core.call(function, 3) != 6:
+            core.fail("double(3)", "6", "another", "the factor.")
+
+    class Check:
+        double = staticmethod(check_double)
+
+        @staticmethod
+        def use(function):
+            return core.use(function, {"double": (check_double, lambda x: x + x)})
+
+    names = {"check": Check}
+    exec(f"def double(x):\n    {written}", names)
+    graded = IN_PLACE.sub(GRADED, "double = check.use(double)")
+    assert "\ncheck.double(" in graded, "nbgrader has to see it fail"
+    try:
+        exec(graded, names)
+        earned = True
+    except core.CheckFailed:
+        earned = False
+    assert earned == points
+    assert names["double"](3) == 6, "the page goes on"

@@ -27,6 +27,9 @@ KINDS = ("solution", "check", "setup", "needed")  # tags of the cells that nbgra
 SCHEMA = 3  # of nbgrader's metadata
 POINTS = 1  # for an exercise whose check passes
 IMPORTED = re.compile(r"^from utils\.course\.checks import (\w+) as check$", re.MULTILINE)
+# an exercise in place, with which the page goes on whether it is written or not: only what is written counts
+IN_PLACE = re.compile(r"^(\w+) = check\.use\(\1\)$", re.MULTILINE)
+GRADED = r"_written = \1\n\1 = check.use(_written)\ncheck.\1(_written)"
 ANEW = """# For nbgrader: the checks are loaded anew, so that another meaning of their name earns nothing.
 def _checks_anew():
     import importlib, sys
@@ -69,6 +72,8 @@ def with_metadata(notebook: NotebookNode, name: str) -> NotebookNode:
         kind = next((kind for kind in KINDS if kind in tags(cell)), None)
         if kind is None:
             continue
+        if kind == "check":
+            cell.source = IN_PLACE.sub(GRADED, cell.source)
         grade_id = _grade_id(cell, kind, f"{name}, cell {number}")
         same = (f"{grade_id}-{count}" if count > 1 else grade_id for count in itertools.count(1))
         grade_id = next(each for each in same if each not in used)
