@@ -9,7 +9,7 @@ from utils.experiments import records, weights
 from utils.experiments.catalogue import EXPERIMENTS
 from utils.experiments.catalogue.claims import CLAIMS
 from utils.experiments.catalogue.order import ORDER, runs_of
-from utils.experiments.configuration import Budget
+from utils.experiments.configuration import FEW
 from utils.experiments.core_hours import IMAGES, core_hours
 from utils.experiments.recipes import resolve
 from utils.experiments.run import run
@@ -69,7 +69,6 @@ def kind_of(configuration):
 SEEN = {kind_of(c) for claim in CLAIMS.values() for c in EXPERIMENTS[claim.experiment].configurations}
 NEW = {kind_of(r.configuration): r for r in reversed(RUNS) if r.experiment.id not in OLD}
 NEW = {kind: chosen for kind, chosen in NEW.items() if kind not in SEEN}
-FEW = Budget(epochs=1, seeds=(0,), train_images=16, test_images=8, valid_images=8, dataset="shapes")
 
 
 @pytest.mark.experiments

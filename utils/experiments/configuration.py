@@ -71,6 +71,8 @@ class Budget:
 
 # enough to see that an experiment runs, on embedded data
 SMOKE = Budget(epochs=1, seeds=(0,), train_images=64, test_images=32, valid_images=32, dataset="shapes")
+# the same for large networks, or many of them
+FEW = Budget(epochs=1, seeds=(0,), train_images=16, test_images=8, valid_images=8, dataset="shapes")
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from utils.experiments.configuration import SMOKE, Budget, Configuration, Experiment
+from utils.experiments.configuration import FEW, Budget, Configuration, Experiment
 
 NETWORKS = ("model-c", "strided-cnn-c", "convpool-cnn-c", "all-cnn-c")
 FIT = {
@@ -23,7 +23,7 @@ def all_convolutional() -> Experiment:
         source="Springenberg et al. 2014, arXiv:1412.6806, table 3",
         configurations=tuple(Configuration(name, name, "cifar10", {}, FIT) for name in NETWORKS),
         budgets={
-            "smoke": SMOKE,
+            "smoke": FEW,
             "quick": Budget(epochs=3, seeds=(0,), train_images=4_000, test_images=5_000, valid_images=1_000),
             "full": Budget(epochs=18, seeds=(0, 1, 2)),
         },

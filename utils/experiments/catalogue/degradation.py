@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from utils.experiments.configuration import SMOKE, Budget, Configuration, Experiment
+from utils.experiments.configuration import FEW, SMOKE, Budget, Configuration, Experiment
 
 FIT = {
     "optimizer": "sgd",
@@ -107,7 +107,7 @@ def identity_mappings() -> Experiment:
             ),
         ),
         budgets={
-            "smoke": SMOKE,
+            "smoke": FEW,
             "quick": Budget(epochs=2, seeds=(0,), train_images=2_000, test_images=2_000, valid_images=500),
             "full": Budget(epochs=20, seeds=(0, 1, 2)),
         },

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from utils.experiments.catalogue.batchnorm import NETWORKS
-from utils.experiments.configuration import SMOKE, Budget, Configuration, Experiment
+from utils.experiments.configuration import FEW, Budget, Configuration, Experiment
 
 FIT = {
     "optimizer": "sgd",
@@ -33,7 +33,7 @@ def noise_after_norm() -> Experiment:
             for kind, model in NETWORKS.items()
         ),
         budgets={
-            "smoke": SMOKE,
+            "smoke": FEW,
             "quick": Budget(epochs=5, seeds=(0,), train_images=4_000, test_images=5_000, valid_images=1_000),
             "full": Budget(epochs=15, seeds=(0, 1, 2)),
         },

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from utils.experiments.catalogue.batchnorm import GRADIENT_LENGTHS, NETWORKS
-from utils.experiments.configuration import SMOKE, Budget, Configuration, Experiment
+from utils.experiments.configuration import FEW, Budget, Configuration, Experiment
 
 RATES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 # normalized: no layer, the convolutions as in the report behind claims C6 to C8, or every layer but the last
@@ -22,7 +22,7 @@ FIT = {
     "record_steps": True,
 }
 BUDGETS = {
-    "smoke": SMOKE,
+    "smoke": FEW,
     "quick": Budget(epochs=3, seeds=(0,), train_images=4_000, test_images=5_000, valid_images=1_000),
     "full": Budget(epochs=10, seeds=(0, 1, 2)),
 }

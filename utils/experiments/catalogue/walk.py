@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from utils.experiments.configuration import SMOKE, Budget, Configuration, Experiment
+from utils.experiments.configuration import FEW, Budget, Configuration, Experiment
 from utils.models.convnext_walk import STEPS
 
 FIT = {
@@ -25,7 +25,7 @@ def walk() -> Experiment:
             Configuration(step, "convnext-walk", "cifar10", {"step": step}, FIT) for step in STEPS
         ),
         budgets={
-            "smoke": SMOKE,
+            "smoke": FEW,
             "quick": Budget(epochs=3, seeds=(0,), train_images=4_000, test_images=5_000, valid_images=1_000),
             "full": Budget(epochs=20, seeds=(0, 1, 2)),
         },
