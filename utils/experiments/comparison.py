@@ -11,6 +11,7 @@ import pandas as pd
 
 from utils.experiments import records
 from utils.experiments.catalogue import EXPERIMENTS
+from utils.experiments.catalogue.batchnorm import PUBLISHED_RATES
 from utils.experiments.catalogue.claims import CLAIMS, LABELS
 from utils.experiments.catalogue.order import ORDER, Run, runs_of
 from utils.experiments.claims import DUE, UNJUDGED, Check, Claim, Comparison, Waiting, compare
@@ -21,7 +22,6 @@ from utils.experiments.replications import vgg_a_by_rate
 from utils.experiments.summary import AT, Results, results, side_by_side
 
 PUBLIC_OURS = "vgg-batchnorm"
-PUBLIC_LABELS = {configuration.label for configuration in EXPERIMENTS[PUBLIC_OURS].configurations}
 PUBLIC_TITLE = "What others measured: VGG-A by learning rate, beside C6 and C7"
 PUBLIC_TEXT = (
     "Public repositories that have done the same exercise: Adam, all images, medians of the test accuracy "
@@ -173,7 +173,7 @@ def public_copies(folder: Path | None = None) -> str:
     lines = ["| " + " | ".join(header) + " |", "| " + " | ".join("---" for _ in header) + " |"]
     table = vgg_a_by_rate()
     for (rate, augmented), of_rate in table.groupby(["rate", "augmented"]):
-        if f"plain-{rate:g}" not in PUBLIC_LABELS or len(of_rate) < ENOUGH_SEEDS:
+        if rate not in PUBLISHED_RATES or len(of_rate) < ENOUGH_SEEDS:
             continue
         told = (
             f"{rate:g}",
