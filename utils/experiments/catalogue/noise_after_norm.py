@@ -20,8 +20,10 @@ def noise_after_norm() -> Experiment:
     """VGG-A with and without batch normalization, each with and without noise behind its layers."""
 
     def one(label: str, model: str, noisy: bool) -> Configuration:
-        method = {"method": "noisy-activations", "method_options": NOISE} if noisy else {}
-        return Configuration(label, model, "cifar10", {}, FIT, **method)
+        method = "noisy-activations" if noisy else "supervised"
+        return Configuration(
+            label, model, "cifar10", {}, FIT, method=method, method_options=NOISE if noisy else {}
+        )
 
     return Experiment(
         id="vgg-noise",
