@@ -420,7 +420,7 @@ CLAIMS = (
         ACCURACY,
         networks=OTHER,
         also=("families-plateau-4000", "families-plateau-15000", "families-plateau-45000"),
-        reference="arXiv:2010.11929, section 4.3, figures 3 and 4 (9 million images and more)",
+        reference="arXiv:2010.11929, section 4.3, figures 3 and 4, on millions of images",
         key="dosovitskiy2021",
     ),
     Claim(
