@@ -153,3 +153,26 @@ def test_a_lab_without_its_map_is_named(book):
     write(notebook, book / "labs" / "02_second.ipynb")
     with pytest.raises(ValueError, match="labs/02_second.ipynb needs one cell with .*map -->.* it has 0"):
         stale(book)
+
+
+def test_the_map_of_a_lab_that_fits_into_a_class_tells_its_sections(book):
+    notebook = lab(2, title="Second", prerequisites="lab 1")
+    notebook.cells += [
+        v4.new_markdown_cell("## The question\n\n" + "word " * 298),  # with the heading 300 words
+        v4.new_markdown_cell("## Extra (optional)\n\n" + "word " * 448),
+        v4.new_markdown_cell("## Short\n\nword"),
+    ]
+    write(notebook, book / "labs" / "02_second.ipynb")
+    write_contents(book)
+    told = read(book / "labs/02_second.ipynb").cells[1].source
+    assert "| The core, in minutes | The question 2 |" in told
+    assert "| Optional, in minutes | Extra 3 |" in told and "Short" not in told
+    assert stale(book) == [], "the map does not count itself"
+
+
+def test_the_map_of_a_long_lab_does_not_tell_them(book):
+    notebook = lab(2, title="Second", prerequisites="lab 1")
+    notebook.cells.append(v4.new_markdown_cell("## The question\n\n" + "word " * 150 * 106))
+    write(notebook, book / "labs" / "02_second.ipynb")
+    write_contents(book)
+    assert "in minutes" not in read(book / "labs/02_second.ipynb").cells[1].source

@@ -66,6 +66,7 @@ def test_a_good_notebook_has_no_problems():
         (lambda n: n.cells[1].update(source=SETUP + " "), "set-up cell"),
         (lambda n: n.cells.pop(), "lab.finish()"),
         (lambda n: n.cells.pop(6), "against torch"),
+        (lambda n: n.cells.pop(8), "no heading with 'exercises'"),
         (lambda n: n.cells[12].metadata.pop("mystnb"), "no alt text"),
         (lambda n: n.cells.pop(13), "does not begin"),
         (lambda n: n.cells[15].metadata.update(tags=["solution"]), "hide-input"),

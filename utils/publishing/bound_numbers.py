@@ -24,6 +24,7 @@ BOUND = (
     "book/how_to_use.md",
     "book/instructors.md",
     "book/intro.md",
+    "labs/07_batchnorm_vgg.ipynb",
 )
 # the comments between which a command writes: what stands there is no prose
 GENERATED = (

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -16,10 +16,13 @@ from typing import get_type_hints
 
 from nbformat import NotebookNode
 
+from utils.publishing.minutes import Section, core_minutes, sections
 from utils.publishing.notebooks import CARD, ROOT, labs, read, write
 
 RENEW = "python -m utils.publishing contents"
 MAP = ("<!-- map -->", "<!-- /map -->")
+MAP_HEADING = "what you will do"  # of the section that holds it
+MOST = 105  # minutes of a core that fits into a class of ninety, read by a slow reader
 
 
 @dataclass(frozen=True)
@@ -119,8 +122,8 @@ def plan(found: list[Card]) -> str:
     return _table(("week", "lab", "minutes in class", "prerequisites"), rows)
 
 
-def lab_map(each: Card) -> str:
-    """The map of one lab, which stands in the notebook itself."""
+def lab_map(each: Card, parts: Sequence[Section] = ()) -> str:
+    """The map of one lab, which stands in the notebook itself; ``parts``: its sections, if it tells them."""
     rows = [
         ("The question", f"{each.question} (Figure {each.picture})"),
         ("You build", each.build),
@@ -131,6 +134,10 @@ def lab_map(each: Card) -> str:
         ("Running time on two CPU cores", each.time),
         ("Minutes in class", str(each.minutes)),
     ]
+    for name, optional in (("The core, in minutes", False), ("Optional, in minutes", True)):
+        told = [f"{part.title} {part.minutes:.0f}" for part in parts if part.optional == optional]
+        if told:
+            rows.append((name, " · ".join(told)))
     return _table(("", ""), rows)
 
 
@@ -190,7 +197,16 @@ def _put_map(notebook: NotebookNode, each: Card) -> None:
     cells = [cell for cell in notebook.cells if cell.cell_type == "markdown" and MAP[0] in cell.source]
     if len(cells) != 1:
         raise ValueError(f"{page} needs one cell with {' and '.join(map(repr, MAP))}, it has {len(cells)}")
-    cells[0].source = between(cells[0].source, *MAP, lab_map(each), page)
+    cells[0].source = between(cells[0].source, *MAP, lab_map(each, told_sections(notebook)), page)
+
+
+def told_sections(notebook: NotebookNode) -> list[Section]:
+    """The sections that the map tells: those of a lab whose core fits into a class, if they take a minute."""
+    if core_minutes(notebook) > MOST:
+        return []
+    return [
+        part for part in sections(notebook) if part.minutes >= 1 and MAP_HEADING not in part.title.lower()
+    ]
 
 
 def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:

@@ -24,12 +24,12 @@ SECTIONS = (
     "by hand",
     "against torch",
     "measure",
-    "exercises",
     "what we found",
     "pitfalls",
     "further reading",
 )
-EXERCISES = range(3, 6)
+ANYWHERE = "exercises"  # a heading that comes before what was found or, with optional exercises, after it
+EXERCISES = range(3, 8)
 
 
 def labs(root: Path = ROOT) -> list[Path]:
@@ -137,6 +137,8 @@ def _anatomy_problems(notebook: NotebookNode) -> list[str]:
             found.append(f"no heading with {section!r} in its place; the headings are: {'; '.join(headings)}")
             continue
         place = later[0] + 1
+    if not any(ANYWHERE in heading for heading in headings):
+        found.append(f"no heading with {ANYWHERE!r}; the headings are: {'; '.join(headings)}")
     return found
 
 
