@@ -119,7 +119,7 @@ def test_a_place_that_is_no_folder_is_named(tmp_path, monkeypatch, what):
         monkeypatch.setenv("CNNLAB_CACHE", str(tmp_path / "file" / "cache"))
     else:
         monkeypatch.setattr(records, "RESULTS", tmp_path / "file" / "results")
-    with pytest.raises(OSError, match="file.* (Not a directory|cannot be written)"):
+    with pytest.raises(OSError, match="file.* (stands where a folder is needed|cannot be written)"):
         run(EXPERIMENT, "full", results=tmp_path / "results" if what == "cache" else None, device="cpu")
 
 

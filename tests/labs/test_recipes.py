@@ -34,15 +34,18 @@ def made_by(maker):
 
 
 def exercises(notebook):
-    """Names of the functions that the check cells of a lab call: ``check.name(...)``."""
+    """Names of the functions that the check cells of a lab call: ``check.name(...)``, ``check.use(name)``."""
     calls = [
-        node.func
+        node
         for cell in notebook.cells
         if "check" in tags(cell)
         for node in ast.walk(ast.parse(cell.source))
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
     ]
-    return {call.attr for call in calls if isinstance(call.value, ast.Name) and call.value.id == "check"}
+    checks = [
+        call for call in calls if isinstance(call.func.value, ast.Name) and call.func.value.id == "check"
+    ]
+    return {call.args[0].id if call.func.attr == "use" else call.func.attr for call in checks}
 
 
 def test_the_names_of_exercises_are_found():

@@ -19,6 +19,8 @@ REASONS = {
     errno.EROFS: "the file system is read-only",
     errno.EACCES: "it is not permitted (Permission denied)",
     errno.EPERM: "it is not permitted (Operation not permitted)",
+    errno.EEXIST: "a file stands where a folder is needed",
+    errno.ENOTDIR: "a file stands where a folder is needed",
     errno.EFBIG: "the file would be larger than a limit allows (File too large)",
 }
 
