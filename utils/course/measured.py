@@ -33,16 +33,14 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import torch
 
+from utils.course.badge import Badge
 from utils.course.plain import as_json, from_json
 from utils.experiments import records
 from utils.training.processor import processor_name
-
-if TYPE_CHECKING:
-    from utils.course.lab import Lab
 
 FORMAT = 1
 LARGEST = 200_000  # bytes of a record's value
@@ -59,6 +57,16 @@ FIELDS: dict[str, records.Kind] = {
     "started": str,
     "versions": dict,
 }
+
+
+class Frame(Protocol):
+    """What a measurement needs to know of the lab around it, see :class:`utils.course.lab.Lab`."""
+
+    name: str
+    profile: str
+    device: torch.device
+    badge: Badge
+    loaded: list[dict]
 
 
 @dataclass(frozen=True)
@@ -97,7 +105,7 @@ class Measured:
     # a broad pale line behind one's own, to be seen also where the two agree
     BESIDE: dict[str, Any] = {"linewidth": 6, "alpha": 0.3, "zorder": 1}
 
-    def __init__(self, function: Callable, lab: Lab) -> None:
+    def __init__(self, function: Callable, lab: Frame) -> None:
         functools.update_wrapper(self, function)
         self._function, self._lab = function, lab
         self._called: dict[str, Any] | None = None
