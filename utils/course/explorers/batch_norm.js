@@ -1,4 +1,4 @@
-// The values of one channel in a batch, what batch normalisation makes of them, and the running statistics beside it.
+// The values of one channel in a batch, what batch normalization makes of them, and the running statistics beside it.
 
 function build(ui, data) {
   const state = {
@@ -91,7 +91,7 @@ function build(ui, data) {
     @container (max-width: 640px) { .norm { grid-template-columns: minmax(0, 1fr); } }`,
   );
   const body = html("tbody", {});
-  const head = ["example", "x", "normalised", "output y"].map((text) => html("th", { scope: "col" }, text));
+  const head = ["example", "x", "normalized", "output y"].map((text) => html("th", { scope: "col" }, text));
   const table = html("table", { class: "values" }, html("thead", {}, html("tr", {}, head)), body);
   let lines = [];
   function listValues() {

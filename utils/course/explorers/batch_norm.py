@@ -1,4 +1,4 @@
-"""The batch-norm explorer: one channel's values, what normalisation makes of them, in both modes."""
+"""The batch-norm explorer: one channel's values, what normalization makes of them, in both modes."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ def batch_norm_explorer(
     gamma: float = 1.0,
     beta: float = 0.0,
     momentum: float = 0.1,
-    title: str = "What does batch normalisation make of a batch?",
+    title: str = "What does batch normalization make of a batch?",
 ) -> Explorer:
-    """A batch of one channel that the reader drags or types, normalised as in training or as in evaluation.
+    """A batch of one channel that the reader drags or types, normalized as in training or as in evaluation.
 
     values: 1 to 8 numbers from -10 to 10, one for each example (a channel without height and width). gamma,
     beta: scale and shift, from -5 to 5. momentum: the share of a batch in the running statistics, 0 to 1, as
@@ -44,7 +44,7 @@ def batch_norm_explorer(
         "most": MOST_VALUES,
     }
     summary = (
-        "Move the values of one channel; mean, variance, normalised values and output follow, "
+        "Move the values of one channel; mean, variance, normalized values and output follow, "
         "in training and in evaluation mode."
     )
     return Explorer("batch_norm", title, data, summary)
