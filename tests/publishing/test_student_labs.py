@@ -132,3 +132,9 @@ def test_what_the_tree_imports_is_in_its_requirements(tree):
     assert {"torch", "numpy", "matplotlib"} <= set(foreign)
     known = {name: BROUGHT.get(name, DISTRIBUTION.get(name, name)) for name in foreign}
     assert {name: foreign[name] for name in foreign if known[name] not in required} == {}
+
+
+def test_what_others_have_measured_goes_along(tree):
+    told = "from utils.experiments.replications import FILE, vgg_a_by_rate; vgg_a_by_rate(); print(FILE)"
+    found = subprocess.run([sys.executable, "-c", told], cwd=tree, capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == str(tree.resolve() / "book" / "replications.csv")

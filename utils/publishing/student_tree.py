@@ -147,6 +147,8 @@ def _frame(root: Path, editions: Mapping[str, NotebookNode]) -> Iterator[tuple[P
     for path in sorted((root / "book" / "results").rglob("*")):
         if path.is_file() and path.suffix != ".part" and not path.name.startswith("."):
             yield _file(path, root)
+    for path in sorted((root / "book").glob("*.csv")):  # what others have measured
+        yield _file(path, root)
     for name in ("constraints.txt", "LICENSE"):
         yield _file(root / name, root)
     wanted = requirements((root / "requirements.txt").read_text(encoding="utf-8"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from utils.experiments.catalogue.kept import SGD
 from utils.experiments.configuration import SMOKE, Budget, Configuration, Experiment
 
 # one training for all eight, one that networks without batch normalisation survive
@@ -12,15 +13,6 @@ FIT = {
     "batch_size": 128,
     "precision": "float32",
     "clip_norm": 1.0,
-    "schedule": "warmup-cosine",
-    "augment": "flip-crop",
-}
-SGD = {
-    "optimizer": "sgd",
-    "lr": 0.1,
-    "momentum": 0.9,
-    "weight_decay": 5e-4,
-    "batch_size": 128,
     "schedule": "warmup-cosine",
     "augment": "flip-crop",
 }
