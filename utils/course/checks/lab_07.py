@@ -5,10 +5,12 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from utils.course.checks import core
 from utils.course.checks.core import (
@@ -31,13 +33,17 @@ def _drawn(seed: int, *shape: int) -> Tensor:
 
 
 def use(function: Callable) -> Callable:
-    """The student's function if it is right, torch's own way to the same numbers if it is not written yet."""
+    """The student's function if it is right, another way to the same numbers if it is not written yet."""
     return core.use(
         function,
         {
             "batch_norm": (batch_norm, _torch_batch_norm),
             "batch_norm_backward": (batch_norm_backward, _torch_backward),
             "running_statistics": (running_statistics, _torch_running),
+            "group_norm": (group_norm, lambda x, groups, eps: F.group_norm(x, groups, eps=eps)),
+            "fold": (fold, _torch_fold),
+            "rms_norm_backward": (rms_norm_backward, _torch_rms_backward),
+            "signal_sizes": (signal_sizes, _sizes),
         },
     )
 
@@ -56,6 +62,17 @@ def _torch_running(batches: list[Tensor], momentum: float) -> tuple[Tensor, Tens
     for batch in batches:
         layer(batch)
     return layer.running_mean, layer.running_var
+
+
+def _torch_fold(weight: Tensor, bias: Tensor, *norm: Any) -> tuple[Tensor, Tensor]:
+    gamma, beta, mean, variance, eps = norm
+    folded = fuse_conv_bn_weights(weight, bias, mean, variance, eps, gamma, beta)
+    return folded[0].detach(), folded[1].detach()
+
+
+def _torch_rms_backward(g: Tensor, x: Tensor, eps: float) -> Tensor:
+    leaf = x.detach().clone().requires_grad_()
+    return torch.autograd.grad(F.rms_norm(leaf, leaf.shape, eps=eps), leaf, g)[0]
 
 
 def batch_norm(function: Callable) -> None:
