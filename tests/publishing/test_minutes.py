@@ -54,6 +54,14 @@ def test_sections_by_hand():
     assert core_minutes(notebook) == pytest.approx(question.minutes + hand.minutes)
 
 
+def test_answers_for_instructors_take_no_time():
+    asks = text("## Explorer\n\nTry this:\n\n- one\n- two")
+    answers = text("<!-- answers: try this -->\n- " + "word " * 300)
+    answers.metadata["tags"] = ["answer", "remove-cell"]
+    with_answers = sections(v4.new_notebook(cells=[asks, answers]))
+    assert with_answers == sections(v4.new_notebook(cells=[asks]))
+
+
 def test_every_lab_has_sections_that_take_time():
     for path in labs():
         found = sections(read(path))

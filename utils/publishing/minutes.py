@@ -17,6 +17,7 @@ from utils.publishing.notebooks import tags
 WORDS, LINES = 150, 10  # that a reader takes in, in a minute
 EXERCISE, EXPLORER = 10, 6  # minutes
 OPTIONAL = "(optional)"
+ANSWER = "answer"  # the tag of a cell that no student reads
 CLOSED = {"hide-input", "hide-cell", "remove-input", "remove-cell"}  # tags of cells whose code is not read
 EXPLORERS = re.compile(
     r"^(?:\w+ = )?\w+_(?:explorer|stepper|calculator|builder|scrubber|viewer|circle|rules)\(", re.M
@@ -38,6 +39,8 @@ def sections(notebook: NotebookNode) -> list[Section]:
     """The sections in their order; what stands before the first heading belongs to none."""
     found: list[tuple[str, float]] = []
     for cell in notebook.cells:
+        if ANSWER in tags(cell):  # for instructors, not in the book
+            continue
         if cell.cell_type != "markdown":
             if found:
                 found[-1] = (found[-1][0], found[-1][1] + _code_minutes(cell))
