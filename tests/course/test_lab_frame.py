@@ -58,8 +58,19 @@ def test_badge_tells_what_was_run_and_escapes_it():
     )
     badge.finish(12.3)
     assert "12 s after imports" in badge.html() and "Recorded" not in badge.html()
-    badge.recorded("lenet-cifar10: 3 seeds")
+    badge.recorded("lenet-cifar10: 3 seeds", "lenet-cifar10")
     assert "Recorded runs:</strong> lenet-cifar10: 3 seeds" in badge.html()
+    badge.finish(12.3, "2026-11-30")
+    assert "12 s after imports, on 2026-11-30 " in badge.html()
+
+
+def test_badge_notes_for_the_foot_of_the_page_what_records_it_shows_each_once():
+    badge = Badge("quick", "CPU, 2 cores", "torch")
+    assert 'data-records=""' in badge.html()
+    badge.recorded("lenet-cifar10: 3 seeds", "lenet-cifar10")
+    badge.rests_on("C9", "lenet-cifar10", "C9")
+    badge.recorded("lenet-cifar10: a kept network", "lenet-cifar10")
+    assert 'data-records="lenet-cifar10 C9"' in badge.html()
 
 
 def test_missing_data_fall_back_with_a_banner_and_a_mark_on_the_badge(monkeypatch, tmp_path, capsys):
@@ -168,7 +179,9 @@ def test_recorded_results_are_described_and_named_on_the_badge(monkeypatch):
 def test_verdicts_are_those_of_the_claims_page(monkeypatch):
     shown = []
     monkeypatch.setattr("IPython.display.display", lambda thing: shown.append(thing.data))
-    make_lab().verdicts("C24", "C25")
+    lab = make_lab()
+    lab.verdicts("C24", "C25")
+    assert lab.badge.sources == ["C24", "C25"]
     lines = shown[0].splitlines()
     page = (ROOT / "book" / "claims.md").read_text(encoding="utf-8")
     assert lines[2].startswith("| **C24** |") and any(line.startswith("| **C25** |") for line in lines)

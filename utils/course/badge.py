@@ -29,8 +29,10 @@ class Badge:
     datasets: list[str] = field(default_factory=list)
     fallbacks: list[str] = field(default_factory=list)
     recordings: list[str] = field(default_factory=list)
+    sources: list[str] = field(default_factory=list)
     measurements: dict[str, tuple[str, str]] = field(default_factory=dict)
     seconds: float | None = None
+    ended: str = ""
     handle: DisplayHandle | None = None
 
     def show(self) -> None:
@@ -43,10 +45,15 @@ class Badge:
             self.datasets.append(title)
         self._redraw()
 
-    def recorded(self, description: str) -> None:
-        """Add runs that were not made on this page but recorded before."""
+    def recorded(self, description: str, experiment: str) -> None:
+        """Add runs of an experiment that were not made on this page but recorded before."""
         if description not in self.recordings:
             self.recordings.append(description)
+        self.rests_on(experiment)
+
+    def rests_on(self, *sources: str) -> None:
+        """Note experiments or claims whose records the page shows, for the foot of the built page."""
+        self.sources += [name for name in dict.fromkeys(sources) if name not in self.sources]
         self._redraw()
 
     def measured(self, name: str, how: str, origin: str = "") -> None:
@@ -72,9 +79,9 @@ class Badge:
         shown = f"<strong>{html.escape(title)}</strong> {text}"
         display(HTML(f'<div role="note" class="cnnlab-banner" style="{style}">{shown}</div>'))
 
-    def finish(self, seconds: float) -> None:
-        """Add the running time."""
-        self.seconds = seconds
+    def finish(self, seconds: float, ended: str = "") -> None:
+        """Add the running time and, where it is told, the day on which the page had run to its end."""
+        self.seconds, self.ended = seconds, ended
         self._redraw()
 
     def html(self) -> str:
@@ -83,6 +90,7 @@ class Badge:
         if self.fallbacks:
             data += f" ({'; '.join(self.fallbacks)})"
         took = "still running" if self.seconds is None else f"{self.seconds:.0f} s after imports"
+        took += f", on {self.ended}" if self.ended else ""
         rows = {
             "Data": data,
             "Profile": self.profile,
@@ -96,7 +104,8 @@ class Badge:
             rows["Measured"] = self._measured()
         cells = " · ".join(f"<strong>{key}:</strong> {html.escape(value)}" for key, value in rows.items())
         style = STYLE.format(**(LOUD if self.fallbacks else QUIET))
-        return f'<div role="note" class="cnnlab-badge" style="{style}">{cells}</div>'
+        sources = html.escape(" ".join(self.sources))
+        return f'<div role="note" class="cnnlab-badge" data-records="{sources}" style="{style}">{cells}</div>'
 
     def _measured(self) -> str:
         """``live: a; recorded: b, c (2026-11-29, CIFAR-10, AMD EPYC)``."""

@@ -83,7 +83,7 @@ class Lab:
         from utils.experiments import results
 
         found = results(experiment)
-        self.badge.recorded(found.describe())
+        self.badge.recorded(found.describe(), experiment)
         return found
 
     def recorded_if_any(self, experiment: str) -> Results | None:
@@ -110,19 +110,22 @@ class Lab:
 
         from utils.experiments import chosen_claims, markdown
 
-        display(Markdown(markdown([claim for name in claims for claim in chosen_claims(name)])))
+        chosen = [claim for name in claims for claim in chosen_claims(name)]
+        self.badge.rests_on(*(claim.id for claim in chosen))
+        display(Markdown(markdown(chosen)))
 
     def trained(self, experiment: str, label: str) -> torch.nn.Module:
         """A network with the kept weights of a recorded run, in evaluation mode; the badge says which."""
         from utils.experiments import trained
 
         found = trained(experiment, label)
-        self.badge.recorded(found.describe())
+        self.badge.recorded(found.describe(), experiment)
         return found.model.to(self.device)
 
     def finish(self) -> None:
         """Complete the badge at the top of the page with the running time."""
-        self.badge.finish(time.perf_counter() - self.started)
+        ended = time.strftime("%Y-%m-%d", time.gmtime())
+        self.badge.finish(time.perf_counter() - self.started, ended)
 
 
 def start_lab(name: str, **table: Sequence) -> Lab:
