@@ -18,7 +18,8 @@ BIN := $(VENV)/bin
 endif
 READY := $(VENV)/.ready
 
-.PHONY: book test format contents lab student instructors queue stamp strip bench clean
+.PHONY: book test format contents lab student instructors site publish-site publish-student weekly queue stamp \
+	strip bench clean
 
 book: $(READY)
 	$(BIN)/python -m utils.publishing book --profile $(PROFILE)
@@ -43,6 +44,22 @@ student: $(READY)
 
 instructors: $(READY)
 	$(BIN)/python -m utils.publishing instructors
+
+# the book that was built last, put into _build/site (or SITE), at its root or as VERSION=v1.2
+site: $(READY)
+	$(BIN)/python -m utils.publishing site $(if $(VERSION),--version "$(VERSION)") $(if $(SITE),--to "$(SITE)")
+
+# the same, with what was published before, pushed to the branch `site` of this repository
+publish-site: $(READY)
+	$(BIN)/python -m utils.publishing publish-site $(if $(VERSION),--version "$(VERSION)")
+
+# the student edition, pushed to the repository that STUDENT_REPOSITORY names; nothing where it names none
+publish-student: $(READY)
+	$(BIN)/python -m utils.publishing publish-student --url "$(STUDENT_REPOSITORY)" $(if $(BRANCH),--branch "$(BRANCH)")
+
+# all labs on the newest packages, in an environment of its own; ISSUE=1 writes a failure into an issue
+weekly:
+	$(PYTHON) -m utils.publishing.weekly $(if $(filter-out 0,$(ISSUE)),--issue)
 
 queue: $(READY)
 	$(BIN)/python -m utils.experiments queue --hours $(HOURS) $(if $(ACROSS),--across)

@@ -12,7 +12,9 @@ from utils.publishing.contents import write_contents
 from utils.publishing.counters import write_counters
 from utils.publishing.instructors import write_instructors
 from utils.publishing.notebooks import ROOT, labs, read, strip, write
+from utils.publishing.publish import publish_site, publish_student
 from utils.publishing.refresh import refresh
+from utils.publishing.site import VERSIONS, write_site
 from utils.publishing.stamp import stamp_all
 from utils.publishing.student_tree import write_student_edition
 from utils.publishing.suite import run_suite
@@ -65,6 +67,16 @@ def main(arguments: list[str] | None = None) -> int:
     commands.add_parser(
         "instructors", help="write answers and a marking guide for each lab to _build/instructors"
     )
+    site = commands.add_parser("site", help="put the book that was built last into a folder of all versions")
+    site.add_argument("--version", default="", help="a tag such as v1.2; default: the root of the site")
+    site.add_argument("--to", type=_folder, help="another folder than _build/site")
+    published = commands.add_parser("publish-site", help="do that with what is published, and push it")
+    published.add_argument("--version", default="", help="a tag such as v1.2; default: the root of the site")
+    handed_out = commands.add_parser("publish-student", help="write the student edition and push it")
+    handed_out.add_argument(
+        "--url", help="its repository, OWNER/NAME or the address; nothing is done without"
+    )
+    handed_out.add_argument("--branch", default="main", help="its branch (default: main)")
     commands.add_parser("strip", help="remove the outputs that do not belong in git from every lab")
     renew = commands.add_parser("refresh", help="run labs and renew the outputs that stay in git")
     renew.add_argument("lab", nargs="*", help="such as 02_lenet; default: all")
@@ -104,6 +116,13 @@ def _run(options: argparse.Namespace) -> int:
             print(f"{grading}: the course for nbgrader, with solutions; not for students")
     elif options.command == "instructors":
         print("\n".join([*write_instructors(), f"written to {ROOT / '_build' / 'instructors'}"]))
+    elif options.command == "site":
+        folder = write_site(options.version, options.to)
+        print(f"{folder}: the site; its versions are named in {folder / VERSIONS}")
+    elif options.command == "publish-site":
+        print(publish_site(options.version))
+    elif options.command == "publish-student":
+        print(publish_student(options.url, options.branch))
     elif options.command == "strip":
         for path in labs():
             write(strip(read(path)), path)
