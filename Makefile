@@ -1,4 +1,4 @@
-# make book: the HTML book from nothing.  make test: every test from nothing.  make lab: JupyterLab.
+# make book: the HTML book from nothing.  make test: every test from nothing.  make lab: JupyterLab, on the introduction.
 # make student URL=…: the edition without solutions, NBGRADER=1 for nbgrader.  make instructors: answers and marking guide.
 # make format: the layout of the code, which make test looks at first.  make contents: the pages made from the labs' metadata.
 # make queue: the recorded runs that are due, for HOURS hours, behind all other work.
@@ -22,10 +22,10 @@ READY := $(VENV)/.ready
 	strip bench clean
 
 book: $(READY)
-	$(BIN)/python -m utils.publishing book --profile $(PROFILE)
+	@$(BIN)/python -m utils.publishing book --profile $(PROFILE)
 
 test: $(READY)
-	$(BIN)/python -m utils.publishing test
+	@$(BIN)/python -m utils.publishing test
 
 format: $(READY)
 	$(BIN)/python -m ruff format utils tests book
@@ -36,7 +36,7 @@ contents: $(READY)
 	$(BIN)/python -m utils.publishing contents
 
 lab: $(READY)
-	$(BIN)/python -m jupyter lab labs
+	@$(BIN)/python -m utils.course
 
 student: $(READY)
 	$(BIN)/python -m utils.publishing student $(if $(URL),--url "$(URL)") $(if $(BRANCH),--branch "$(BRANCH)") \
@@ -75,10 +75,7 @@ bench: $(READY)
 
 # the environment; made again when a requirement changes
 $(READY): requirements.txt constraints.txt
-	$(PYTHON) -c "import sys; sys.exit(0 if (3, 11) <= sys.version_info < (3, 14) else 'Python 3.11 to 3.13 is needed, this is ' + sys.version.split()[0] + '; try make PYTHON=python3.12')"
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -c constraints.txt
-	@touch $(READY)
+	@$(PYTHON) -m utils.publishing.install
 
 clean:
 	rm -rf _build

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,6 +16,7 @@ from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernel
 from nbformat import NotebookNode
 
 from utils.publishing.notebooks import read, write
+from utils.publishing.steps import Progress
 
 
 def execute_into_cache(
@@ -25,14 +25,18 @@ def execute_into_cache(
     at_once: int,
     timeout: int,
     environment: Mapping[str, str] = os.environ,
+    *,
+    log: Path,
+    progress: Progress | None = None,
 ) -> list[Path]:
     """Fill the cache ``folder`` with executed notebooks; returns those that were run, ``at_once`` at a time.
 
     ``notebooks``: path → where its executed copy is kept. One whose code is in the cache is left alone, one
     that is kept is put into it, and the others are run and kept. Each kernel starts in its notebook's
     folder with this ``environment`` and its share of the cores, unless ``OMP_NUM_THREADS`` says how many
-    threads it may have. ``timeout``: seconds for one cell. A notebook that fails is left out: Jupyter Book
-    runs it again and reports the error in its own way. ``ValueError`` if ``at_once`` is not positive.
+    threads it may have; what it says beside its outputs goes to the file ``log``. ``timeout``: seconds for
+    one cell. ``progress`` is told of each notebook that is done. A notebook that fails is left out: Jupyter
+    Book runs it again and reports the error in its own way. ``ValueError`` if ``at_once`` is not positive.
     """
     if at_once < 1:
         raise ValueError(f"at_once must be a positive number of notebooks, got {at_once}")
@@ -47,8 +51,11 @@ def execute_into_cache(
     if not waiting:
         return []
     threads = str(max(1, (os.cpu_count() or 1) // at_once))
-    work = _all(waiting, cache, at_once, timeout, {"OMP_NUM_THREADS": threads, **environment})
-    with ThreadPoolExecutor(1) as thread:  # this one may have an event loop already, as in a notebook
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with open(log, "w", encoding="utf-8") as file, ThreadPoolExecutor(1) as thread:
+        start = {"env": {"OMP_NUM_THREADS": threads, **environment}, "stdout": file, "stderr": file}
+        work = _all(waiting, cache, at_once, timeout, start, progress or Progress())
+        # in a thread, for this one may have an event loop already, as in a notebook
         return thread.submit(asyncio.run, work).result()
 
 
@@ -69,13 +76,14 @@ async def _all(
     cache: JupyterCacheBase,
     at_once: int,
     timeout: int,
-    environment: dict[str, str],
+    start: dict,
+    progress: Progress,
 ) -> list[Path]:
-    room, added = asyncio.Semaphore(at_once), []
+    room, added, done = asyncio.Semaphore(at_once), [], 0
 
     async def one(path: Path, notebook: NotebookNode, kept: Path) -> None:
+        nonlocal done
         async with room:
-            began = time.perf_counter()
             # times in the metadata of the cells would make it another notebook than the one that is looked up
             client = NotebookClient(
                 notebook,
@@ -84,16 +92,17 @@ async def _all(
                 resources={"metadata": {"path": str(path.parent)}},
             )
             try:
-                await client.async_execute(env=environment)
+                await client.async_execute(**start)
             except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
-                print(f"{path.name} failed: {type(error).__name__}; the build will report it", flush=True)
+                progress.say(f"{path.name} failed: {type(error).__name__}; the build will report it")
                 return
-            seconds = time.perf_counter() - began
+            finally:
+                done += 1
+                progress.share(done / len(waiting))
             write(notebook, unfinished := kept.with_suffix(".part"))
             unfinished.replace(kept)  # so that a broken build leaves no half of a file behind
             _put(cache, notebook, path)
             added.append(path)
-            print(f"{path.name} executed in {seconds:.0f} s ({len(added)} of {len(waiting)})", flush=True)
 
     await asyncio.gather(*(one(*each) for each in waiting))
     return added
