@@ -22,7 +22,7 @@ RESULTS = Path("book") / "results"
 OF_LABS = "labs"  # the folder of the results with what single labs have measured
 SIZES = ("full", "quick")  # profiles from the largest; pages show the records of the largest there is
 BADGE = re.compile(r'<div[^>]*\bclass="cnnlab-badge"[^>]*\bdata-records="([^"]*)"')
-MARK = re.compile(r"<!-- (lab )?([\w-]+)(?:@\w+)? ")  # of a number that is bound to a record
+MARK = re.compile(r"<!-- (lab )?([\w-]+)(?:@\w+)? (?!-->)")  # of a number that is bound to a record
 ALL_CLAIMS = "<!-- claims -->"  # begins the tables of all claims
 CLAIM = re.compile(r"C\d+")
 VERSION = re.compile(r"v\d+(?:\.\d+)*(?:[-.]?(?:a|b|rc)\d+)?")
