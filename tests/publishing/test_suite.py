@@ -27,6 +27,7 @@ def step(tmp_path):
 
 @pytest.fixture(autouse=True)
 def everything_is_here(monkeypatch):
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # they take longer than these tests
     monkeypatch.setattr(suite, "chromium", lambda: "/usr/bin/chromium")
     monkeypatch.setattr(suite.nbgrader, "installed", lambda: "/usr/bin/nbgrader")
 
