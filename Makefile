@@ -18,7 +18,7 @@ BIN := $(VENV)/bin
 endif
 READY := $(VENV)/.ready
 
-.PHONY: book test format contents lab student instructors site publish-site publish-student weekly queue stamp \
+.PHONY: book test format contents lab student instructors site publish-site publish-student weekly weekly-issue queue stamp \
 	strip bench clean
 
 book: $(READY)
@@ -57,9 +57,13 @@ publish-site: $(READY)
 publish-student: $(READY)
 	$(BIN)/python -m utils.publishing publish-student --url "$(STUDENT_REPOSITORY)" $(if $(BRANCH),--branch "$(BRANCH)")
 
-# all labs on the newest packages, in an environment of its own; ISSUE=1 writes a failure into an issue
+# all labs on the newest packages, in an environment of its own
 weekly:
-	$(PYTHON) -m utils.publishing.weekly $(if $(filter-out 0,$(ISSUE)),--issue)
+	$(PYTHON) -m utils.publishing.weekly
+
+# what failed then, written into an issue of the repository on GitHub
+weekly-issue:
+	$(PYTHON) -m utils.publishing.weekly --issue
 
 queue: $(READY)
 	$(BIN)/python -m utils.experiments queue --hours $(HOURS) $(if $(ACROSS),--across)

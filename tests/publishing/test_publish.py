@@ -175,6 +175,33 @@ def test_a_push_in_between_is_not_overwritten(root, remote, monkeypatch, tmp_pat
     assert "syllabus.md" in names(remote, "main")
 
 
+def test_two_books_that_are_published_together_both_arrive(root, remote, monkeypatch):
+    build(root, "one")
+    site = {"environment": NOBODY, "root": root, "remote": str(remote)}
+    publish_site(**site)
+    written, others = publish.write_site, ["v1.2", "v1.3"]
+
+    def slow(version, folder, root):
+        done = written(version, folder, root)
+        if others:  # somebody else is quicker, twice
+            other = publish.Git(root / "_build" / f"other-{len(others)}", NOBODY)
+            other.fetch(str(remote), "site")
+            written(others.pop(), other.folder, root)
+            other.push("site", "Another book", history=False)
+        return done
+
+    monkeypatch.setattr(publish, "write_site", slow)
+    build(root, "two")
+    assert "with the newest state" in publish_site(**site)
+    assert git(remote, "show", "site:index.html") == "two"
+    assert {"v1.2/index.html", "v1.3/index.html"} <= names(remote, "site")
+    others += [f"v2.{n}" for n in range(9)]
+    build(root, "three")
+    with pytest.raises(publish.PushedMeanwhile):
+        publish_site(**site)
+    assert git(remote, "show", "site:index.html") == "two"
+
+
 def test_a_repository_that_is_not_there_is_told(root, tmp_path):
     with pytest.raises(RuntimeError, match="git ls-remote failed"):
         students(root, tmp_path / "nowhere.git")

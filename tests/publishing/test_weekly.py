@@ -91,20 +91,23 @@ def asked(gh):
 
 @pytest.mark.skipif(os.name == "nt", reason="a script stands in for gh")
 def test_there_is_one_issue_and_later_weeks_are_comments_on_it(gh, tmp_path):
-    text = tmp_path / "report.md"
+    text = tmp_path / "_build" / "weekly" / "report.md"
+    with pytest.raises(RuntimeError, match="there is no report"):
+        write_issue(tmp_path)
+    text.parent.mkdir(parents=True)
     text.write_text("why")
-    assert write_issue(text, tmp_path) == "https://github.com/me/course/issues/9"
+    assert write_issue(tmp_path) == "https://github.com/me/course/issues/9"
     assert asked(gh)[-1] == ["issue", "create", "--title", weekly.TITLE, "--body-file", str(text)]
     # the search finds words; only the very title counts
     (gh / "issues").write_text(f'[{{"number": 4, "title": "{weekly.TITLE}?"}}]')
-    write_issue(text, tmp_path)
+    write_issue(tmp_path)
     assert asked(gh)[-1][:2] == ["issue", "create"]
     (gh / "issues").write_text(f'[{{"number": 4, "title": "x"}}, {{"number": 9, "title": "{weekly.TITLE}"}}]')
-    write_issue(text, tmp_path)
+    write_issue(tmp_path)
     assert asked(gh)[-1] == ["issue", "comment", "9", "--body-file", str(text)]
     (gh / "broken").touch()
     with pytest.raises(RuntimeError, match="gh issue list failed: HTTP 403"):
-        write_issue(text, tmp_path)
+        write_issue(tmp_path)
 
 
 @pytest.fixture
@@ -138,16 +141,18 @@ def test_a_week_in_which_all_pass(fake, capsys):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="scripts stand in for Python and gh")
-def test_a_week_in_which_a_lab_fails_ends_in_an_issue(fake, gh, capsys):
+def test_a_week_in_which_a_lab_fails_ends_in_an_issue_and_a_good_one_takes_the_report_away(fake, gh):
     root, write = fake
     write(FREEZE, WRITE, "sys.exit(1)")
     assert run_weekly(root) == 1
     assert not (gh / "asked").exists()
-    assert run_weekly(root, issue=True) == 1
     text = (root / "_build/weekly/report.md").read_text()
     assert "**04_resnet.ipynb, Cell 3**" in text and "ZeroDivisionError" in text and "05_ok" not in text
-    assert asked(gh)[-1][:2] == ["issue", "create"]
-    assert "issues/9" in capsys.readouterr().out
+    assert "issues/9" in write_issue(root)
+    write(FREEZE)
+    assert run_weekly(root) == 0
+    with pytest.raises(RuntimeError, match="there is no report"):
+        write_issue(root)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="a script stands in for Python")

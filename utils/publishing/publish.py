@@ -24,6 +24,7 @@ SITE_BRANCH = "site"  # of this repository: the books as they are published, no 
 KEY, TOKEN = "STUDENT_DEPLOY_KEY", "GITHUB_TOKEN"  # variables of the environment
 NO_REPOSITORY = "No repository for students is named (STUDENT_REPOSITORY): nothing is published."
 NO_KEY = f"The secret {KEY} is not set: nothing is published."
+ATTEMPTS = 4
 ROBOT = ("github-actions[bot]", "41898282+github-actions[bot]@users.noreply.github.com")
 
 
@@ -79,12 +80,23 @@ def publish_site(
     if remote is None:
         remote = Git(root, environment).out("remote", "get-url", "origin")
     git = Git(folder, {**environment, **_token(environment.get(TOKEN, ""), environment)})
-    git.fetch(remote, SITE_BRANCH)
-    write_site(version, folder, root)
     name = f"version {version[1:]}" if version else "the newest state"
-    if not git.push(SITE_BRANCH, f"The book: {name}", history=False):
+    for attempt in range(ATTEMPTS):  # main and a tag are often pushed together
+        git.fetch(remote, SITE_BRANCH)
+        write_site(version, folder, root)
+        try:
+            pushed = git.push(SITE_BRANCH, f"The book: {name}", history=False)
+            break
+        except PushedMeanwhile:
+            if attempt == ATTEMPTS - 1:
+                raise
+    if not pushed:
         return f"The site has this book already; all versions: {folder / VERSIONS}"
     return f"The site is on the branch {SITE_BRANCH}, with {name}; all versions: {folder / VERSIONS}"
+
+
+class PushedMeanwhile(RuntimeError):
+    """Somebody else has pushed to the branch since it was fetched; nothing was overwritten."""
 
 
 class Git:
@@ -102,7 +114,7 @@ class Git:
         )
         if done.returncode:
             told = (done.stderr.strip() or done.stdout.strip() or "no reason given").splitlines()
-            raise RuntimeError(f"git {arguments[0]} failed in {self.folder}: {' '.join(told[-3:])}")
+            raise RuntimeError(f"git {arguments[0]} failed in {self.folder}: {' '.join(told[-6:])}")
         return done.stdout.strip()
 
     def fetch(self, remote: str, branch: str) -> None:
@@ -135,7 +147,10 @@ class Git:
         commit = self.out(*self._identity(), "commit-tree", tree, *parents, "-m", message)
         # refused if somebody else has pushed since
         lease = f"--force-with-lease=refs/heads/{branch}:{self.before}"
-        self.out("push", "--quiet", lease, self.remote, f"{commit}:refs/heads/{branch}")
+        try:
+            self.out("push", "--quiet", lease, self.remote, f"{commit}:refs/heads/{branch}")
+        except RuntimeError as error:
+            raise (PushedMeanwhile(str(error)) if "stale info" in str(error) else error) from error
         return True
 
     def _identity(self) -> list[str]:

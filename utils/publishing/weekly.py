@@ -3,7 +3,8 @@
 The versions in ``constraints.txt`` are those that are known to work together. A student who installs next
 month gets newer ones, so once a week the labs run on what is newest, and a person is told if one fails. The
 standard library only, since nothing is installed yet when this begins:
-``python -m utils.publishing.weekly [--issue]``.
+``python -m utils.publishing.weekly`` runs the labs, and the same with ``--issue`` tells of what failed. These
+are two commands, so that none of the new packages runs where the right to write issues is.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = Path("_build") / "weekly"  # with an environment of its own
+REPORT = "report.md"
 LAST_LINES, MOST_CHARACTERS = 15, 60_000  # GitHub takes an issue of 65,536 characters
 TITLE = "The labs fail on the newest packages"
 CELL_TIMEOUT = 600  # seconds
@@ -41,14 +43,11 @@ class Failure:
     lines: tuple[str, ...]
 
 
-def run_weekly(root: Path = ROOT, issue: bool = False, environment: Mapping[str, str] = os.environ) -> int:
-    """Install what is newest, run all labs, and report; returns 0 if all passed.
-
-    With ``issue`` a failure is written into an issue of the repository, by GitHub's own command ``gh``: into
-    the one that is open from an earlier week, if there is one.
-    """
+def run_weekly(root: Path = ROOT, environment: Mapping[str, str] = os.environ) -> int:
+    """Install what is newest, run all labs, and write a report of what failed; returns 0 if all passed."""
     folder = root / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
+    (folder / REPORT).unlink(missing_ok=True)
     failed = _installed(folder, root)
     newer: list[str] = []
     if not failed:
@@ -62,10 +61,8 @@ def run_weekly(root: Path = ROOT, issue: bool = False, environment: Mapping[str,
         print(f"All labs pass on the newest packages. {told_versions(newer)}")
         return 0
     text = report(failed, newer, environment)
-    (folder / "report.md").write_text(text, encoding="utf-8")
+    (folder / REPORT).write_text(text, encoding="utf-8")
     print(text)
-    if issue:
-        print(write_issue(folder / "report.md", root))
     return 1
 
 
@@ -119,11 +116,14 @@ def report(failed: Sequence[Failure], newer: Sequence[str], environment: Mapping
     return text if len(text) <= MOST_CHARACTERS else f"{text[:MOST_CHARACTERS]}\n… (cut)\n"
 
 
-def write_issue(text: Path, root: Path = ROOT) -> str:
-    """Open an issue with this text, or comment on the one that is open; returns its address.
+def write_issue(root: Path = ROOT) -> str:
+    """Open an issue with the report of the last run, or comment on the one that is open; returns its address.
 
-    ``RuntimeError`` with what ``gh`` said if it failed.
+    This takes GitHub's own command ``gh``. ``RuntimeError`` if there is no report, or with what ``gh`` said.
     """
+    text = root / FOLDER / REPORT
+    if not text.is_file():
+        raise RuntimeError(f"there is no report {text}: `make weekly` writes it where a lab fails")
     search = ["issue", "list", "--state", "open", "--search", f'in:title "{TITLE}"', "--json", "number,title"]
     found = json.loads(_gh(search, root) or "[]")
     number = next((one["number"] for one in found if one["title"] == TITLE), None)
