@@ -104,3 +104,15 @@ def test_reasons_are_counted_over_files_and_workers():
         "43 skipped: Chromium was not found (Debian: apt install chromium)",
         "1 skipped: needs the history",
     ]
+
+
+@pytest.mark.parametrize("marker", ["book", "notebooks", "experiments"])
+def test_marked_tests_are_run_by_a_step_wherever_they_stand(marker):
+    runs = [command for command in suite.STEPS.values() if "pytest" in command and marker in command]
+    (folders,) = [command[command.index(marker) + 1 :] for command in runs]
+    mark = re.compile(rf"pytest\.mark\.{marker}\b|pytestmark = .*\b{marker}\b")
+    tests = [path for path in (suite.ROOT / "tests").rglob("test_*.py") if path.name != "test_suite.py"]
+    marked = {path for path in tests if mark.search(path.read_text(encoding="utf-8"))}
+    assert marked
+    left_out = [path for path in marked if not any(suite.ROOT / each in path.parents for each in folders)]
+    assert left_out == []
