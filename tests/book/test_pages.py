@@ -4,6 +4,7 @@ import contextlib
 import functools
 import http.server
 import itertools
+import re
 import threading
 
 import pytest
@@ -101,6 +102,17 @@ def test_page_is_quiet_and_asks_no_other_host(desktop):
     assert desktop.locator("article.bd-article h1").count() == 1
 
 
+def test_page_says_at_its_foot_where_it_comes_from(desktop):
+    foot = desktop.locator("p.cnnlab-origin")
+    assert foot.count() == 1
+    told = foot.inner_text()
+    assert re.search(r"Built on \d{4}-\d\d-\d\d from (commit [0-9a-f]{7}|a copy without its history)\b", told)
+    records = desktop.locator("details.cnnlab-origin")
+    assert (records.count() == 0) == ("No recorded results on this page." in told)
+    html = desktop.content()
+    assert str(ROOT) not in html, "a path of the machine that built it"
+
+
 def test_nothing_overflows_on_a_phone(phone):
     width = phone.evaluate("document.documentElement.scrollWidth")
     # an element may be wider than the screen only inside a box that scrolls or clips
@@ -167,13 +179,32 @@ def test_lab_page_has_badge_links_and_living_explorers(lab):
     assert lab.errors == []
 
 
+def test_the_foot_of_a_lab_tells_of_each_experiment_on_its_badge(lab):
+    named = lab.locator(".cnnlab-badge").first.get_attribute("data-records").split()
+    items = lab.locator("details.cnnlab-origin li").all()
+    told = [
+        item.text_content().partition(":")[0] for item in items
+    ]  # folded, so not in the text that is seen
+    assert all(name in told for name in named if not re.fullmatch(r"C\d+", name))
+
+
+def test_status_page_names_every_lab_and_when_it_ran(visit):
+    with visit("book/status") as page:
+        tables = page.locator("article table")
+        assert tables.count() >= 4
+        rows = tables.nth(1).locator("tbody tr")
+        assert rows.count() == len(LABS)
+        runs = [row.locator("td").nth(1).inner_text() for row in rows.all()]
+        assert all(re.match(r"\d{4}-\d\d-\d\d, \d+ s, Python 3\.", run) for run in runs), runs
+
+
 def test_solutions_are_folded(lab):
     for cell in lab.locator(".cell.tag_solution").all():
         assert not cell.locator("pre").first.is_visible()
 
 
 def test_explorers_and_badges_are_accessible(lab):
-    parts = [[".cnnlab-explorer"], [".cnnlab-badge"]]
+    parts = [[".cnnlab-explorer"], [".cnnlab-badge"], [".cnnlab-origin"]]
     found = Axe().run(lab, context={"include": parts}).response["violations"]
     assert [(v["id"], [n["html"][:120] for n in v["nodes"]][:3]) for v in found] == []
 
