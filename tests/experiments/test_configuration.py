@@ -73,3 +73,8 @@ def test_an_experiment_needs_labels_of_their_own_and_all_budgets():
         Experiment("e", "?", "this test", (PLAIN, PLAIN), budgets)
     with pytest.raises(ValueError, match="needs a budget for smoke, quick, full, has smoke$"):
         Experiment("e", "?", "this test", (PLAIN,), {"smoke": Budget(1, (0,))})
+
+
+def test_a_size_of_images_is_told_only_where_it_is_given():
+    assert "dataset_size" not in PLAIN.as_dict()
+    assert replace(PLAIN, dataset_size=8).as_dict()["dataset_size"] == 8

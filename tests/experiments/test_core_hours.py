@@ -21,6 +21,7 @@ def test_an_estimate_by_hand():
     assert passes(replace(PLAIN, method="co-teaching")) == 2
     assert passes(replace(PLAIN, fit_options={"precision": "float32"})) == 2
     assert core_hours(replace(PLAIN, dataset="imagenette"), budget) is None
+    assert core_hours(replace(PLAIN, dataset_size=8), budget) is None
     assert core_hours(replace(PLAIN, model="unheard-of"), budget) is None
 
 

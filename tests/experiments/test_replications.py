@@ -2,7 +2,14 @@
 
 import pytest
 
-from utils.experiments.replications import BANDS, FILE, VGG_A, replications, vgg_a_by_rate
+from utils.experiments.replications import (
+    BANDS,
+    FILE,
+    VGG_A,
+    bands_by_length,
+    replications,
+    vgg_a_by_rate,
+)
 
 
 def test_every_row_names_its_source_and_what_was_measured():
@@ -58,3 +65,28 @@ def test_the_file_is_a_plain_table():
     assert FILE.read_text(encoding="utf-8").splitlines()[0] == (
         "experiment,source,file,year,model,settings,metric,value_without,value_with,n,notes"
     )
+
+
+def test_bands_by_length_have_the_steps_that_the_log_tells_or_batches_of_128():
+    table = bands_by_length().set_index("source")
+    steps = {
+        "Dear-Cry/yzgjhdxf": 7820,  # told
+        "lrond/PJ2_2026": 20 * 352,  # told
+        "Destiny-JTY/neuralnetwork_project2": 3910,  # told
+        "Parry-Git/Deep-Learning-Project2": 5 * 39,  # of 5,000 images; the log says about 200
+        "kr0n03ta313/PJ2_2026": 31,  # of 4,000 images
+    }
+    assert {source: table.steps[source] for source in steps} == steps
+    assert len(table) == 16
+
+
+def test_with_batch_normalization_the_band_is_narrower_after_15_epochs_in_every_public_log():
+    table = bands_by_length()
+    ratio = table.with_bn / table.without
+    assert ratio[table.epochs >= 15].between(0.34, 0.64).all() and (table.epochs >= 15).sum() == 10
+    assert ratio[table.epochs == 20].median() == pytest.approx(0.5345, abs=0.02)  # 0.53 by hand
+
+
+def test_bands_of_another_optimizer_or_of_epoch_means_are_left_out():
+    left_out = {"adehuang41/deep_learning_pj2", "henrywch/VGG_BatchNorm", "mqxt/PJ2-of-NNDL"}
+    assert not left_out & set(bands_by_length().source)

@@ -85,7 +85,8 @@ class Configuration:
     the weights of the first seed are kept in ``book/results/checkpoints``, for labs that look into trained
     networks. ``method`` and ``method_options``: how it is trained, see :mod:`utils.experiments.methods`.
     ``label_noise``: arguments of ``utils.data.label_noise.noisy_labels`` for the training labels; the noise
-    depends on the seed of the run, and validation and test labels stay true.
+    depends on the seed of the run, and validation and test labels stay true. ``dataset_size``: pixels per
+    side, None for the usual ones of the dataset.
     """
 
     label: str
@@ -97,6 +98,7 @@ class Configuration:
     method: str = "supervised"
     method_options: Mapping[str, Any] = field(default_factory=dict)
     label_noise: Mapping[str, Any] = field(default_factory=dict)
+    dataset_size: int | None = None
 
     def __post_init__(self) -> None:
         if self.method not in METHOD_OPTIONS:
@@ -116,8 +118,11 @@ class Configuration:
                 )
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain dictionaries and values, as they are written into a record."""
-        return asdict(self)
+        """Plain dictionaries and values, as they are written into a record; only a size that is given."""
+        fields = asdict(self)
+        if self.dataset_size is None:
+            del fields["dataset_size"]
+        return fields
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,7 @@ IMAGES = {"train": 45_000, "valid": 5_000, "test": 10_000}
 def core_hours(configuration: Configuration, budget: Budget) -> float | None:
     """Hours of one core that a run takes; None for images of another size, or an unknown family."""
     families = [name for name in RATES if configuration.model.startswith(name)]
-    if not families or configuration.dataset == "imagenette":
+    if not families or configuration.dataset == "imagenette" or configuration.dataset_size is not None:
         return None
     options = configuration.model_options
     macs = macs_of(configuration.model, options)

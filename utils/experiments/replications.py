@@ -19,6 +19,8 @@ SETTINGS = (
     r"(?P<augmentation>no augmentation|random crop\+flip|weak augmentation \(crop\+flip\))$"
 )
 PUBLISHED = 20  # epochs of the report
+BATCHES = 391  # of 128 images in an epoch of the 50,000 training images of CIFAR-10
+PARTIAL = r"on (?P<images>\d+) images"
 SHORTEST = 8  # epochs of all images that a training of VGG-A needs to be shown beside ours
 
 
@@ -59,3 +61,29 @@ def vgg_a_by_rate() -> pd.DataFrame:
     nearest = (table.epochs - PUBLISHED).abs().sort_values(kind="stable").index
     table = table.loc[nearest].drop_duplicates(["source", "rate", "augmented"])
     return table[table.epochs >= SHORTEST].sort_index().reset_index(drop=True)
+
+
+def bands_by_length() -> pd.DataFrame:
+    """Mean width of the band over Adam's four rates in public logs, by the number of steps it is taken over.
+
+    One row for each log: ``source``, ``epochs``, ``steps``, ``without`` and ``with_bn`` (mean over the steps
+    of the largest minus the smallest training loss of VGG-A at the rates 1e-4, 5e-4, 1e-3 and 2e-3). Left out
+    are logs with another optimizer, of epoch means, or of unknown length. Where a log does not tell its
+    steps, they are counted with batches of 128.
+    """
+    rows = replications(BANDS)
+    said = rows.settings.str
+    kept = said.startswith("Adam, rates {1e-3,2e-3,1e-4,5e-4}") & ~said.contains("epoch-mean")
+    epochs = said.extract(r"(\d+) epochs?")[0].astype(float)
+    an_epoch = said.extract(r"x (\d+) steps")[0].astype(float)
+    an_epoch = an_epoch.fillna((said.extract(PARTIAL).images.astype(float) / 128).round()).fillna(BATCHES)
+    table = pd.DataFrame(
+        {
+            "source": rows.source,
+            "epochs": epochs,
+            "steps": epochs * an_epoch,
+            "without": rows.value_without,
+            "with_bn": rows.value_with,
+        }
+    )
+    return table[kept].dropna().reset_index(drop=True)

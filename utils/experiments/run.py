@@ -189,10 +189,11 @@ def run_one(
 
 def _load(configuration: Configuration, budget: Budget, load: Callable[..., Dataset]) -> Dataset:
     """The configuration's data, or what stands in for them, in the size that its model is made for."""
-    if budget.dataset is None:
-        return load(configuration.dataset)
-    size = configuration.model_options.get("input_size")
-    return load(budget.dataset) if size is None else load(budget.dataset, size=size)
+    stands_in = budget.dataset is not None
+    size = configuration.model_options.get("input_size") if stands_in else None
+    size = size or configuration.dataset_size
+    name = budget.dataset or configuration.dataset
+    return load(name) if size is None else load(name, size=size)
 
 
 def _time_left(seconds: float, trained: int, left: int) -> str:

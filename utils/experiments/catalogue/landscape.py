@@ -117,4 +117,41 @@ def rise_of_the_loss() -> Experiment:
     )
 
 
-EXPERIMENTS = (landscape_networks(), landscape_without_norm(), rise_of_the_loss())
+def landscape_digits() -> Experiment:
+    """Plain and residual networks on the digits, trained until they make no mistake; weights are kept.
+
+    The plain network of 56 layers is there because it does not get so far: no surface is drawn of it.
+    """
+    probe = {"distances": {"distances": DISTANCES, "directions": 4, "every": 90}}
+    fit = {name: value for name, value in SGD.items() if name != "augment"}
+    return Experiment(
+        id="landscape-digits",
+        question="What do shortcuts and depth do to the loss around a small network trained to the end?",
+        source="Li et al. 2018, arXiv:1712.09913, section 5 and figure 5",
+        configurations=tuple(
+            Configuration(
+                f"{kind}-{depth}",
+                f"resnet-{depth}",
+                "digits",
+                {"in_channels": 1, "shortcut": shortcut, "width": 0.5},
+                {**fit, "batch_size": 64, "probes": probe},
+                keep_weights=depth < 56,
+                dataset_size=8,
+            )
+            for depth in (20, 44, 56)
+            for kind, shortcut in (("plain", False), ("residual", "A"))
+        ),
+        budgets={
+            "smoke": Budget(epochs=1, seeds=(0,), train_images=64, test_images=32, valid_images=32),
+            "quick": Budget(epochs=20, seeds=(0,)),
+            "full": Budget(epochs=150, seeds=(0, 1, 2)),
+        },
+        deviations=(
+            "scanned digits of 8×8 pixels instead of CIFAR-10, which need no download and are learned in "
+            "minutes; half the channels; 150 epochs with a cosine",
+            "44 layers beside 56, for the plain network of 56 layers does not learn the digits",
+        ),
+    )
+
+
+EXPERIMENTS = (landscape_networks(), landscape_without_norm(), rise_of_the_loss(), landscape_digits())
