@@ -167,9 +167,10 @@ def toeplitz_2d(
     stored = inside.reshape(out_channels * out_height * out_width, -1).sum(dim=1)  # entries of each row
     starts = torch.cat([stored.new_zeros(1), stored.cumsum(dim=0)])
     matrix_shape = (out_channels * out_height * out_width, groups * in_per_group * height * width)
-    with warnings.catch_warnings():
+    # not checked, for it is right by construction; said in this way, since torch 2.11 warns of the argument
+    with warnings.catch_warnings(), torch.sparse.check_sparse_tensor_invariants(False):
         warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta state")
-        return torch.sparse_csr_tensor(starts, columns, values, matrix_shape, check_invariants=False)
+        return torch.sparse_csr_tensor(starts, columns, values, matrix_shape)
 
 
 def im2col(
