@@ -58,10 +58,13 @@ def test_badge_tells_what_was_run_and_escapes_it():
     )
     badge.finish(12.3)
     assert "12 s after imports" in badge.html() and "Recorded" not in badge.html()
+    folded = "<details><summary>Run with CIFAR-10 (JPEG copy), profile quick, 12 s after imports</summary>"
+    assert folded in badge.html()
     badge.recorded("lenet-cifar10: 3 seeds", "lenet-cifar10")
     assert "Recorded runs:</strong> lenet-cifar10: 3 seeds" in badge.html()
     badge.finish(12.3, "2026-11-30")
     assert "12 s after imports, on 2026-11-30 " in badge.html()
+    assert "on 2026-11-30, recorded results</summary>" in badge.html()
 
 
 def test_badge_notes_for_the_foot_of_the_page_what_records_it_shows_each_once():

@@ -103,9 +103,19 @@ class Badge:
         if self.measurements:
             rows["Measured"] = self._measured()
         cells = " · ".join(f"<strong>{key}:</strong> {html.escape(value)}" for key, value in rows.items())
+        told = ", ".join([data, f"profile {self.profile}", took, *self._beside()])
+        summary = f"<summary>Run with {html.escape(told)}</summary>"
         style = STYLE.format(**(LOUD if self.fallbacks else QUIET))
         sources = html.escape(" ".join(self.sources))
-        return f'<div role="note" class="cnnlab-badge" data-records="{sources}" style="{style}">{cells}</div>'
+        return (
+            f'<div role="note" class="cnnlab-badge" data-records="{sources}" style="{style}">'
+            f"<details>{summary}{cells}</details></div>"
+        )
+
+    def _beside(self) -> list[str]:
+        """What the one line of the folded badge says of figures that were not made on this page."""
+        shown = {how for how, _ in self.measurements.values()}
+        return ["recorded results"] if self.recordings or "recorded" in shown else []
 
     def _measured(self) -> str:
         """``live: a; recorded: b, c (2026-11-29, CIFAR-10, AMD EPYC)``."""

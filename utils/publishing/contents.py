@@ -22,6 +22,7 @@ from utils.publishing.notebooks import CARD, ROOT, labs, read, write
 RENEW = "python -m utils.publishing contents"
 MAP = ("<!-- map -->", "<!-- /map -->")
 MAP_HEADING = "what you will do"  # of the section that holds it
+FOLDED = "What you build, measure and learn; data and running time"
 MOST = 105  # minutes of a core that fits into a class of ninety, read by a slow reader
 
 
@@ -123,22 +124,29 @@ def plan(found: list[Card]) -> str:
 
 
 def lab_map(each: Card, parts: Sequence[Section] = ()) -> str:
-    """The map of one lab, which stands in the notebook itself; ``parts``: its sections, if it tells them."""
+    """The map of one lab, which stands in the notebook itself; ``parts``: its sections, if it tells them.
+
+    What fits on the first screen is open: the sections with their minutes, and what to know. The rest is folded.
+    """
+    lines = []
+    for optional in (False, True):
+        told = [f"{part.title} {part.minutes:.0f}" for part in parts if part.optional == optional]
+        minutes = sum(part.minutes for part in parts if part.optional == optional)
+        if told:
+            name = "Optional" if optional else "The core"
+            lines.append(f"**{name}, {minutes:.0f} minutes:** {' · '.join(told)}.")
+    if not lines:
+        lines.append(f"**Minutes in class:** {each.minutes}.")
+    lines.append(f"**You need** {each.prerequisites.rstrip('.')}.")
     rows = [
-        ("The question", f"{each.question} (Figure {each.picture})"),
         ("You build", each.build),
         ("You measure", each.measure),
         ("You learn", each.learn),
-        ("You need", each.prerequisites),
         ("Data", each.data),
         ("Running time on two CPU cores", each.time),
-        ("Minutes in class", str(each.minutes)),
     ]
-    for name, optional in (("The core, in minutes", False), ("Optional, in minutes", True)):
-        told = [f"{part.title} {part.minutes:.0f}" for part in parts if part.optional == optional]
-        if told:
-            rows.append((name, " · ".join(told)))
-    return _table(("", ""), rows)
+    folded = f"<details><summary>{FOLDED}</summary>\n\n{_table(('', ''), rows)}\n\n</details>"
+    return "\n\n".join([*lines, folded])
 
 
 PAGES = {  # page → its two marks, and what stands between them
