@@ -126,7 +126,7 @@ def plan(found: list[Card]) -> str:
 def lab_map(each: Card, parts: Sequence[Section] = ()) -> str:
     """The map of one lab, which stands in the notebook itself; ``parts``: its sections, if it tells them.
 
-    What fits on the first screen is open: the sections with their minutes, and what to know. The rest is folded.
+    What fits on the first screen is open: sections with minutes, and what to know; the rest is folded.
     """
     lines = []
     for optional in (False, True):
