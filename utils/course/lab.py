@@ -136,10 +136,11 @@ def start_lab(name: str, **table: Sequence) -> Lab:
     import torch
 
     from utils.course.plots import use_style
+    from utils.training.devices import best_device
 
     profile = current_profile()
     lab_sizes = sizes(profile, table)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = best_device()
     use_style()
     badge = Badge(
         profile=profile,
@@ -151,8 +152,6 @@ def start_lab(name: str, **table: Sequence) -> Lab:
 
 
 def _describe(device: torch.device) -> str:
-    import torch
+    from utils.training.devices import device_name
 
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    return f"CPU, {os.cpu_count()} cores"
+    return f"CPU, {os.cpu_count()} cores" if device.type == "cpu" else device_name(device)

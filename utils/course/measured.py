@@ -40,7 +40,7 @@ import torch
 from utils.course.badge import Badge
 from utils.course.plain import as_json, from_json
 from utils.experiments import records
-from utils.training.processor import processor_name
+from utils.training.devices import device_name
 
 FORMAT = 1
 LARGEST = 200_000  # bytes of a record's value
@@ -279,7 +279,7 @@ def _without_record(name: str, sizes: Mapping[str, Any]) -> str:
 
 
 def _device(device: torch.device) -> str:
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
+    if device.type != "cpu":
+        return device_name(device)
     threads = torch.get_num_threads()
-    return f"{processor_name()}, {threads} thread{'s' if threads > 1 else ''}"
+    return f"{device_name(device)}, {threads} thread{'s' if threads > 1 else ''}"

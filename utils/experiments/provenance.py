@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from utils.training.devices import best_device, device_name
 from utils.training.processor import flags, processor_name
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -52,21 +53,21 @@ def machine(device: str | None = None) -> dict[str, Any]:
         "torch": torch.__version__,
     }
     chosen = _device(device)
-    return {**described, "gpu": torch.cuda.get_device_name(chosen)} if chosen.type == "cuda" else described
+    return described if chosen.type == "cpu" else {**described, "gpu": device_name(chosen)}
 
 
 def describe_device(device: str | None = None) -> str:
     """The device in one line: the GPU's name, or ``cpu (AMD EPYC, x86_64, 1 thread)``."""
     chosen = _device(device)
-    if chosen.type == "cuda":
-        return torch.cuda.get_device_name(chosen)
+    if chosen.type != "cpu":
+        return device_name(chosen)
     threads = torch.get_num_threads()
     told = f"{threads} thread{'s' if threads > 1 else ''}"
     return f"{chosen.type} ({processor_name()}, {platform.machine()}, {told})"
 
 
 def _device(device: str | None) -> torch.device:
-    return torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    return torch.device(device) if device else best_device()
 
 
 def features() -> tuple[str, ...]:

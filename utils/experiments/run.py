@@ -24,6 +24,7 @@ from utils.experiments.configuration import Budget, Configuration, Experiment, W
 from utils.experiments.methods import SECOND_NETWORK, Task
 from utils.experiments.recorded_probes import probe_results
 from utils.training import Diverged, History, checkpoints, evaluate
+from utils.training.devices import best_device
 
 
 def run(
@@ -38,9 +39,10 @@ def run(
 
     A killed run resumes at its last epoch, from checkpoints in the user's cache folder. A run that diverges
     is recorded as diverged, and the others go on. What another process is at work on is left to it: several
-    may share the store.
+    may share the store. ``device``: by default :func:`utils.training.devices.best_device`.
     """
     budget = experiment.budgets[profile]
+    device = device or str(best_device())
     for seed in seeds or ():
         if not 0 <= seed < SECOND_NETWORK:
             raise WrongUse(f"a seed is a whole number from 0 to {SECOND_NETWORK - 1:,}, got {seed}")

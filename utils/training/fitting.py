@@ -25,6 +25,7 @@ from utils.training.checks import (
     require_seed,
     require_splits,
 )
+from utils.training.devices import device_name
 from utils.training.history import Diverged, History
 from utils.training.loop import Hits, Probe, device_of, evaluate, train_one_epoch
 from utils.training.losses import Loss, count_correct
@@ -32,7 +33,6 @@ from utils.training.memory import keep_freed_memory
 from utils.training.optimizers import OptimizerChoice, base_learning_rates
 from utils.training.options import Descent, Execution, Objective, Stopping, group
 from utils.training.precision import Settings, deterministic, quiet_generators
-from utils.training.processor import processor_name
 from utils.training.progress import Progress
 from utils.training.resuming import RunFile, open_checkpoint
 from utils.training.schedules import Schedule, constant
@@ -286,11 +286,9 @@ def _examples(batches: Batches) -> int:
 
 
 def _describe(settings: Settings) -> dict[str, Any]:
-    on_gpu = settings.device.startswith("cuda")
-    name = torch.cuda.get_device_name(settings.device) if on_gpu else processor_name()
     return {
         **asdict(settings),
-        "hardware": name,
+        "hardware": device_name(settings.device),
         "threads": torch.get_num_threads(),
         "torch": str(torch.__version__),
     }

@@ -130,8 +130,13 @@ def quiet_generators(device: str | torch.device) -> Iterator[None]:
     """Whatever is drawn inside leaves the caller's global generators (CPU and this device) as they were."""
     device = torch.device(device)
     devices = [device] if device.type == "cuda" else []
+    apples = torch.mps.get_rng_state() if device.type == "mps" else None
     with torch.random.fork_rng(devices=devices):
-        yield
+        try:
+            yield
+        finally:
+            if apples is not None:
+                torch.mps.set_rng_state(apples)
 
 
 @contextmanager
