@@ -1,13 +1,12 @@
 """Sphinx extension: at the foot of every page the commit, the day, and the records that the page shows.
 
-What a page shows is found when it is read, and kept with the page. The commit and the day are looked up at
-each build: where they have changed, all pages are written anew, and none is executed again.
+What a page shows is found when it is read, and kept with the page. The commit and the day are put into all
+pages at the end of each build, so that a commit makes no page be written, let alone executed, again.
 """
 
 from __future__ import annotations
 
 import sys
-from dataclasses import astuple
 from pathlib import Path
 
 from docutils import nodes
@@ -35,14 +34,18 @@ def show(app, pagename, templatename, context, doctree) -> None:
     """Put the foot into the place that the theme has for it."""
     names = app.env.metadata.get(pagename, {}).get(KEPT, [])
     shown = [records for name in names if (records := origin.records_of(name, ROOT))]
-    context["theme_extra_footer"] = origin.foot(
-        origin.Built(*app.config.built_from), shown, configured(ROOT).url
-    )
+    context["theme_extra_footer"] = origin.foot(origin.built(ROOT), shown, configured(ROOT).url)
+
+
+def stamp(app, exception) -> None:
+    """Bring the commit and the day up to date on those pages too that were not written in this build."""
+    if exception is None and app.builder.format == "html":
+        origin.stamp_pages(Path(app.outdir), origin.built(ROOT), configured(ROOT).url)
 
 
 def setup(app) -> dict[str, bool]:
-    """Called by Sphinx; a change of what the book is built from makes it write all pages."""
-    app.add_config_value("built_from", list(astuple(origin.built(ROOT))), "html")
+    """Called by Sphinx."""
     app.connect("doctree-read", note)
     app.connect("html-page-context", show)
+    app.connect("build-finished", stamp)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -141,8 +141,8 @@ def test_a_damaged_record_is_named(tmp_path):
 
 def test_the_foot_links_the_commit_and_tells_of_each_record(tmp_path):
     assert origin.foot(BUILT, [], URL) == (
-        '<p class="cnnlab-origin">Built on 2026-11-30 from commit '
-        f'<a href="{URL}/commit/{BUILT.commit}">0123456</a>. No recorded results on this page. '
+        '<p class="cnnlab-origin"><span class="cnnlab-built">Built on 2026-11-30 from commit '
+        f'<a href="{URL}/commit/{BUILT.commit}">0123456</a>.</span> No recorded results on this page. '
         '<span class="cnnlab-versions"></span></p>'
     )
     folder = tmp_path / "book" / "results"
@@ -151,12 +151,29 @@ def test_the_foot_links_the_commit_and_tells_of_each_record(tmp_path):
     record(folder / "two", "<b>-seed0", day="2026-11-24", data="A & B")
     shown = [origin.records_of(name, tmp_path) for name in ("one", "two")]
     told = origin.foot(origin.Built(BUILT.commit, False, "v1.2", "2026-11-30"), shown, URL)
-    assert told.startswith('<p class="cnnlab-origin">Version 1.2. Built on 2026-11-30')
+    assert told.startswith(
+        '<p class="cnnlab-origin"><span class="cnnlab-built">Version 1.2. Built on 2026-11-30'
+    )
     assert (
         "<summary>Records on this page: 3 runs on CIFAR-10 and A &amp; B, 2026-11-21 to 2026-11-24</summary>"
         "<ul><li>one: 2 runs (quick), CIFAR-10, 2026-11-21, commit aaaaaaa</li>"
         "<li>two: 1 run (quick), A &amp; B, 2026-11-24, commit aaaaaaa</li></ul>" in told
     )
+
+
+def test_a_new_commit_is_stamped_into_pages_that_stay_as_they_are(tmp_path):
+    (tmp_path / "labs").mkdir()
+    rest = "<p>text</p>\n<span>Built on a whim</span>\n"
+    pages = [tmp_path / "index.html", tmp_path / "labs" / "a.html", tmp_path / "redirect.html"]
+    for page in pages[:2]:
+        page.write_text(rest + origin.foot(BUILT, [], URL) + rest)
+    pages[2].write_text(rest)
+    later = origin.Built("f" * 40, True, "", "2026-12-01")
+    assert origin.stamp_pages(tmp_path, BUILT, URL) == 0
+    assert origin.stamp_pages(tmp_path, later, URL) == 2
+    assert all(page.read_text() == rest + origin.foot(later, [], URL) + rest for page in pages[:2])
+    assert pages[2].read_text() == rest
+    assert origin.stamp_pages(tmp_path, later, URL) == 0
 
 
 def test_the_foot_is_found_without_torch():

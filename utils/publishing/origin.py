@@ -26,6 +26,7 @@ MARK = re.compile(r"<!-- (lab )?([\w-]+)(?:@\w+)? (?!-->)")  # of a number that 
 ALL_CLAIMS = "<!-- claims -->"  # begins the tables of all claims
 CLAIM = re.compile(r"C\d+")
 VERSION = re.compile(r"v\d+(?:\.\d+)*(?:[-.]?(?:a|b|rc)\d+)?")
+OF_BUILD = re.compile(r'<span class="cnnlab-built">.*?</span>')
 VERSIONS_GO_HERE = '<span class="cnnlab-versions"></span>'  # `make site` writes a link to the versions there
 
 
@@ -113,8 +114,7 @@ def records_of(name: str, root: Path = ROOT) -> Records | None:
 def foot(build: Built, shown: Iterable[Records], url: str) -> str:
     """The foot of a page as HTML; ``url``: of the repository, to which the commit is a link."""
     shown = list(shown)
-    version = f"Version {build.version[1:]}. " if build.version else ""
-    told = [f"{version}Built on {build.date} from {_commit(build, url)}.", VERSIONS_GO_HERE]
+    told = [of_build(build, url), VERSIONS_GO_HERE]
     if not shown:
         told.insert(1, "No recorded results on this page.")
         return f'<p class="cnnlab-origin">{" ".join(told)}</p>'
@@ -124,6 +124,26 @@ def foot(build: Built, shown: Iterable[Records], url: str) -> str:
         f'<details class="cnnlab-origin"><summary>{html.escape(summary(shown))}</summary>'
         f"<ul>{items}</ul></details>"
     )
+
+
+def of_build(build: Built, url: str) -> str:
+    """The part of the foot that is the same on all pages, and changes with each build."""
+    version = f"Version {build.version[1:]}. " if build.version else ""
+    return f'<span class="cnnlab-built">{version}Built on {build.date} from {_commit(build, url)}.</span>'
+
+
+def stamp_pages(folder: Path, build: Built, url: str) -> int:
+    """Bring that part up to date on all pages in a folder; returns how many pages were changed.
+
+    A page need not be written anew because there was a commit.
+    """
+    new, changed = of_build(build, url), 0
+    for path in sorted(folder.rglob("*.html")):
+        text = path.read_text(encoding="utf-8")
+        if (stamped := OF_BUILD.sub(lambda _: new, text)) != text:
+            path.write_text(stamped, encoding="utf-8", newline="\n")
+            changed += 1
+    return changed
 
 
 def summary(shown: list[Records]) -> str:
