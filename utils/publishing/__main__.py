@@ -50,6 +50,8 @@ def main(arguments: list[str] | None = None) -> int:
     numbers.add_argument(
         "page", nargs="*", help="such as labs/02_lenet.ipynb; default: the pages that are held to it"
     )
+    named = commands.add_parser("terms", help="list words for which book/terms.csv has another")
+    named.add_argument("page", nargs="*", help="such as labs/02_lenet.ipynb; default: pages held to it")
     record = commands.add_parser(
         "record", help="run labs in the profile quick and record what they measure (three minutes each)"
     )
@@ -103,6 +105,10 @@ def _run(options: argparse.Namespace) -> int:
         told, failed = report(chosen(options.page) or bound_pages())
         print(told)
         return int(failed > 0)
+    if options.command == "terms":
+        from utils.publishing.terms import report as report_terms  # brings in torch
+
+        return report_terms(options.page)
     if options.command == "record":
         return _record(options)
     if options.command == "book":

@@ -133,6 +133,11 @@ def read_prose(text: str, generated: Sequence[tuple[str, str]] = ()) -> Prose:
     )
 
 
+def visible_text(text: str, generated: Sequence[tuple[str, str]] = ()) -> str:
+    """The text at its places, with all that is no prose covered by signs that are no letters."""
+    return _masked(text, generated)[0]
+
+
 def starts_a_line(text: str, place: int) -> bool:
     """Whether only blanks stand before this place: a comment there swallows the rest of the line."""
     return not text[text.rfind("\n", 0, place) + 1 : place].strip(" \t>")
