@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from utils.course.checks import core
 from utils.course.checks.core import (
     Slips,
     call,
@@ -21,6 +22,30 @@ from utils.course.checks.core import (
     parts_of,
     passed,
 )
+
+
+def use(function: Callable) -> Callable:
+    """The student's function if it is right, another way to the same numbers if it is not written yet."""
+    return core.use(
+        function,
+        {
+            "mean_width": (mean_width, _mean_width),
+            "useless_rates": (useless_rates, _jumping_rates),
+            "filter_normalize": (filter_normalize, _filter_normalized),
+            "effective_beta": (effective_beta, lambda *given: float(_betas(*given).max())),
+            "same_function": (same_function, _same_function),
+        },
+    )
+
+
+def _jumping_rates(h: float, steps: int) -> list[float]:
+    """Rates just below 2/h: every step leads to the other side of the valley, as high as before."""
+    return [(2 - share * 1e-3 / steps) / h for share in (1, 2, 3, 4)]
+
+
+def _same_function(w1: Tensor, b1: Tensor, w2: Tensor, b2: Tensor, factors: Tensor) -> tuple[Tensor, ...]:
+    grow = torch.diag(factors)
+    return grow @ w1, grow @ b1, w2 @ torch.diag(1 / factors), b2
 
 
 def mean_width(function: Callable) -> None:
