@@ -13,6 +13,7 @@ from tests.publishing.test_site import build
 from tests.tiny_repository import git
 from utils.publishing import publish
 from utils.publishing.publish import NO_KEY, NO_REPOSITORY, publish_site, publish_student
+from utils.publishing.site import write_site
 
 # as on a machine where nobody has told git a name
 NOBODY = {**os.environ, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull}
@@ -133,7 +134,9 @@ def test_the_site_keeps_its_versions_and_no_history(root, remote):
     assert "with version 1.2" in publish_site("v1.2", **site)
     build(root, "two")
     (root / "_config.yml").write_text((root / "_config.yml").read_text().replace("v1.2", "main"))
-    subprocess.run(["rm", "-rf", str(root / "_build" / "site")], check=True)  # as on a fresh machine
+    subprocess.run(
+        ["rm", "-rf", str(root / "_build" / "published-site")], check=True
+    )  # as on a fresh machine
     publish_site(**site)
     assert [git(remote, "show", f"site:{page}") for page in ("index.html", "v1.2/index.html")] == [
         "two",
@@ -142,7 +145,15 @@ def test_the_site_keeps_its_versions_and_no_history(root, remote):
     assert {"versions.html", "_static/a.js", "v1.2/labs/01_sums.html"} <= names(remote, "site")
     assert commits(remote, "site") == ["github-actions[bot]: The book: the newest state"]
     # what is to be deployed lies there, whole
-    assert (root / "_build/site/v1.2/index.html").read_text() == "one"
+    assert (root / "_build/published-site/v1.2/index.html").read_text() == "one"
+
+
+def test_a_site_that_was_looked_at_before_is_in_nobodys_way(root, remote):
+    build(root, "one")
+    write_site(root=root)
+    write_site("v9", root=root)  # never published
+    publish_site(environment=NOBODY, root=root, remote=str(remote))
+    assert not any(name.startswith("v9") for name in names(remote, "site"))
 
 
 def test_a_book_whose_links_lead_elsewhere_is_not_published(root, remote):

@@ -71,12 +71,12 @@ def publish_site(
 ) -> str:
     """Put the book into the site, at its root or as a version, and push the branch that holds the site.
 
-    The whole site then lies in ``_build/site``. Returns one line that says what was done. ``ValueError`` if
-    the links in the book lead to another repository or, of a version, to another branch; ``RuntimeError``
-    with what git said if that failed. ``remote``: where to push, by default ``origin`` of this repository.
+    Returns one line that says what was done. ``ValueError`` if the links in the book lead to another
+    repository or, of a version, to another branch; ``RuntimeError`` with what git said if that failed.
+    ``remote``: where to push, by default ``origin`` of this repository.
     """
     _refuse_other_links(version, environment.get("GITHUB_REPOSITORY", ""), root)
-    folder = root / "_build" / "site"
+    folder = root / "_build" / "published-site"
     if remote is None:
         remote = Git(root, environment).out("remote", "get-url", "origin")
     git = Git(folder, {**environment, **_token(environment.get(TOKEN, ""), environment)})
