@@ -136,7 +136,7 @@ def test_a_run_that_is_recorded_is_no_longer_due(tmp_path, monkeypatch):
         "dataset": {"title": "CIFAR-10"},
         "started": "2026-11-30T01:00:00+00:00",
         "commit": "e" * 40,
-        "versions": {"torch": "2.15.0"},
+        "versions": {"torch": "2.15.0+cu132"},
     }
     (path / name).write_text(json.dumps(record))
     rows = cells_of(status.table_of_queue(tmp_path))

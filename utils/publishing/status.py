@@ -245,7 +245,7 @@ def _told(run: LastRun | None) -> str:
 
 
 def _recorded(records: origin.Records) -> str:
-    data, torch = ", ".join(records.data), ", ".join(records.torch)
+    data, torch = ", ".join(records.data), _without_build(records.torch)
     commits = ", ".join(map(origin.short, records.commits))
     return (
         f"{records.count} ({records.profile}), {data}, {origin.span(records.dates)}, torch {torch}, {commits}"
@@ -258,6 +258,11 @@ def _row_of(records: origin.Records) -> tuple[str, ...]:
         f"{records.counted} ({records.profile})",
         ", ".join(records.data),
         origin.span(records.dates),
-        ", ".join(records.torch),
+        _without_build(records.torch),
         ", ".join(commits) if len(commits) <= 3 else f"{commits[0]} to {commits[-1]} ({len(commits)})",
     )
+
+
+def _without_build(versions: Iterable[str]) -> str:
+    """2.15.0 for 2.15.0+cu132: which build it was stands in the record."""
+    return ", ".join(dict.fromkeys(version.partition("+")[0] for version in versions))
