@@ -127,7 +127,7 @@ def test_a_second_queue_ends_with_one_sentence(own, monkeypatch, capsys):
 
 def test_status_tells_what_is_done_and_due(own, monkeypatch, capsys, tmp_path):
     order = (
-        Entry("landscape-networks", 3, "why", "smoke"),
+        Entry("landscape-no-bn", 3, "why", "smoke"),
         Entry("lenet-cifar10", 4, "why", labels=("lenet",)),
     )
     monkeypatch.setattr(command, "ORDER", order)
@@ -138,8 +138,8 @@ def test_status_tells_what_is_done_and_due(own, monkeypatch, capsys, tmp_path):
     needs, first, second, queue, total = capsys.readouterr().out.splitlines()
     seeds = len(EXPERIMENTS["lenet-cifar10"].budgets["full"].seeds)
     assert needs == f"{seeds} runs need DATA not found on this machine, left out: cifar10"
-    networks = len(EXPERIMENTS["landscape-networks"].configurations)
-    assert first == f"tier 3: 0 done, {networks} due; not measured yet   landscape-networks"
+    networks = len(EXPERIMENTS["landscape-no-bn"].configurations)
+    assert first == f"tier 3: 0 done, {networks} due; not measured yet   landscape-no-bn"
     assert second == f"tier 4: 0 done, 0 due, {seeds} needs data   lenet-cifar10"
     assert queue == "no queue is at work"
     assert total == f"total: 0 done, {networks} due, {seeds} needs data; not measured yet"

@@ -9,6 +9,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from utils.console import print_anywhere
 from utils.experiments import records, weights
 from utils.experiments.catalogue import EXPERIMENTS, find
 from utils.experiments.catalogue.claims import CLAIMS
@@ -181,4 +182,5 @@ def _tell(kind: str, found: dict[Path, list[str]]) -> int:
 
 
 if __name__ == "__main__":
+    print_anywhere()
     sys.exit(main())

@@ -39,7 +39,7 @@ def commit(root: Path = ROOT) -> str:
 
 def _git(root: Path, *arguments: str) -> str:
     return subprocess.run(
-        ["git", *arguments], cwd=root, capture_output=True, text=True, check=True
+        ["git", *arguments], cwd=root, capture_output=True, encoding="utf-8", check=True
     ).stdout.strip()
 
 

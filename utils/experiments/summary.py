@@ -335,6 +335,20 @@ def loss_at_a_distance(results: Results) -> Measured:
     return _each_run(results, power)
 
 
+def loss_at_half_distance(results: Results) -> Measured:
+    """Label → loss at the distance 0.5 from the network, in filter-normalized directions.
+
+    The median over the directions and the steps in the last fifth of those that were measured.
+    """
+
+    def loss(run: dict[str, Any]) -> float:
+        measured = run["probes"]["distances"]
+        losses = np.array(measured["losses"], dtype=float)[:, :, measured["distances"].index(0.5)]
+        return float(np.median(losses[-max(1, len(losses) // 5) :]))
+
+    return _each_run(results, loss)
+
+
 def lead(first: str, second: str) -> Callable[[Results], Measured]:
     """A measure: "lead with 1,000 images" → test accuracy of the first less the second, by seed."""
 

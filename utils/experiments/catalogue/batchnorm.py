@@ -1,4 +1,4 @@
-"""Labs 7 and 8: VGG-A with and without batch normalisation over learning rates (claims C6 to C8)."""
+"""VGG-A with and without batch normalization over learning rates, in short runs (claims C6 to C8)."""
 
 from __future__ import annotations
 
@@ -12,8 +12,6 @@ SOURCE = (
     "claims C6 to C8 (a student report on VGG-A and batch normalisation); Santurkar et al. 2018, "
     "arXiv:1805.11604"
 )
-# lengths of the steps along the gradient, the same for all networks
-GRADIENT_LENGTHS = (0.01, 0.02, 0.04, 0.08)
 BUDGETS = {
     "smoke": SMOKE,
     "quick": Budget(epochs=5, seeds=(0, 1, 2), train_images=4_000, test_images=5_000, valid_images=1_000),
@@ -51,35 +49,4 @@ def bands() -> Experiment:
     )
 
 
-def gradients() -> Experiment:
-    """Gradient predictiveness and smoothness along the training, at one rate of plain gradient descent."""
-    probe = {"gradient": {"lengths": GRADIENT_LENGTHS, "every": 8}}
-    fit = {
-        "optimizer": "sgd",
-        "momentum": 0.9,
-        "lr": 0.02,
-        "batch_size": 128,
-        "record_steps": True,
-        "probes": probe,
-    }
-    configurations = [
-        Configuration(kind, model, "cifar10", {"width": 0.5}, fit) for kind, model in NETWORKS.items()
-    ]
-    return Experiment(
-        id="batchnorm-gradients",
-        question=(
-            "How far can the gradient of VGG-A be trusted along its own direction, with and without batch "
-            "normalisation?"
-        ),
-        source=SOURCE,
-        configurations=tuple(configurations),
-        budgets=BUDGETS,
-        deviations=(
-            *DEVIATIONS,
-            "half the channels of VGG-A; stochastic gradient descent with momentum, for the lengths of the "
-            "steps are those of plain descent",
-        ),
-    )
-
-
-EXPERIMENTS = (bands(), gradients())
+EXPERIMENTS = (bands(),)

@@ -1,56 +1,23 @@
-"""Lab 8: plain and residual networks whose loss surfaces are drawn, with and without batch normalisation."""
+"""Lab 8: plain and residual networks whose loss surfaces are drawn, on CIFAR-10 and on digits."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 from utils.experiments.catalogue.kept import SGD
 from utils.experiments.configuration import SMOKE, Budget, Configuration, Experiment
 
-# one training for all eight, one that networks without batch normalisation survive
+# one training for all, one that networks without batch normalization survive
 FIT = {
     "optimizer": "adam",
     "lr": 1e-3,
     "weight_decay": 0.0,
     "batch_size": 128,
-    "precision": "float32",
     "clip_norm": 1.0,
     "schedule": "warmup-cosine",
     "augment": "flip-crop",
 }
 DISTANCES = (0.25, 0.5, 1.0)  # of filter-normalized directions; the paper's pictures end at 1
-
-
-def landscape_networks() -> Experiment:
-    """Networks of 20 and 56 layers, with and without shortcuts and batch normalisation; weights are kept."""
-    configurations = [
-        Configuration(
-            f"{kind}-{depth}-{'bn' if norm else 'no-bn'}",
-            f"resnet-{depth}",
-            "cifar10",
-            {"shortcut": shortcut, "batch_norm": norm, "width": 0.5},
-            FIT,
-            keep_weights=True,
-        )
-        for norm in (True, False)
-        for kind, shortcut in (("plain", False), ("residual", "A"))
-        for depth in (20, 56)
-    ]
-    return Experiment(
-        id="landscape-networks",
-        question="What do shortcuts, depth and batch normalisation do to the loss around a trained network?",
-        source="Li et al. 2018, arXiv:1712.09913, section 5",
-        configurations=tuple(configurations),
-        budgets={
-            "smoke": SMOKE,
-            "quick": Budget(epochs=6, seeds=(0,), train_images=8_000, test_images=5_000, valid_images=1_000),
-            "full": Budget(epochs=30, seeds=(0,)),
-        },
-        deviations=(
-            "Adam, a cosine and a bound on the gradient's norm instead of SGD at a rate of .1 with steps: "
-            "networks without batch normalisation do not survive the paper's training, and all eight are to "
-            "be trained alike",
-            "half the channels of the CIFAR networks; few epochs and images in the profile quick",
-        ),
-    )
 
 
 def landscape_without_norm() -> Experiment:
@@ -68,7 +35,7 @@ def landscape_without_norm() -> Experiment:
                 f"resnet-{depth}",
                 "cifar10",
                 {"shortcut": shortcut, "batch_norm": False},
-                {name: value for name, value in FIT.items() if name != "precision"},
+                FIT,
                 keep_weights=True,
             )
             for kind, shortcut in (("plain", False), ("residual", "A"))
@@ -142,7 +109,7 @@ def landscape_digits() -> Experiment:
             for kind, shortcut in (("plain", False), ("residual", "A"))
         ),
         budgets={
-            "smoke": Budget(epochs=1, seeds=(0,), train_images=64, test_images=32, valid_images=32),
+            "smoke": replace(SMOKE, dataset="digits"),
             "quick": Budget(epochs=20, seeds=(0,)),
             "full": Budget(epochs=150, seeds=(0, 1, 2)),
         },
@@ -155,4 +122,4 @@ def landscape_digits() -> Experiment:
     )
 
 
-EXPERIMENTS = (landscape_networks(), landscape_without_norm(), rise_of_the_loss(), landscape_digits())
+EXPERIMENTS = (landscape_without_norm(), rise_of_the_loss(), landscape_digits())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from utils.experiments.catalogue.batchnorm import GRADIENT_LENGTHS, NETWORKS
+from utils.experiments.catalogue.batchnorm import NETWORKS
 from utils.experiments.configuration import FEW, Budget, Configuration, Experiment
 
 RATES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
@@ -30,6 +30,8 @@ DEVIATIONS = (
     "45,000 of the 50,000 training images; 10 epochs at a constant rate",
     "VGG-A for 32×32 images; Ioffe and Szegedy have Inception on ImageNet, Bjorck et al. 110 layers",
 )
+# lengths of the steps along the gradient, the same for all networks
+GRADIENT_LENGTHS = (0.01, 0.02, 0.04, 0.08)
 
 
 def rates() -> Experiment:

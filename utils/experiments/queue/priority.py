@@ -56,7 +56,7 @@ def _weigh_least() -> list[str]:
         return ["no low weight of its session (it shares the session of a terminal)"]
     for attempt in range(TRIES):
         try:
-            AUTOGROUP.write_text(str(LOWEST))
+            AUTOGROUP.write_text(str(LOWEST), encoding="ascii")
             return []
         except BlockingIOError:
             time.sleep(PAUSE * (1 + attempt % 3))

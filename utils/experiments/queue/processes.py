@@ -125,7 +125,7 @@ def refusals(core: int | None, bound: bool) -> list[str]:
         start_new_session=True,
         stdin=subprocess.DEVNULL,
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         check=True,
     )
     return [line for line in told.stdout.splitlines() if line] + unbound
