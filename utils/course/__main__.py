@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import quote
 
+from utils.console import print_anywhere
 from utils.course.introduction import introduction
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -91,4 +92,5 @@ def _end(process: subprocess.Popen) -> None:
 
 
 if __name__ == "__main__":
+    print_anywhere()
     sys.exit(main())

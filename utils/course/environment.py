@@ -96,7 +96,7 @@ def install(lines: list[str]) -> None:
         held = Path(folder) / "installed.txt"
         held.write_text("".join(f"{line}\n" for line in installed()), encoding="utf-8")
         command = [sys.executable, "-m", "pip", "install", "--quiet", "-c", str(held), *lines]
-        done = subprocess.run(command, capture_output=True, text=True)
+        done = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace")
     if done.returncode:
         told = [line.strip() for line in done.stderr.splitlines() if line.strip()] or ["it gave no reason"]
         why = next((line for line in reversed(told) if line.startswith("ERROR")), told[-1])

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import io
 import os
 import sys
 
+from utils.console import print_anywhere
 from utils.data.cache import ARRAYS, InvalidEntry, entries, read_meta
 from utils.data.errors import CorruptFile
 from utils.data.folders import cache_folder, data_root, decoded_folder, downloads_folder
@@ -162,7 +162,5 @@ def show_where(name: str | None) -> int:
 
 
 if __name__ == "__main__":
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # file names need not be text
+    print_anywhere()
     sys.exit(main())

@@ -6,6 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from utils.console import print_anywhere
 from utils.course.profiles import PROFILES
 from utils.publishing.book import build_book
 from utils.publishing.contents import write_contents
@@ -173,4 +174,5 @@ def _record(options: argparse.Namespace) -> int:
 
 
 if __name__ == "__main__":
+    print_anywhere()
     sys.exit(main())

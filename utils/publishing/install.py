@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from utils.console import print_anywhere
+
 OLDEST, NEWEST = (3, 11), (3, 13)
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ".venv"
@@ -81,4 +83,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    print_anywhere()
     sys.exit(main())

@@ -172,7 +172,9 @@ def _commit(path: Path, root: Path) -> str:
     if commit == provenance.UNKNOWN or commit.endswith("+") or (root / provenance.COMMIT_FILE).is_file():
         return commit
     status = ["git", "status", "--porcelain", "--", str(path.relative_to(root))]
-    changed = subprocess.run(status, cwd=root, capture_output=True, text=True, check=True).stdout.strip()
+    changed = subprocess.run(
+        status, cwd=root, capture_output=True, encoding="utf-8", check=True
+    ).stdout.strip()
     return commit + ("+" if changed else "")
 
 

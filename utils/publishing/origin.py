@@ -244,7 +244,7 @@ def _day_of(epoch: str) -> datetime.datetime:
 def _git(root: Path, *arguments: str) -> str:
     """What git says in this folder; nothing where there is no git or no repository."""
     try:
-        done = subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True)
+        done = subprocess.run(["git", *arguments], cwd=root, capture_output=True, encoding="utf-8")
     except OSError:
         return ""
     return done.stdout.strip() if done.returncode == 0 else ""

@@ -110,7 +110,7 @@ class Git:
     def out(self, *arguments: str) -> str:
         """What a command prints."""
         done = subprocess.run(
-            ["git", *arguments], cwd=self.folder, env=self.environment, capture_output=True, text=True
+            ["git", *arguments], cwd=self.folder, env=self.environment, capture_output=True, encoding="utf-8"
         )
         if done.returncode:
             told = (done.stderr.strip() or done.stdout.strip() or "no reason given").splitlines()

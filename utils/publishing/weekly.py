@@ -54,7 +54,7 @@ def run_weekly(root: Path = ROOT, environment: Mapping[str, str] = os.environ) -
         python = _python(folder)
         newer = changed_versions(
             (root / "constraints.txt").read_text(encoding="utf-8"),
-            subprocess.run([python, "-m", "pip", "freeze"], capture_output=True, text=True).stdout,
+            subprocess.run([python, "-m", "pip", "freeze"], capture_output=True, encoding="utf-8").stdout,
         )
         failed = _labs(python, folder, root, environment)
     if not failed:
@@ -137,7 +137,7 @@ def _installed(folder: Path, root: Path) -> list[Failure]:
     venv = [sys.executable, "-m", "venv", "--clear", str(folder / "venv")]
     pip = [str(_python(folder)), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     for command in (venv, [*pip, "--upgrade", "-r", str(root / "requirements.txt")]):
-        done = subprocess.run(command, capture_output=True, text=True, cwd=root)
+        done = subprocess.run(command, capture_output=True, encoding="utf-8", cwd=root)
         if done.returncode:
             lines = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
             return [Failure("the newest packages could not be installed", tuple(lines[-LAST_LINES:]))]
@@ -171,7 +171,7 @@ def _versions(text: str) -> dict[str, str]:
 
 
 def _gh(arguments: Sequence[str], root: Path) -> str:
-    done = subprocess.run(["gh", *arguments], cwd=root, capture_output=True, text=True)
+    done = subprocess.run(["gh", *arguments], cwd=root, capture_output=True, encoding="utf-8")
     if done.returncode:
         raise RuntimeError(f"gh {' '.join(arguments[:2])} failed: {done.stderr.strip()}")
     return done.stdout.strip()

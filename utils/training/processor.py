@@ -62,7 +62,7 @@ def processor_name() -> str:
     if sys.platform == "darwin":
         with contextlib.suppress(OSError, subprocess.CalledProcessError):
             asked = ["sysctl", "-n", "machdep.cpu.brand_string"]
-            return subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()
+            return subprocess.run(asked, capture_output=True, encoding="utf-8", check=True).stdout.strip()
     return platform.processor() or os.environ.get("PROCESSOR_IDENTIFIER", "") or platform.machine()
 
 
