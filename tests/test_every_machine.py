@@ -156,3 +156,13 @@ def test_the_package_reads_its_files_whatever_the_encoding_of_the_machine(tmp_pa
     assert done.returncode == 0, done.stderr.decode("utf-8", "replace")[-2000:]
     count = str(len(list((ROOT / "labs").glob("*.ipynb"))))
     assert done.stdout.decode().split() == ["True", count, count, count]
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "utils/publishing/student_readme.md"])
+def test_the_commands_without_make_exist(page):
+    text = (ROOT / page).read_text(encoding="utf-8")
+    modules = set(re.findall(r"python -m (utils[\w.]*)", text))
+    assert modules
+    for name in modules:
+        place = ROOT / name.replace(".", "/")
+        assert place.with_suffix(".py").is_file() or (place / "__main__.py").is_file(), name

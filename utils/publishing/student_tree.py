@@ -34,7 +34,7 @@ CLONED = re.compile(r'("--depth",\s*"1",)(\s*)REPOSITORY')  # in the set-up cell
 LINK = re.compile(r"\]\(((?!\w+:|#|/)[^)#\s]+)")  # to a file beside the notebook
 COLAB_AND_KAGGLE = re.compile(r"\[Open in (?:Colab|Kaggle)\]\([^)]*\)")
 LEFT_OUT = {"publishing", "__pycache__"}  # of utils/
-IGNORED = ".venv/\n__pycache__/\n.ipynb_checkpoints/\n.DS_Store\n"
+IGNORED = ".venv/\n_build/\n__pycache__/\n.ipynb_checkpoints/\n.DS_Store\n"
 
 
 def write_student_edition(
