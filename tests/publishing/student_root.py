@@ -27,10 +27,10 @@ DOUBLE = '''def double(x):
     return x + x
     ### END SOLUTION
 '''
-ANSWER = """<!-- answers: try this -->
+ANSWER = """<!-- answers: try this
 1. The sums rise as long as the values are positive, and fall afterwards.
 2. The last one is the sum of all.
-"""
+-->"""
 REQUIREMENTS = """# versions
 # the package behind the labs
 torch>=2.6

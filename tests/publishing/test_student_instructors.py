@@ -7,7 +7,7 @@ from tests.publishing import student_root as made
 from utils.publishing.instructors import guide, page, problems, slips, write_instructors
 from utils.publishing.notebooks import labs, read
 
-MARKING = "<!-- answers: marking -->\nHalf a point if the first sum is missing."
+MARKING = "<!-- answers: marking\nHalf a point if the first sum is missing.\n-->"
 LAST = """### To go further
 
 - Sum two
@@ -17,11 +17,12 @@ LAST = """### To go further
   where do you begin?
 
 Not an item."""
-LAST_ANSWERS = "<!-- answers: to go further -->\n* With `zip`.\n* At the end."
+LAST_ANSWERS = "<!-- answers: to go further\n* With `zip`.\n* At the end.\n-->"
 GUESSES = (
     "## The question\n\nBefore you read on, write down two guesses:\n\n1. How large is it?\n2. Does it grow?"
 )
-GUESSES_ANSWERS = "<!-- answers: guesses -->\n1. It is 3.\n2. It does."
+GUESSES_ANSWERS = "<!-- answers: guesses\n1. It is 3.\n2. It does.\n-->"
+ONE_OF_TWO = GUESSES_ANSWERS.replace("2. It does.\n", "")
 
 
 def lab():
@@ -80,9 +81,10 @@ def test_mistakes_are_those_of_the_check_and_of_no_other():
     [
         (lambda n: n.cells[4].update(source="1. It is 3."), "cell 4: a cell of answers is text"),
         (lambda n: n.cells[4].metadata.update(tags=["answer"]), "tagged 'answer' and 'remove-cell'"),
-        (lambda n: n.cells[4].update(source="<!-- answers: try this -->"), "cell 4 answers 'try this'"),
-        (lambda n: n.cells[4].update(source="<!-- answers: guess -->\n1. 3."), "known are guesses, try this"),
-        (lambda n: n.cells[4].update(source=GUESSES_ANSWERS[:-12]), "guesses under 'The question': 2 qu"),
+        (lambda n: n.cells[4].update(source="<!-- answers: try this\n-->"), "cell 4 answers 'try this'"),
+        (lambda n: n.cells[4].update(source="<!-- answers: guess\n1. 3.\n-->"), "known are guesses"),
+        (lambda n: n.cells[4].update(source=ONE_OF_TWO), "guesses under 'The question': 2 qu"),
+        (lambda n: n.cells[4].update(source=GUESSES_ANSWERS[:-4]), "begins '<!-- answers: …' and ends '-->'"),
         (lambda n: n.cells[4].update(source=MARKING), "cell 4: what to look at in marking stands below"),
         (lambda n: n.cells.insert(4, made.code("1 + 1")), "cell 5 answers 'guesses', which the cell"),
     ],
@@ -91,6 +93,20 @@ def test_each_mistake_of_an_author_is_named(change, told):
     notebook = lab()
     change(notebook)
     assert any(told in each for each in problems(guide(notebook))), problems(guide(notebook))
+
+
+def test_an_exercise_in_place_is_told_from_its_own_words_and_its_mistakes_are_named():
+    notebook = lab()
+    notebook.cells += [
+        made.text("## Doubling\n\nA long text.\n\n**Exercise 1.3.** Double `x`."),
+        made.code(
+            "def double(x):\n    ### BEGIN SOLUTION\n    return 2 * x\n    ### END SOLUTION", "solution"
+        ),
+        made.code("double = check.use(double)", "check"),
+    ]
+    found = guide(notebook).exercises[-1]
+    assert found.text == "**Exercise 1.3.** Double `x`."
+    assert "- the sign: minus." in page(guide(notebook), made.CHECKS).split("**Exercise 1.3.**")[1]
 
 
 def test_questions_that_nobody_has_answered_yet_are_shown_as_such():

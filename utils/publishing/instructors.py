@@ -1,12 +1,13 @@
 """What instructors get: answers to the questions of the labs, and a marking guide, from the labs themselves.
 
 The one source is the notebook. A text cell that is tagged ``answer`` (and ``remove-cell``, which keeps it out
-of the book) stands below the cell that asks; its first line says what it answers, and it has one item of a
-list for each item of the question:
+of the book) stands below the cell that asks. It is one comment, so that nobody who opens the notebook reads it
+by chance; its first line says what it answers, and it has one item of a list for each item of the question:
 
-    <!-- answers: try this -->
+    <!-- answers: try this
     - With padding 0 two outputs are lost.
     - With stride 2 every second row is left.
+    -->
 
 Three kinds of questions are known by how they begin: ``guesses`` (a line that ends "three guesses:"),
 ``try this`` (the line "Try this:") and ``to go further`` (the heading). A cell of the kind ``marking``, below
@@ -35,6 +36,8 @@ ASKS = {
     "try this": re.compile(r"^(?:#+ )?Try this:?[ ]*$", re.IGNORECASE),
     "to go further": re.compile(r"^#+ To go further[ ]*$", re.IGNORECASE),
 }
+EXERCISE = re.compile(r"^(?:#+ Exercise |\*\*Exercise )", re.MULTILINE)
+IN_PLACE = re.compile(r"\bcheck\.use\((\w+)\)")  # the function has the name of its check
 LAST = "to go further"
 MARKING = "marking"
 ITEM = re.compile(r"(?:[-*]|\d+\.)\s+")
@@ -103,9 +106,14 @@ def guide(notebook: NotebookNode) -> Guide:
         elif "solution" in tags(cell):
             solution = cell.source
         elif after_check:
-            start = text.find("### Exercise")
-            found.exercises.append(Exercise(text[max(start, 0) :], solution, cell.source))
+            found.exercises.append(Exercise(_exercise_of(text), solution, cell.source))
     return found
+
+
+def _exercise_of(text: str) -> str:
+    """What a text cell says of the exercise that it ends with, or all of it if it names none."""
+    begins = [match.start() for match in EXERCISE.finditer(text)]
+    return text[begins[-1] :] if begins else text
 
 
 def problems(found: Guide) -> list[str]:
@@ -169,13 +177,14 @@ def write_instructors(root: Path = ROOT) -> list[str]:
 def _take(found: Guide, cell: NotebookNode, asked: list[Questions], after_check: bool, where: str) -> None:
     """Put the answers of a cell where they belong, or say what is wrong with it."""
     first = ANSWERS.match(cell.source)
-    if not first or KEPT_OUT not in tags(cell) or cell.cell_type != "markdown":
+    folded = cell.source.rstrip().endswith("-->") and cell.source.count("-->") == 1
+    if not first or not folded or KEPT_OUT not in tags(cell) or cell.cell_type != "markdown":
         found.problems.append(
-            f"{where}: a cell of answers is text, tagged 'answer' and {KEPT_OUT!r}, and begins "
-            "'<!-- answers: … -->'"
+            f"{where}: a cell of answers is text, tagged 'answer' and {KEPT_OUT!r}, and one comment that "
+            "begins '<!-- answers: …' and ends '-->'"
         )
         return
-    kind, body = first.group(1), cell.source[first.end() :].strip()
+    kind, body = first.group(1), cell.source[first.end() :].strip().removesuffix("-->").strip()
     if kind == MARKING:
         if after_check:
             found.exercises[-1].marking = body
@@ -242,7 +251,7 @@ def _marked(exercise: Exercise, module: str) -> list[str]:
         "```",
         "",
     ]
-    call = CHECKED.search(exercise.check)
+    call = IN_PLACE.search(exercise.check) or CHECKED.search(exercise.check)
     lines += [f"**Checked by** `{exercise.check.strip()}`: {POINTS} point if it passes.", ""]
     if call and (known := slips(module, call.group(1))):
         lines += ["**Mistakes that the check names.** Look at …", "", *(f"- {each}" for each in known), ""]

@@ -16,7 +16,7 @@ from utils.publishing.notebooks import BEGIN, END, strip, tags
 BETWEEN = re.compile(rf"^(?P<indent>[ ]*){BEGIN}.*?{END}[^\n]*$", re.DOTALL | re.MULTILINE)
 ANY_MARK = re.compile(r"#\s*(?:BEGIN|END)\s+SOLUTION", re.IGNORECASE)  # also where it is mistyped a little
 CHECKED = re.compile(r"^(?:\w+ = )?check\.(?!use\()(\w+)\(", re.MULTILINE)
-ANSWERS = re.compile(r"<!-- answers: (.+?) -->")  # the first line of a cell that is tagged "answer"
+ANSWERS = re.compile(r"<!-- answers: (.+?)(?: -->)?$", re.MULTILINE)  # begins a cell tagged "answer"
 SECRET = ("solution", "check", "answer")  # tags on which it depends what a student gets
 KEPT_OUT = "remove-cell"  # Jupyter Book's tag for a cell that stays out of the book
 
