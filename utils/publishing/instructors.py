@@ -1,8 +1,8 @@
 """What instructors get: answers to the questions of the labs, and a marking guide, from the labs themselves.
 
 The one source is the notebook. A text cell that is tagged ``answer`` (and ``remove-cell``, which keeps it out
-of the book) stands below the cell that asks. It is one comment, so that nobody who opens the notebook reads it
-by chance; its first line says what it answers, and it has one item of a list for each item of the question:
+of the book) stands below the cell that asks. It is one comment, so that nobody reads it by
+chance; its first line says what it answers, and it has one item of a list for each item of the question:
 
     <!-- answers: try this
     - With padding 0 two outputs are lost.
