@@ -506,6 +506,17 @@ def test_the_loss_at_a_distance_is_that_of_the_last_steps_at_the_largest_one():
     assert summary.loss_at_a_distance(Results("e", "full", (lost,))) == {"a": [pytest.approx(12.0)]}
 
 
+def test_the_loss_at_half_the_distance_is_a_median_over_directions_and_last_steps():
+    losses = [[[0.1, 9.0, 9.0]] * 2] * 8 + [[[0.1, 1.0, 9.0], [0.1, 2.0, 9.0]], [[0.1, 4.0, 9.0]] * 2]
+    run = {
+        "configuration": {"label": "a"},
+        "seed": 0,
+        "probes": {"distances": {"distances": [0.25, 0.5, 1.0], "losses": losses}},
+    }
+    # of ten steps the last two: 1, 2, 4, 4
+    assert summary.loss_at_half_distance(Results("e", "full", (run,))) == {"a": [3.0]}
+
+
 def test_runs_on_different_numbers_of_images_stand_side_by_side_and_have_leads():
     small = recorded("quick", images=100, a=[0.5, 0.6, 0.7], b=[0.4, 0.4, 0.4])
     large = recorded("quick", images=2_000, a=[0.8, 0.9], b=[0.8, 0.8, 0.7])
