@@ -1,5 +1,6 @@
 """``make test``: what it shows of steps that pass, fail or are skipped, and its exit status."""
 
+import json
 import re
 import sys
 
@@ -50,6 +51,8 @@ def test_a_step_that_fails_shows_all_it_said_and_the_others_still_run(tmp_path, 
     assert "width = 7" in out and re.search(r"(?m)^1 failed, 2 passed in", out)
     assert re.search(r"(?m)^FAILED +\d+ s  units$", out) and re.search(r"(?m)^passed +\d+ s  more$", out)
     assert len(CLOSING.findall(out)) == 2
+    kept = json.loads((tmp_path / "_build/logs/seconds.json").read_text(encoding="utf-8"))
+    assert set(kept) == {"more"}, "a step that failed says nothing of how long it takes"
 
 
 def test_a_step_without_a_test_is_not_called_passed(tmp_path, step, capsys):

@@ -41,7 +41,7 @@ class Progress:
     """The open line of a step: dots as it goes on, and how it ended."""
 
     def __init__(self) -> None:
-        self.result = ""
+        self.result, self.failed = "", False  # what failed early says nothing of how long it takes
         self._dots, self._open = 0, True
 
     def share(self, done: float) -> None:
@@ -94,7 +94,7 @@ class Steps:
             progress.result = progress.result or "not done"
             raise
         else:
-            if step.units:
+            if step.units and not progress.failed:
                 self._keep(key, (time.perf_counter() - began) / step.units)
         finally:
             progress.end(time.perf_counter() - began)

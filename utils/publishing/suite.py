@@ -126,7 +126,7 @@ def run_suite(root: Path = ROOT, commands: Mapping[str, list[str]] = STEPS) -> i
             status = run_logged(command, log, cwd=root, environment=environment, progress=progress)
             said = log.read_text(encoding="utf-8", errors="replace")
             outcomes.append(outcome := Outcome(name, status, time.perf_counter() - began, said))
-            progress.result = outcome.word
+            progress.result, progress.failed = outcome.word, bool(status)
         if status:
             print(f"\n=== {name}: FAILED, exit status {status}\n{said.rstrip()}\n===\n", flush=True)
         elif outcome.closing:

@@ -37,7 +37,7 @@ def _convolved(x: Tensor) -> Tensor:
 
 def _unpooled(x: Tensor) -> Tensor:
     pooled, where = F.max_pool2d(x, 2, return_indices=True)
-    return F.max_unpool2d(pooled, where, 2, output_size=x.shape[-2:])
+    return F.max_unpool2d(pooled, where, [2, 2], output_size=x.shape[-2:])
 
 
 def _turned(x: Tensor) -> Tensor:
