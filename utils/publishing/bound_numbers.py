@@ -25,6 +25,7 @@ BOUND = (
     "book/instructors.md",
     "book/intro.md",
     "labs/07_batchnorm_vgg.ipynb",
+    "labs/08_loss_landscapes.ipynb",
 )
 # the comments between which a command writes: what stands there is no prose
 GENERATED = (
