@@ -58,6 +58,7 @@ def visit(browser, site):
         )
         try:
             page.goto(f"{site}/{name}.html", wait_until="networkidle")
+            page.wait_for_load_state("load")  # on a busy machine the network may rest before all is read
             yield page
         finally:
             context.close()
