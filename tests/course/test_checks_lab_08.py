@@ -54,6 +54,17 @@ def uphill_beta(gradient, w, lengths):
     return max((gradient(w + length * g) - g).norm() / (length * g.norm()) for length in lengths)
 
 
+def walked_beta(gradient, w, lengths):
+    """Each length begins where the one before ended."""
+    found = []
+    for length in lengths:
+        g = gradient(w)
+        moved = w - length * g
+        found.append((gradient(moved) - g).norm() / (length * g.norm()))
+        w = moved
+    return max(found)
+
+
 def filters_only(change):
     """A wrong rule for filters beside the right one for biases."""
     return lambda d, w: change(d, w) if w.ndim > 1 else torch.zeros_like(w)
@@ -71,6 +82,9 @@ def altered(place, change):
 
 
 WRONG = [
+    ("effective_beta", lambda g, w, lengths: effective_beta(g, w, lengths[:1]), "this is the first"),
+    ("effective_beta", lambda g, w, lengths: effective_beta(g, w, [min(lengths)]), "which one"),
+    ("effective_beta", lambda g, w, lengths: walked_beta(g, w, lengths), "they do not follow each other"),
     (
         "mean_width",
         lambda losses: float(abs(cut(losses)[0] - cut(losses)[-1]).mean()),

@@ -22,7 +22,7 @@ from utils.publishing.notebooks import CARD, ROOT, labs, read, write
 RENEW = "python -m utils.publishing contents"
 MAP = ("<!-- map -->", "<!-- /map -->")
 MAP_HEADING = "what you will do"  # of the section that holds it
-FOLDED = "What you build, measure and learn; data and running time"
+FOLDED = "What you build, measure, learn and need; data and running time; what is optional"
 MOST = 105  # minutes of a core that fits into a class of ninety, read by a slow reader
 
 
@@ -126,27 +126,29 @@ def plan(found: list[Card]) -> str:
 def lab_map(each: Card, parts: Sequence[Section] = ()) -> str:
     """The map of one lab, which stands in the notebook itself; ``parts``: its sections, if it tells them.
 
-    What fits on the first screen is open: sections with minutes, and what to know; the rest is folded.
+    What fits on the first screen is open: the sections of the core with their minutes. The rest is folded.
     """
-    lines = []
-    for optional in (False, True):
-        told = [f"{part.title} {part.minutes:.0f}" for part in parts if part.optional == optional]
-        minutes = sum(part.minutes for part in parts if part.optional == optional)
-        if told:
-            name = "Optional" if optional else "The core"
-            lines.append(f"**{name}, {minutes:.0f} minutes:** {' · '.join(told)}.")
-    if not lines:
-        lines.append(f"**Minutes in class:** {each.minutes}.")
-    lines.append(f"**You need** {each.prerequisites.rstrip('.')}.")
+    told = {
+        optional: [f"{part.title} {part.minutes:.0f}" for part in parts if part.optional == optional]
+        for optional in (False, True)
+    }
+    minutes = sum(part.minutes for part in parts if not part.optional)
+    open_line = (
+        f"**The core, {minutes:.0f} minutes:** {' · '.join(told[False])}."
+        if told[False]
+        else f"**Minutes in class:** {each.minutes}."
+    )
     rows = [
         ("You build", each.build),
         ("You measure", each.measure),
         ("You learn", each.learn),
+        ("You need", each.prerequisites),
         ("Data", each.data),
         ("Running time on two CPU cores", each.time),
+        *([("Optional, in minutes", " · ".join(told[True]))] if told[True] else []),
     ]
-    folded = f"<details><summary>{FOLDED}</summary>\n\n{_table(('', ''), rows)}\n\n</details>"
-    return "\n\n".join([*lines, folded])
+    table = _table(("", ""), rows)
+    return f"{open_line}\n\n<details><summary>{FOLDED}</summary>\n\n{table}\n\n</details>"
 
 
 PAGES = {  # page → its two marks, and what stands between them

@@ -184,7 +184,7 @@ def group_norm(function: Callable) -> None:
         x = 2 * _drawn(seed, b, c, h, w) + torch.arange(c, dtype=torch.float64)[:, None, None]
         want = F.group_norm(x, groups, eps=eps)
         got = call(function, x, groups, eps)
-        otherwise = "which values share a mean: one picture, C / groups neighbouring channels, all places."
+        otherwise = "which values share a mean: one image, C / groups neighboring channels, all places."
         hint = hint_for(got, _group_slips(x, groups, eps), otherwise, **CLOSE)
         expect_close(
             got, want, what=f"group_norm for x [{b}, {c}, {h}, {w}], {groups} groups", look_at=hint, atol=1e-7
@@ -213,7 +213,7 @@ def _group_slips(x: Tensor, groups: int, eps: float) -> Slips:
     batch = x.var(dim=(0, 2, 3), keepdim=True, correction=0)
     batch_normed = (x - x.mean(dim=(0, 2, 3), keepdim=True)) / torch.sqrt(batch + eps)
     yield "the batch: this is batch normalisation. Each picture has its own statistics here.", batch_normed
-    yield "the batch: a group's statistics are of one picture, not of all.", _over_the_batch(x, groups, eps)
+    yield "the batch: a group's statistics are of one image, not of all.", _over_the_batch(x, groups, eps)
     for other, text in (
         (1, "the groups: this normalises over all channels of a picture."),
         (c, "the groups: this normalises each channel by itself."),
@@ -229,7 +229,7 @@ def _group_slips(x: Tensor, groups: int, eps: float) -> Slips:
         .transpose(1, 2)
         .reshape(x.shape)
     )
-    yield "the groups: neighbouring channels belong together, 0 to C / groups − 1 first.", mixed
+    yield "the groups: neighboring channels belong together, 0 to C / groups − 1 first.", mixed
 
 
 def _over_the_batch(x: Tensor, groups: int, eps: float) -> Tensor:

@@ -127,7 +127,7 @@ def useless_rates(function: Callable) -> None:
             look_at = f"|1 − ηh|, which must not be above 1; here ηh = {largest * h:g}."
             fail(f"{what}, the run at {largest:g}", "a loss that stays", "one that diverges", look_at)
         if shares[worst] < 0.98:
-            what = f"{what}, the loss of the run at {rates[worst]:g}, of that at the start"
+            what = f"{what}, the final loss at the rate {rates[worst]:g}, as a share of that at the start"
             look_at = (
                 f"(1 − ηh)^(2t) at the last step, t = {steps - 1}; "
                 "it depends on h and on the number of steps."
@@ -244,8 +244,12 @@ def effective_beta(function: Callable) -> None:
         )
     cases.append(("a sum of fourth powers", lambda w: 4 * w**3, 3, (0.001, 0.01, 0.02)))
     cases.append(("a sum of sines", torch.cos, 4, (0.1, 1.0, 3.0)))
+    # the largest change per distance is at the second length, which is the longest
+    cases.append(("a slope that becomes steeper downhill", torch.sin, 1, (0.1, 0.5, 0.3)))
     for text, gradient, size, lengths in cases:
         w = torch.randn(size, generator=generator, dtype=torch.float64) + 1
+        if gradient is torch.sin:
+            w = torch.full_like(w, 1.4)
         want = float(_betas(gradient, w, lengths).max())
         what = f"effective_beta for {text}"
         got = number_of(call(function, gradient, w, lengths), what)
