@@ -155,7 +155,7 @@ WRONG = [
         "three gradients (to_x, to_gamma, to_beta)",
     ),
     ("group_norm", lambda x, n, e: group_norm(x, n, e, correction=1), "not by one less"),
-    ("group_norm", lambda x, n, e: group_norm(x, n, e, over=(0, 2)), "of one picture"),
+    ("group_norm", lambda x, n, e: group_norm(x, n, e, over=(0, 2)), "of one image"),
     ("group_norm", lambda x, n, e: group_norm(x, n, 0.0), "missing under the root"),
     ("group_norm", channelwise, "this is batch normalisation"),
     ("group_norm", lambda x, n, e: group_norm(x, 1, e), "over all channels"),

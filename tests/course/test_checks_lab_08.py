@@ -82,7 +82,7 @@ def altered(place, change):
 
 
 WRONG = [
-    ("effective_beta", lambda g, w, lengths: effective_beta(g, w, lengths[:1]), "this is the first"),
+    ("effective_beta", lambda g, w, lengths: effective_beta(g, w, lengths[:1]), "which one"),
     ("effective_beta", lambda g, w, lengths: effective_beta(g, w, [min(lengths)]), "which one"),
     ("effective_beta", lambda g, w, lengths: walked_beta(g, w, lengths), "they do not follow each other"),
     (

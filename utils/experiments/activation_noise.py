@@ -1,6 +1,6 @@
 """Noise that moves mean and scale of every channel at every step, behind the layers of a network.
 
-Santurkar et al. 2018 (arXiv:1805.11604), section 2.2: noise of this kind behind batch normalization makes the
+Santurkar et al. 2018 (arXiv:1805.11604), section 2.1: noise of this kind behind batch normalization makes the
 distributions less stable than they are without it, and the network trains well nevertheless; the same noise
 without batch normalization is the control.
 """

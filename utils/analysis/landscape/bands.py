@@ -1,7 +1,8 @@
 """The band between the lowest and the highest loss of several runs, step by step.
 
 Runs that differ in the learning rate walk through different parts of the landscape. The width of the band
-says how much the choice matters at a step (Santurkar et al. 2018, arXiv 1805.11604, draw such bands). It is a
+says how much the choice matters at a step. (Santurkar et al. 2018, arXiv 1805.11604, draw another band: of
+the loss along the gradient of one network, see :class:`utils.analysis.landscape.GradientProbe`.) It is a
 statement about the trainings that were run, and about the landscape only as far as these saw it: more runs
 can only widen it.
 """

@@ -242,7 +242,7 @@ CLAIMS = (
         ACCURACY,
         networks=OTHER,
         epochs=38,
-        reference="arXiv:1805.11604, section 2.2 and figure 2",
+        reference="arXiv:1805.11604, section 2.1 and figure 2",
         key="santurkar2018",
     ),
     Claim(

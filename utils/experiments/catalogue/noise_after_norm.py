@@ -28,7 +28,7 @@ def noise_after_norm() -> Experiment:
     return Experiment(
         id="vgg-noise",
         question="If noise unsettles the channels behind batch normalization, does VGG-A train less well?",
-        source="Santurkar et al. 2018, arXiv:1805.11604, section 2.2 and figure 2",
+        source="Santurkar et al. 2018, arXiv:1805.11604, section 2.1 and figure 2",
         configurations=tuple(
             one(f"{kind}{'-noise' if noisy else ''}", model, noisy)
             for noisy in (False, True)
