@@ -68,7 +68,7 @@ def bands_by_length() -> pd.DataFrame:
 
     One row for each log: ``source``, ``epochs``, ``steps``, ``without`` and ``with_bn`` (mean over the steps
     of the largest minus the smallest training loss of VGG-A at the rates 1e-4, 5e-4, 1e-3 and 2e-3). Left out
-    are logs with another optimizer or network, of epoch means, or of unknown length. Where a log does not tell
+    are logs of another optimizer or network, of epoch means, or of unknown length. Where a log does not tell
     its steps, they are counted with batches of 128.
     """
     rows = replications(BANDS)
