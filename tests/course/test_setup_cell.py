@@ -31,7 +31,11 @@ def published(tmp_path_factory):
     shutil.copy(ROOT / "requirements.txt", folder)
     (folder / "labs").mkdir()
     identity = ["-c", "user.name=test", "-c", "user.email=test@example.org"]
-    for command in (["init", "--quiet"], ["add", "."], [*identity, "commit", "--quiet", "-m", "course"]):
+    for command in (
+        ["init", "--quiet", "--initial-branch=main"],
+        ["add", "."],
+        [*identity, "commit", "--quiet", "-m", "course"],
+    ):
         subprocess.run(["git", *command], cwd=folder, check=True)
     return folder
 

@@ -8,7 +8,8 @@ v4 = nbformat.v4
 FULL = "https://github.com/full/course"
 STUDENTS = "https://github.com/full/course-students"
 SETUP = """REPOSITORY = "https://github.com/full/course"
-fetch = ["git", "clone", "--quiet", "--depth", "1", REPOSITORY, str(root)]
+BRANCH = "main"
+fetch = ["git", "clone", "--quiet", "--depth", "1", "--branch", BRANCH, REPOSITORY, str(root)]
 """
 START = "from utils.course.checks import lab_01 as check\n\nlab = start_lab('01_test')"
 RUNNING_SUM = '''def running_sum(values):

@@ -9,7 +9,7 @@ from utils.publishing.stamp import Repository, stamp, stamp_all
 from utils.publishing.student import stub, student_edition
 
 v4 = nbformat.v4
-SETUP = 'REPOSITORY = "https://github.com/a/b"\nprepare()'
+SETUP = 'REPOSITORY = "https://github.com/a/b"\nBRANCH = "main"\nprepare()'
 SOLUTION = '''def double(x):
     """Twice x."""
     ### BEGIN SOLUTION

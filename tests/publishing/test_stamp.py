@@ -30,7 +30,7 @@ def test_the_address_and_the_branch_go_everywhere_and_stay_when_stamped_again(ro
     assert f"(https://kaggle.com/kernels/welcome?src=https://github.com/{page})" in title
     assert "(https://raw.githubusercontent.com/me/my-course/v1.2/labs/01_test.ipynb)" in title
     assert title.startswith("# Lab 1 · Sums\n") and title.count("<!-- badges -->") == 1
-    assert f'REPOSITORY = "{NEW}"\n' in setup and student_root.FULL not in title + setup
+    assert f'REPOSITORY = "{NEW}"\nBRANCH = "v1.2"\n' in setup and student_root.FULL not in title + setup
     citation = yaml.safe_load((root / "CITATION.cff").read_text())
     assert citation == {"title": "A course", "repository-code": NEW, "version": 1}
 

@@ -77,7 +77,7 @@ def test_tree_has_no_tests_no_publishing_and_no_trace_of_the_full_edition(tree):
 
 def test_all_set_up_cells_are_the_same_and_fetch_the_students_repository(tree):
     (source,) = {read(path).cells[1].source for path in (tree / "labs").iterdir()}
-    assert f'REPOSITORY = "{URL}"' in source and '"--branch", "main", REPOSITORY' in source.replace("\n", " ")
+    assert f'REPOSITORY = "{URL}"\nBRANCH = "main"\n' in source and '"--branch", BRANCH, REPOSITORY' in source
 
 
 def test_a_lab_begins_with_the_tree_alone(tree):

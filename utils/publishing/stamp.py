@@ -14,6 +14,7 @@ from utils.publishing.notebooks import ROOT, labs, read, write
 BADGES = re.compile(r"<!-- badges -->.*?(?:<!-- /badges -->|$)", re.DOTALL)
 CITED = re.compile(r"^repository-code: .*$", re.MULTILINE)
 REPOSITORY_LINE = re.compile(r'^REPOSITORY = ".*"$', re.MULTILINE)
+BRANCH_LINE = re.compile(r'^BRANCH = ".*"$', re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -50,14 +51,16 @@ def badges(repository: Repository, lab: str) -> str:
 
 
 def stamp(notebook: NotebookNode, repository: Repository, lab: str) -> NotebookNode:
-    """Fill in place the badges of cell 0 and the address in cell 1; ``ValueError`` if either has no place."""
+    """Fill in the badges of cell 0, address and branch in cell 1; ``ValueError`` if one has no place."""
     title, setup = notebook.cells[0], notebook.cells[1]
     if not BADGES.search(title.source):
         raise ValueError(f"{lab}: cell 0 has no line '<!-- badges -->'")
-    if not REPOSITORY_LINE.search(setup.source):
-        raise ValueError(f"{lab}: cell 1 has no line 'REPOSITORY = \"…\"'")
+    for name, line in (("REPOSITORY", REPOSITORY_LINE), ("BRANCH", BRANCH_LINE)):
+        if not line.search(setup.source):
+            raise ValueError(f"{lab}: cell 1 has no line '{name} = \"…\"'")
     title.source = BADGES.sub(lambda _: badges(repository, lab), title.source)
     setup.source = REPOSITORY_LINE.sub(lambda _: f'REPOSITORY = "{repository.url}"', setup.source)
+    setup.source = BRANCH_LINE.sub(lambda _: f'BRANCH = "{repository.branch}"', setup.source)
     return notebook
 
 

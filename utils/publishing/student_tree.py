@@ -29,8 +29,6 @@ NO_ADDRESS = (
 README = Path(__file__).with_name("student_readme.md")
 NEEDED_SECTIONS = (SECTION, "# the notebooks")  # of requirements.txt
 BRANCH = re.compile(r"\w[\w-]*(?:[./]\w[\w-]*)*")
-BRANCH_LINE = re.compile(r'^BRANCH = ".*"$', re.MULTILINE)
-CLONED = re.compile(r'("--depth",\s*"1",)(\s*)REPOSITORY')  # in the set-up cell
 LINK = re.compile(r"\]\(((?!\w+:|#|/)[^)#\s]+)")  # to a file beside the notebook
 COLAB_AND_KAGGLE = re.compile(r"\[Open in (?:Colab|Kaggle)\]\([^)]*\)")
 LEFT_OUT = {"publishing", "__pycache__"}  # of utils/
@@ -74,7 +72,9 @@ def write_student_edition(
     if found:
         raise ValueError("the student edition would hand out\n  " + "\n  ".join(found))
     if grading is not None:
-        sources = {name: addressed(each, name, repository) for name, each in originals.items()}
+        sources = {
+            name: stamp(each, repository, PurePosixPath(name).name) for name, each in originals.items()
+        }
         write_folder(grading, {**frame, **course_files(sources)}, COURSE)
     write_folder(to, files, COMMAND)
     return to
@@ -84,22 +84,8 @@ def for_students(
     notebook: NotebookNode, name: str, repository: Repository, *, nbgrader: bool = False
 ) -> NotebookNode:
     """The student edition of one lab, with links and a set-up cell that lead to ``repository``."""
-    edition = addressed(student_edition(notebook, name), name, repository)
+    edition = stamp(student_edition(notebook, name), repository, PurePosixPath(name).name)
     return with_metadata(edition, name) if nbgrader else edition
-
-
-def addressed(notebook: NotebookNode, name: str, repository: Repository) -> NotebookNode:
-    """Write into the notebook, in place, the links to ``repository`` and what its set-up cell fetches."""
-    stamp(notebook, repository, PurePosixPath(name).name)
-    setup = notebook.cells[1]
-    if BRANCH_LINE.search(setup.source):
-        setup.source = BRANCH_LINE.sub(f'BRANCH = "{repository.branch}"', setup.source)
-        return notebook
-    line = rf'\1\2"--branch",\2"{repository.branch}",\2REPOSITORY'
-    setup.source, count = CLONED.subn(line, setup.source)
-    if count != 1:
-        raise ValueError(f"{name}, cell 1: no place where the set-up cell says what it clones")
-    return notebook
 
 
 def requirements(text: str) -> str:
