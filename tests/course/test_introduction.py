@@ -96,6 +96,8 @@ def test_it_opens_on_the_introduction_and_ctrl_c_ends_it(tmp_path):
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
+        # a suite that was started in the background would hand on that Ctrl-C is ignored
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     try:
         starting, address = began.stdout.readline(), began.stdout.readline()
