@@ -55,7 +55,7 @@ publish-site: $(READY)
 
 # the student edition, pushed to the repository that STUDENT_REPOSITORY names; nothing where it names none
 publish-student: $(READY)
-	$(BIN)/python -m utils.publishing publish-student --url "$(STUDENT_REPOSITORY)" $(if $(BRANCH),--branch "$(BRANCH)")
+	$(BIN)/python -m utils.publishing publish-student --url "$(STUDENT_REPOSITORY)" $(if $(BRANCH),--branch "$(BRANCH)") $(if $(filter-out 0,$(NBGRADER)),--nbgrader)
 
 # all labs on the newest packages, in an environment of its own
 weekly:

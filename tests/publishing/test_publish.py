@@ -70,6 +70,16 @@ def test_the_student_edition_arrives_and_a_second_one_stands_on_top(root, remote
     assert authors == ["github-actions[bot]", "A test", "github-actions[bot]"]
 
 
+def test_with_nbgrader_the_marks_are_pushed_and_the_course_folder_is_not(root, remote):
+    students(root, remote)
+    assert '"nbgrader"' not in git(remote, "show", "main:labs/01_test.ipynb")
+    assert not (root / "_build/grading").exists()
+    students(root, remote, nbgrader=True)
+    assert '"nbgrader"' in git(remote, "show", "main:labs/01_test.ipynb")
+    assert (root / "_build/grading/source/01_test/01_test.ipynb").is_file()
+    assert not any("source" in name or "nbgrader" in name for name in names(remote, "main"))
+
+
 def test_what_would_hand_out_a_solution_is_not_pushed(root, remote):
     (root / "utils/course/help.py").write_text("# ### BEGIN SOLUTION\n")
     with pytest.raises(ValueError, match="help.py"):

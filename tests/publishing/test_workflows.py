@@ -11,11 +11,12 @@ from utils.publishing.notebooks import ROOT
 
 FOLDER = ROOT / ".github" / "workflows"
 NAMES = ("pages", "students", "weekly")
-VALUES = {"VERSION": "v1.2", "STUDENT_REPOSITORY": "me/course-students"}  # of the expressions in the files
+# of the expressions in the files
+VALUES = {"VERSION": "v1.2", "STUDENT_REPOSITORY": "me/course-students", "NBGRADER": "1"}
 COMMANDS = {
     "book": "utils.publishing book --profile smoke",
     "publish-site": 'utils.publishing publish-site --version "v1.2"',
-    "publish-student": 'utils.publishing publish-student --url "me/course-students" ',
+    "publish-student": 'utils.publishing publish-student --url "me/course-students"  --nbgrader',
     "weekly": "utils.publishing.weekly",
     "weekly-issue": "utils.publishing.weekly --issue",
 }

@@ -80,6 +80,7 @@ def main(arguments: list[str] | None = None) -> int:
         "--url", help="its repository, OWNER/NAME or the address; nothing is done without"
     )
     handed_out.add_argument("--branch", default="main", help="its branch (default: main)")
+    handed_out.add_argument("--nbgrader", action="store_true", help="with nbgrader's marks")
     commands.add_parser("strip", help="remove the outputs that do not belong in git from every lab")
     renew = commands.add_parser("refresh", help="run labs and renew the outputs that stay in git")
     renew.add_argument("lab", nargs="*", help="such as 02_lenet; default: all")
@@ -132,7 +133,7 @@ def _run(options: argparse.Namespace) -> int:
     elif options.command == "publish-site":
         print(publish_site(options.version))
     elif options.command == "publish-student":
-        print(publish_student(options.url, options.branch))
+        print(publish_student(options.url, options.branch, nbgrader=options.nbgrader))
     elif options.command == "strip":
         for path in labs():
             write(strip(read(path)), path)

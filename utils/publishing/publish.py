@@ -32,6 +32,7 @@ def publish_student(
     url: str | None,
     branch: str = "main",
     *,
+    nbgrader: bool = False,
     remote: str | None = None,
     environment: Mapping[str, str] = os.environ,
     root: Path = ROOT,
@@ -40,8 +41,9 @@ def publish_student(
 
     Nothing is done where ``url`` is empty, or where the environment has an empty ``STUDENT_DEPLOY_KEY``, as
     a workflow does whose secret is not set. With a key in it, that key is used, and the user's own
-    credentials without the variable. ``remote``: where to push instead of ``url``. ``RuntimeError`` with what
-    git said if that failed; ``ValueError`` as of :func:`write_student_edition`.
+    credentials without the variable. ``nbgrader``: with nbgrader's marks; its course folder, which is not
+    pushed, goes to ``_build/grading``. ``remote``: where to push instead of ``url``. ``RuntimeError`` with
+    what git said if that failed; ``ValueError`` as of :func:`write_student_edition`.
     """
     if not url:
         return NO_REPOSITORY
@@ -55,7 +57,8 @@ def publish_student(
     with _with_key(key, environment) as surroundings:
         git = Git(folder, surroundings)
         git.fetch(remote, branch)
-        write_student_edition(url, branch, root=root, to=folder)
+        grading = root / "_build" / "grading" if nbgrader else None
+        write_student_edition(url, branch, root=root, to=folder, grading=grading)
         day = datetime.datetime.now(datetime.UTC)
         if not git.push(branch, f"The labs, {day:%Y-%m-%d}"):
             return f"{url} has this student edition already (branch {branch})."
