@@ -106,7 +106,15 @@ def test_an_exercise_in_place_is_told_from_its_own_words_and_its_mistakes_are_na
     ]
     found = guide(notebook).exercises[-1]
     assert found.text == "**Exercise 1.3.** Double `x`."
-    assert "- the sign: minus." in page(guide(notebook), made.CHECKS).split("**Exercise 1.3.**")[1]
+    before, after = page(guide(notebook), made.CHECKS).split("**Exercise 1.3.**")
+    assert before.endswith("### In the section “Doubling”\n\n") and before.count("In the section") == 1
+    assert "- the sign: minus." in after and "**Checked by** `check.double`: 1 point" in after
+
+
+def test_comments_of_the_labs_are_left_out():
+    notebook = lab()
+    notebook.cells[3].source += " From 0.001<!-- = 1/1000 --> on."
+    assert "From 0.001 on." in page(guide(notebook), "") and "<!--" not in page(guide(notebook), "")
 
 
 def test_questions_that_nobody_has_answered_yet_are_shown_as_such():

@@ -41,6 +41,7 @@ IN_PLACE = re.compile(r"\bcheck\.use\((\w+)\)")  # the function has the name of 
 LAST = "to go further"
 MARKING = "marking"
 ITEM = re.compile(r"(?:[-*]|\d+\.)\s+")
+COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)  # such as the origin of a number
 NONE_YET = "*No answer is written yet.*"
 
 
@@ -56,12 +57,16 @@ class Questions:
 
 @dataclass
 class Exercise:
-    """An exercise: its text, solution, the call that checks it, and what to look at when it is marked."""
+    """An exercise: its text, solution, the call that checks it, and what to look at when it is marked.
+
+    ``place`` is the heading of the section that an exercise in place belongs to and needs to be understood.
+    """
 
     text: str
     solution: str
     check: str
     marking: str = ""
+    place: str = ""
 
 
 @dataclass
@@ -106,7 +111,9 @@ def guide(notebook: NotebookNode) -> Guide:
         elif "solution" in tags(cell):
             solution = cell.source
         elif after_check:
-            found.exercises.append(Exercise(_exercise_of(text), solution, cell.source))
+            task = _exercise_of(text)
+            place = heading if task.startswith("**") else ""
+            found.exercises.append(Exercise(task, solution, cell.source, place=place))
     return found
 
 
@@ -152,7 +159,7 @@ def page(found: Guide, module: str) -> str:
         lines += _marked(exercise, module)
     for each in found.questions:
         lines += _answered(each) if each.kind == LAST else []
-    return "\n".join(lines).rstrip() + "\n"
+    return COMMENT.sub("", "\n".join(lines)).rstrip() + "\n"
 
 
 def write_instructors(root: Path = ROOT) -> list[str]:
@@ -242,6 +249,7 @@ def _answered(each: Questions) -> list[str]:
 
 def _marked(exercise: Exercise, module: str) -> list[str]:
     lines = [
+        *([f"### In the section “{exercise.place}”", ""] if exercise.place else []),
         exercise.text,
         "",
         "**A solution**",
@@ -252,7 +260,8 @@ def _marked(exercise: Exercise, module: str) -> list[str]:
         "",
     ]
     call = IN_PLACE.search(exercise.check) or CHECKED.search(exercise.check)
-    lines += [f"**Checked by** `{exercise.check.strip()}`: {POINTS} point if it passes.", ""]
+    called = f"check.{call.group(1)}" if call else exercise.check.strip()
+    lines += [f"**Checked by** `{called}`: {POINTS} point if it passes.", ""]
     if call and (known := slips(module, call.group(1))):
         lines += ["**Mistakes that the check names.** Look at …", "", *(f"- {each}" for each in known), ""]
     return [*lines, "**Marking.**", "", exercise.marking, ""] if exercise.marking else lines
