@@ -27,13 +27,20 @@ def cells_of(markdown):
     return [[cell.strip() for cell in row] for row in rows]
 
 
-def executed(seconds=12.4, ended="2026-11-30", profile="smoke", versions="Python 3.11.7, torch 2.15.0"):
+def executed(
+    seconds=12.4,
+    ended="2026-11-30",
+    profile="smoke",
+    versions="Python 3.11.7, torch 2.15.0",
+    recorded="bands: a · b",
+):
     badge = Badge(profile, "CPU, 2 cores", versions)
     badge.data("CIFAR-10 (JPEG copy)")
     badge.fallbacks.append("shapes instead of cifar10")
     if seconds is not None:
         badge.finish(seconds, ended)
-    badge.recorded("bands: a · b", "bands")
+    if recorded:
+        badge.recorded(recorded, "bands")
     cells = [text("A lab"), code("start_lab('01_test')"), code("lab.finish()")]
     cells[1].outputs = [v4.new_output("display_data", data={"text/html": badge.html()})]
     return v4.new_notebook(cells=cells)
@@ -44,6 +51,11 @@ def keep(root, name, notebook, at):
     path.parent.mkdir(parents=True, exist_ok=True)
     nbformat.write(notebook, path)
     os.utime(path, (at, at))
+
+
+def test_a_run_is_known_whether_its_page_shows_records_or_not():
+    with_records, without = run_of(executed()), run_of(executed(recorded=""))
+    assert with_records == without and (without.date, without.seconds) == ("2026-11-30", 12)
 
 
 def test_words_exercises_and_explorers_of_core_and_optional_sections():

@@ -25,7 +25,7 @@ PAGE = "book/status"
 PLACE = re.compile(r"^<!-- status: (\w+) -->$", re.MULTILINE)
 EXECUTED = Path("_build") / "executed"  # the labs that the building of the book has run to their end
 INPUTS = ("labs/*.ipynb", "utils/**/*.py", "book/results/**/*.json", f"{EXECUTED.as_posix()}/*/*.ipynb")
-BADGE_ROW = re.compile(r"<strong>([^<]+):</strong> (.*?)(?= · <strong>|</div>)", re.DOTALL)
+BADGE_ROW = re.compile(r"<strong>([^<]+):</strong> (.*?)(?= · <strong>|</details>)", re.DOTALL)
 TOOK = re.compile(r"(\d+) s after imports, on (\d{4}-\d\d-\d\d)")
 UNKNOWN = "–"
 
