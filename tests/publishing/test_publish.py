@@ -226,3 +226,15 @@ def test_two_books_that_are_published_together_both_arrive(root, remote, monkeyp
 def test_a_repository_that_is_not_there_is_told(root, tmp_path):
     with pytest.raises(RuntimeError, match="git ls-remote failed"):
         students(root, tmp_path / "nowhere.git")
+
+
+def test_a_book_that_was_built_before_the_stamp_is_refused(root, remote):
+    build(root, "the newest")
+    used = root / "_build" / "book_config.yml"  # as the build of a book leaves it
+    config = (root / "_config.yml").read_text()
+    used.write_text(config.replace("full/course", "other/course"))
+    with pytest.raises(ValueError, match="built for https://github.com/other/course, branch main, before"):
+        publish_site(remote=str(remote), environment=NOBODY, root=root)
+    assert git(remote, "branch", "--list") == ""
+    used.write_text(config)
+    assert "is on the branch" in publish_site(remote=str(remote), environment=NOBODY, root=root)

@@ -175,6 +175,12 @@ def _refuse_other_links(version: str, slug: str, root: Path) -> None:
             f"the links in the labs lead to {repository.url}, branch {repository.branch}: "
             f"`make stamp URL={there} BRANCH={branch}` and commit, then publish"
         )
+    built_with = root / "_build" / "book_config.yml"  # what the book that was built last was built from
+    if built_with.exists() and (built := configured(root, built_with)) != repository:
+        raise ValueError(
+            f"the book was built for {built.url}, branch {built.branch}, before the labs were stamped: "
+            "`make book`, then publish"
+        )
 
 
 def _token(token: str, environment: Mapping[str, str]) -> dict[str, str]:

@@ -33,9 +33,9 @@ class Repository:
         return match.group(1)
 
 
-def configured(root: Path = ROOT) -> Repository:
-    """The repository that ``_config.yml`` names."""
-    config = yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8"))
+def configured(root: Path = ROOT, file: Path | None = None) -> Repository:
+    """The repository that ``_config.yml``, or another ``file`` of its form, names."""
+    config = yaml.safe_load((file or root / "_config.yml").read_text(encoding="utf-8"))
     return Repository(url=config["repository"]["url"], branch=config["repository"]["branch"])
 
 
