@@ -74,6 +74,8 @@ def test_a_good_notebook_has_no_problems():
         (lambda n: n.cells[15].metadata.update(tags=["hide-input"]), "not tagged 'solution'"),
         (lambda n: n.cells.pop(16), "not followed by a cell tagged 'check'"),
         (lambda n: n.cells[14].update(source="no hint"), "no hint"),
+        (lambda n: n.cells[3].update(source=f"{n.cells[3].source} {{cite:t}}`he2016`"), "{cite:t}`he2016`"),
+        (lambda n: n.cells[13].update(source=f"{n.cells[13].source}\n\n```{{note}}\na\n```"), "write a link"),
         (lambda n: n.cells[2].metadata.update(tags=["needed", "nbval-check-output"]), "refresh"),
         (lambda n: n.cells[12].update(source="@lab.measured\ndef f(n): return n"), "it is called 0 times"),
         (lambda n: n.cells[2].update(outputs=[v4.new_output("stream", text="x")]), "has outputs"),

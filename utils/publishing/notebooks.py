@@ -30,6 +30,7 @@ SECTIONS = (
 )
 ANYWHERE = "exercises"  # a heading that comes before what was found or, with optional exercises, after it
 EXERCISES = range(3, 8)
+ROLE = re.compile(r"\{[a-z][a-z:-]*\}`[^`]*`|^ *(?:`{3,}|:{3,})\{[a-z-]+\}", re.MULTILINE)  # of MyST
 
 
 def labs(root: Path = ROOT) -> list[Path]:
@@ -91,6 +92,7 @@ def problems(notebook: NotebookNode, setup: str) -> list[str]:
         *_anatomy_problems(notebook),
         *_figure_problems(notebook),
         *_exercise_problems(notebook),
+        *_text_problems(notebook),
         *measured_problems([cell.source for cell in notebook.cells if cell.cell_type == "code"]),
     ]
 
@@ -154,6 +156,16 @@ def _figure_problems(notebook: NotebookNode) -> list[str]:
                 f"cell {number + 1} is a caption, but the cell before has no alt text (mystnb.image.alt)"
             )
     return found
+
+
+def _text_problems(notebook: NotebookNode) -> list[str]:
+    """What only the book would understand: in Jupyter and Colab a reader sees it as it is written."""
+    return [
+        f"cell {number} has {found!r}, which Jupyter shows as it stands: write a link"
+        for number, cell in enumerate(notebook.cells)
+        if cell.cell_type == "markdown"
+        for found in ROLE.findall(cell.source)
+    ]
 
 
 def _exercise_problems(notebook: NotebookNode) -> list[str]:
