@@ -31,8 +31,8 @@ def test_no_import_runs_upward_or_sideways(path):
         other = name.split(".")[1]
         if other in (room, COMMON):
             continue
-        public_neighbour = {room, other} == {"course", "experiments"} and len(name.split(".")) <= 3
-        assert LAYER[other] < LAYER[room] or public_neighbour, (
+        public_neighbor = {room, other} == {"course", "experiments"} and len(name.split(".")) <= 3
+        assert LAYER[other] < LAYER[room] or public_neighbor, (
             f"{path.relative_to(ROOT)} ({room}) imports {name}"
         )
 

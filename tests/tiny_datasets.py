@@ -96,15 +96,15 @@ def idx_members(train=60, test=20, compressed=True):
     return {f"{name}.gz": gzip.compress(value) for name, value in members.items()} if compressed else members
 
 
-def picture(colour, size=(32, 32), kind="PNG"):
-    """An encoded picture of one colour."""
+def picture(color, size=(32, 32), kind="PNG"):
+    """An encoded picture of one color."""
     stream = io.BytesIO()
-    Image.new("RGB", size, colour).save(stream, kind)
+    Image.new("RGB", size, color).save(stream, kind)
     return stream.getvalue()
 
 
 def class_members(classes=("ant", "bee"), per_class=4, prefix="", test="test", suffix=".png", size=(32, 32)):
-    """Class folders whose pictures have the colour (class, number, split) and so can be told apart."""
+    """Class folders whose pictures have the color (class, number, split) and so can be told apart."""
     kind = {".png": "PNG", ".jpg": "JPEG"}[suffix]
     return {
         f"{prefix}{split}/{label}/{i:04}{suffix}": picture((10 * c, i, s), size, kind)

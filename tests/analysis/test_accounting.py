@@ -649,7 +649,7 @@ def test_text_table():
     total = [cell.strip() for cell in lines[11].split("  ") if cell]
     assert total == ["total", "60,000 (60.00 K)", "328,096 (328.10 K)", "32,376 (32.38 K)"]
     assert len({len(line) for line in lines[1:12]}) == 1  # the columns line up
-    assert "Not counted:" in text and "normalisation" in text
+    assert "Not counted:" in text and "normalization" in text
 
 
 def test_html_table_is_escaped_and_well_formed():

@@ -276,7 +276,7 @@ def test_first_operation_in_place_leaves_the_input_alone():
         (nn.LeakyReLU(), r"a leaky ReLU in 1 \(LeakyReLU\)"),
         (nn.LeakyReLU(0.1, inplace=True), r"a leaky ReLU in 1 \(LeakyReLU\)"),
         (nn.PReLU(), "a PReLU in 1"),
-        (nn.RReLU(), "a randomised leaky ReLU in 1"),
+        (nn.RReLU(), "a randomized leaky ReLU in 1"),
         (nn.ELU(), "an ELU or SELU in 1"),
         (nn.SELU(), "an ELU or SELU in 1"),
         (nn.CELU(), "a CELU in 1"),

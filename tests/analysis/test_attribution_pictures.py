@@ -1,4 +1,4 @@
-"""Feature maps, filters, maximised activations, nearest patches, sanity checks: by hand and on small nets."""
+"""Feature maps, filters, maximized activations, nearest patches, sanity checks: by hand and on small nets."""
 
 import copy
 from dataclasses import FrozenInstanceError
@@ -70,10 +70,10 @@ def test_filters_as_pictures_by_hand():
     assert filter_grid(model).flatten(1).tolist() == [[1.0, 0.25, 0.5], [0.5, 0.5, 1.0]]
     assert filter_grid(model, shared_scale=True).flatten(1).tolist() == [[0.75, 0.375, 0.5], [0.5, 0.5, 1.0]]
     assert filter_grid(model, order="norm", n=1).flatten().tolist() == [0.5, 0.5, 1.0]
-    # means over the colours: 1/3 and 4/3
-    grey = filter_grid(model, grey=True, shared_scale=True)
-    assert grey.shape == (2, 1, 1, 1) and grey.flatten().tolist() == [0.625, 1.0]
-    assert filter_grid(model, channel=1).flatten().tolist() == [0.0, 0.5]  # an empty filter is mid-grey
+    # means over the colors: 1/3 and 4/3
+    gray = filter_grid(model, gray=True, shared_scale=True)
+    assert gray.shape == (2, 1, 1, 1) and gray.flatten().tolist() == [0.625, 1.0]
+    assert filter_grid(model, channel=1).flatten().tolist() == [0.0, 0.5]  # an empty filter is mid-gray
     assert filter_grid(model, "1", channel=1).flatten().tolist() == [1.0]
     for options, message in [
         ({"layer": "1"}, "filters of 1 are over 2 channels"),
@@ -259,7 +259,7 @@ def test_patches_are_checked(layer, unit, n, message):
         nearest_patches(net(1), split(pictures), layer, unit, n)
 
 
-def test_randomisation_goes_from_the_top_down_and_keeps_the_rest():
+def test_randomization_goes_from_the_top_down_and_keeps_the_rest():
     model = net().train()
     model(images(8))  # statistics that are not those of a new network
     before = copy.deepcopy(model.state_dict())
@@ -282,7 +282,7 @@ def test_randomisation_goes_from_the_top_down_and_keeps_the_rest():
     again = dict(randomize_layers(model, seed=3))
     assert torch.equal(again["4"][4].weight, last[4].weight)
     assert not torch.equal(dict(randomize_layers(model, seed=4))["4"][4].weight, last[4].weight)
-    with pytest.raises(ValueError, match="ReLU has no parameters to randomise"):
+    with pytest.raises(ValueError, match="ReLU has no parameters to randomize"):
         next(randomize_layers(nn.ReLU()))
 
 

@@ -128,7 +128,7 @@ def test_errors_say_what_to_do():
         effective_receptive_field(net, "flat", x)
     with pytest.raises(ValueError, match="positions must be .* got 0"):
         effective_receptive_field(net, "conv1", x, positions=0)
-    with pytest.raises(ValueError, match="normalised images as floats.*torch.uint8"):
+    with pytest.raises(ValueError, match="normalized images as floats.*torch.uint8"):
         effective_receptive_field(net, "conv1", x.to(torch.uint8))
     with torch.no_grad():
         net.conv1.weight.zero_()

@@ -34,7 +34,7 @@ def test_a_slice_is_the_bands_of_these_steps():
         bands[2]
 
 
-def test_histories_and_unlabelled_runs_are_taken():
+def test_histories_and_unlabeled_runs_are_taken():
     bands = loss_bands([History(step_loss=[1.0, 2.0]), History(step_loss=[3.0, 1.0])])
     assert bands.labels == ("run 1", "run 2") and bands.width.tolist() == [2.0, 1.0]
 

@@ -64,7 +64,7 @@ def test_other_normalizations():
     assert generator_scale == pytest.approx(1, abs=0.15)
     filters = filter_normalized_directions(net, 1)[0]
     cosine = torch.cosine_similarity(filters["7.weight"], raw["7.weight"])
-    assert torch.allclose(cosine, torch.ones(5), atol=1e-6), "normalising changes lengths only"
+    assert torch.allclose(cosine, torch.ones(5), atol=1e-6), "normalizing changes lengths only"
 
 
 def test_nothing_ignored_moves_everything():

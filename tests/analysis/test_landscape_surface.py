@@ -39,7 +39,7 @@ class Residual(nn.Module):
 
 
 def small_net(seed=0):
-    """With batch normalisation whose running statistics are no zeros and ones, and dropout."""
+    """With batch normalization whose running statistics are no zeros and ones, and dropout."""
     torch.manual_seed(seed)
     net = nn.Sequential(
         nn.Conv2d(3, 6, 3), nn.BatchNorm2d(6), nn.ReLU(), Residual(6), nn.MaxPool2d(2), nn.Dropout(0.3),

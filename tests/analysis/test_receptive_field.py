@@ -52,7 +52,7 @@ def smooth(model):
 def support(output, x, unit):
     """First and last row and column of x [1, C, H, W] on which the unit of output [1, C', H', W'] depends."""
     seen = output[(0, slice(None), *unit)]
-    # with different weights for the channels: their plain sum is constant after a layer normalisation
+    # with different weights for the channels: their plain sum is constant after a layer normalization
     weights = torch.linspace(1, 2, len(seen), dtype=seen.dtype)
     (gradient,) = torch.autograd.grad((seen * weights).sum(), x, retain_graph=True, allow_unused=True)
     reached = gradient[0].abs().sum(0) > 0
@@ -833,7 +833,7 @@ def test_squeeze_and_excitation_sees_everything_unless_its_gates_are_ignored():
 
 def test_a_chain_by_hand():
     net = nn.Sequential(
-        nn.Conv2d(3, 8, 5, stride=2),  # centres 2, 4, 6 ...
+        nn.Conv2d(3, 8, 5, stride=2),  # centers 2, 4, 6 ...
         nn.MaxPool2d(2),  # between 2 and 4
         nn.Conv2d(8, 8, 3, padding=2, dilation=2),  # 4·(3 − 1)·2 more; padding takes the first one back to 3
         nn.AdaptiveAvgPool2d(1),
@@ -880,7 +880,7 @@ def test_branches_that_are_shifted_against_each_other_see_the_hull_of_both():
     assert (row.size, row.start) == ((4, 1), (1.5, 0))
 
 
-def test_normalisation_by_the_statistics_of_the_map_sees_all_of_it():
+def test_normalization_by_the_statistics_of_the_map_sees_all_of_it():
     for norm, size in [
         (nn.BatchNorm2d(4), 3),
         (nn.BatchNorm2d(4, track_running_stats=False), math.inf),
@@ -1051,7 +1051,7 @@ def test_a_field_can_be_drawn_over_the_input():
     fields = receptive_field(net, (1, 12, 16))
     whole, seen, field = fields.plot("0", (0, 1)).axes[0].patches
     corners = [(p.get_x(), p.get_y(), p.get_width(), p.get_height()) for p in (whole, seen, field)]
-    # unit (0, 1) has its centre at row 0, column 2
+    # unit (0, 1) has its center at row 0, column 2
     assert corners == [(-0.5, -0.5, 16, 12), (-0.5, -0.5, 5, 3), (-0.5, -2.5, 5, 5)]
     dots = fields.plot("0").axes[0].collections[0].get_offsets()
     assert len(dots) == 6 * 8 and tuple(dots[-1]) == (14, 10)

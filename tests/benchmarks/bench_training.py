@@ -162,7 +162,7 @@ def limit(model: nn.Module, settings: Settings, x: Tensor, y: Tensor, steps: int
 
 
 def synthetic(n: int) -> Split:
-    """Coloured noise with a class in it: the time of a step does not depend on what the pictures show."""
+    """Colored noise with a class in it: the time of a step does not depend on what the pictures show."""
     generator = torch.Generator().manual_seed(0)
     labels = torch.randint(0, CLASSES, (n,), generator=generator)
     images = torch.randint(0, 160, (n, 3, 32, 32), generator=generator) + labels.view(-1, 1, 1, 1) * 9

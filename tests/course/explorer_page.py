@@ -16,7 +16,7 @@ CONTROLS = (
     "button:visible, select:visible, input:not([type=radio]):visible, fieldset:has([type=radio]):visible"
 )
 RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
-OF_COLOURS = {"runOnly": ["color-contrast"]}
+OF_COLORS = {"runOnly": ["color-contrast"]}
 MARGIN = 8  # pixels that stay free at the right
 
 
@@ -72,7 +72,7 @@ def overflow(page):
 
 
 def assert_accessible(page, rules=RULES):
-    """No rule of WCAG 2.2 A and AA is broken, on a background that follows the colour scheme."""
+    """No rule of WCAG 2.2 A and AA is broken, on a background that follows the color scheme."""
     page.add_style_tag(
         content="@media (prefers-color-scheme: dark) { body { background: #14181e; color: #fff; } }"
     )
@@ -120,7 +120,7 @@ def manners(
 
     @browser_test
     @pytest.mark.parametrize(
-        ("scheme", "rules"), [("light", RULES), ("dark", OF_COLOURS)], ids=["light", "dark"]
+        ("scheme", "rules"), [("light", RULES), ("dark", OF_COLORS)], ids=["light", "dark"]
     )
     def accessible(show, scheme, rules):
         page = show(*(make() for make in examples.values()), scheme=scheme)

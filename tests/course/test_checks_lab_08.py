@@ -187,8 +187,8 @@ def test_the_expected_width_is_that_of_the_library():
 def test_the_expected_direction_is_that_of_the_library():
     torch.manual_seed(0)
     model = torch.nn.Conv2d(2, 3, 3)
-    (raw,), (normalised,) = (
+    (raw,), (normalized,) = (
         filter_normalized_directions(model, 1, normalize=how) for how in (None, "filter")
     )
     for name, weight in model.named_parameters():
-        assert torch.allclose(filter_normalize(raw[name], weight.detach()), normalised[name], atol=1e-6)
+        assert torch.allclose(filter_normalize(raw[name], weight.detach()), normalized[name], atol=1e-6)

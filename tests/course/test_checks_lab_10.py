@@ -122,7 +122,7 @@ WRONG = [
     (
         "cutmix",
         lambda a, b, la, lb, size, row, column: pasted(a, b, la, lb, row, column, size),
-        "is the centre of the square",
+        "is the center of the square",
     ),
     ("cutmix", lambda *arguments: cutmix(*arguments, fill=0), "not with black"),
     ("cutmix", without_clipping, "clip them to 0"),

@@ -8,10 +8,10 @@ from tests.course.exercise_checks import proofs
 from utils.analysis import attribution
 from utils.course.checks import lab_11 as check
 
-NAMES = ["grey_share", "send_back", "class_activation_map", "integrated_gradients", "spearman"]
+NAMES = ["gray_share", "send_back", "class_activation_map", "integrated_gradients", "spearman"]
 
 
-def grey_share(weight):
+def gray_share(weight):
     return weight.shape[1] * weight.mean(dim=1).square().sum(dim=(1, 2)) / weight.square().sum(dim=(1, 2, 3))
 
 
@@ -56,27 +56,27 @@ def spearman(a, b):
 
 ig = integrated_gradients
 WRONG = [
-    ("grey_share", lambda w: grey_share(w) / w.shape[1], "the factor C"),
-    ("grey_share", lambda w: grey_share(w) * w.shape[1] ** 2, "this is their sum"),
-    ("grey_share", lambda w: 1 - grey_share(w), "not grey"),
-    ("grey_share", lambda w: grey_share(w).sqrt(), "not of its root"),
-    ("grey_share", lambda w: w.square().mean(1).sum((1, 2)) / w.square().sum((1, 2, 3)), "first the mean"),
+    ("gray_share", lambda w: gray_share(w) / w.shape[1], "the factor C"),
+    ("gray_share", lambda w: gray_share(w) * w.shape[1] ** 2, "this is their sum"),
+    ("gray_share", lambda w: 1 - gray_share(w), "not gray"),
+    ("gray_share", lambda w: gray_share(w).sqrt(), "not of its root"),
+    ("gray_share", lambda w: w.square().mean(1).sum((1, 2)) / w.square().sum((1, 2, 3)), "first the mean"),
     (
-        "grey_share",
+        "gray_share",
         lambda w: w.mean((2, 3)).square().sum(1) * w[0, 0].numel() / w.square().sum((1, 2, 3)),
         "not over the places",
     ),
     (
-        "grey_share",
+        "gray_share",
         lambda w: w.shape[1] * w.mean(1).square().sum() / w.square().sum(),
         "one number for each filter",
     ),
     (
-        "grey_share",
+        "gray_share",
         lambda w: w.shape[1] * w.mean(1).square().sum((1, 2)) / w.square().sum(),
         "below the fraction",
     ),
-    ("grey_share", lambda w: 0.5, "got float"),
+    ("gray_share", lambda w: 0.5, "got float"),
     ("send_back", lambda x, a, b, g, r: send_back(x, a, b, g, "gradient"), "what 'gradient' sends back"),
     ("send_back", lambda x, a, b, g, r: send_back(x, a, b, g, "guided"), "what 'guided' sends back"),
     ("send_back", lambda x, a, b, g, r: a.T @ b.T @ g, "let everything through"),

@@ -6,7 +6,7 @@ from tests.course.exercise_checks import proofs
 from utils.course.checks import lab_12 as check
 from utils.models.heads import parameter_groups
 
-NAMES = ["training_mode", "two_speeds", "speed_up", "renormalise", "fitting_weights"]
+NAMES = ["training_mode", "two_speeds", "speed_up", "renormalize", "fitting_weights"]
 
 
 def training_mode(model, frozen):
@@ -36,7 +36,7 @@ def normal(p, mean, std):
     return (p - column(mean)) / column(std)
 
 
-def renormalise(x, mean, std, new_mean, new_std):
+def renormalize(x, mean, std, new_mean, new_std):
     return normal(pixels(x, mean, std), new_mean, new_std)
 
 
@@ -155,18 +155,18 @@ WRONG = [
     ("speed_up", lambda e, h, n: float(n), "that costs something"),
     ("speed_up", lambda e, h, n: (e + 2 * h) / (e + 2 * h * n), "in each of them"),
     ("speed_up", lambda e, h, n: "ten times", "expected one number, got str 'ten times'"),
-    ("renormalise", lambda x, m, s, nm, ns: normal(x, nm, ns), "the first half"),
-    ("renormalise", lambda x, m, s, nm, ns: pixels(x, m, s), "the second half"),
-    ("renormalise", lambda x, m, s, nm, ns: renormalise(x, nm, ns, m, s), "changed places"),
-    ("renormalise", lambda x, m, s, nm, ns: normal((x + column(m)) * column(s), nm, ns), "· std first"),
+    ("renormalize", lambda x, m, s, nm, ns: normal(x, nm, ns), "the first half"),
+    ("renormalize", lambda x, m, s, nm, ns: pixels(x, m, s), "the second half"),
+    ("renormalize", lambda x, m, s, nm, ns: renormalize(x, nm, ns, m, s), "changed places"),
+    ("renormalize", lambda x, m, s, nm, ns: normal((x + column(m)) * column(s), nm, ns), "· std first"),
     (
-        "renormalise",
+        "renormalize",
         lambda x, m, s, nm, ns: normal(x * column(s) - column(m), nm, ns),
         "it is x · std + mean",
     ),
-    ("renormalise", lambda x, m, s, nm, ns: pixels(x, m, s) / column(ns) - column(nm), "before you divide"),
-    ("renormalise", lambda x, m, s, nm, ns: normal(x * column(s), nm, ns), "add it back"),
-    ("renormalise", lambda x, m, s, nm, ns: renormalise(x, m, s, nm, ns)[0], "expected shape"),
+    ("renormalize", lambda x, m, s, nm, ns: pixels(x, m, s) / column(ns) - column(nm), "before you divide"),
+    ("renormalize", lambda x, m, s, nm, ns: normal(x * column(s), nm, ns), "add it back"),
+    ("renormalize", lambda x, m, s, nm, ns: renormalize(x, m, s, nm, ns)[0], "expected shape"),
     ("fitting_weights", lambda a, b: fitting_weights(a, b)[0], "expected two values (fits, left)"),
     ("fitting_weights", lambda a, b: fitting_weights(a, b, lambda p, q: True), "does not fit"),
     (

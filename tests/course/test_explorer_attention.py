@@ -57,7 +57,7 @@ def query(host, place):
 # ---- Python
 
 
-def test_data_hold_the_rounded_numbers_and_the_colours():
+def test_data_hold_the_rounded_numbers_and_the_colors():
     data = explorer().data
     assert data["side"] == SIDE and data["kernel"] == [list(row) for row in BLUR]
     first, second = data["examples"]

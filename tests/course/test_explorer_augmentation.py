@@ -42,7 +42,7 @@ def shown(host):
 
 
 def apart(host, expected):
-    """The largest difference in grey levels."""
+    """The largest difference in gray levels."""
     return (shown(host).int() - expected.int()).abs().max().item()
 
 
@@ -58,7 +58,7 @@ def test_data_hold_the_pictures_row_by_row():
     assert [recipe["name"] for recipe in data["recipes"]] == list(RECIPES)
 
 
-def test_grey_pictures_become_colour_and_the_mean_can_be_given():
+def test_gray_pictures_become_color_and_the_mean_can_be_given():
     data = augmentation_explorer(PICTURES[:, :1], NAMES, mean=[0.5]).data
     raw = np.frombuffer(base64.b64decode(data["pictures"][0]["pixels"]), np.uint8).reshape(SIDE, SIDE, 3)
     assert np.array_equal(raw[..., 0], PICTURES[0, 0].numpy()) and np.array_equal(raw[..., 0], raw[..., 2])
@@ -128,7 +128,7 @@ def test_rotation_equals_the_librarys_but_for_single_pixels(show):
         ("Hue, part of the circle", "hue", 2, -0.4), ("Hue, part of the circle", "hue", 15, 0.25),
     ],
 )  # fmt: skip
-def test_colours_are_the_librarys_within_a_grey_level(show, name, option, place, value):
+def test_colors_are_the_librarys_within_a_gray_level(show, name, option, place, value):
     host = open_host(show)
     move(host, name, place)
     assert read(host, "chosen")[option] == value
@@ -137,14 +137,14 @@ def test_colours_are_the_librarys_within_a_grey_level(show, name, option, place,
 
 
 @browser_test
-def test_cutout_is_the_librarys_in_both_colours(show):
+def test_cutout_is_the_librarys_in_both_colors(show):
     host, x = open_host(show), PICTURES[:1]
     mean = tuple(augmentation_explorer(PICTURES, NAMES).data["mean"])
     for size, row, column in ((5, 8, 3), (8, 0, 15)):
         move(host, "Cutout, side", size)
         move(host, "Cutout, row", row)
         move(host, "Cutout, column", column)
-        for name, fill in (("black", 0), ("mean colour", mean)):
+        for name, fill in (("black", 0), ("mean color", mean)):
             host.get_by_role("radio", name=name, exact=True).last.check(force=True)
             assert apart(host, Cutout(size, fill).apply(x, torch.tensor([[row], [column]]))) == 0
 

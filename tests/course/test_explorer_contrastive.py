@@ -89,7 +89,7 @@ def test_circle_refuses(arguments, message):
         contrastive_circle(**arguments)
 
 
-def test_scrubber_counts_nearest_neighbours_of_the_same_class():
+def test_scrubber_counts_nearest_neighbors_of_the_same_class():
     angles = np.radians([[0, 10, 180, 190], [0, 180, 10, 190]])
     trainings = {"one": np.stack([np.cos(angles), np.sin(angles)], axis=2)}
     data = embedding_scrubber(trainings, [0, 0, 1, 1], NAMES[:2], epochs=[0, 4]).data

@@ -16,7 +16,7 @@ GENERATOR = np.random.default_rng(8)
 RUNS = {lr: 2.5 * np.exp(-np.arange(40) / 20) + GENERATOR.random(40) for lr in ("0.0001", "0.001", "0.002")}
 BANDS = {
     "VGG-A": loss_bands({f"lr {lr}": values for lr, values in RUNS.items()}),
-    "VGG-A with batch normalisation": loss_bands({f"lr {lr}": 0.6 * values for lr, values in RUNS.items()}),
+    "VGG-A with batch normalization": loss_bands({f"lr {lr}": 0.6 * values for lr, values in RUNS.items()}),
 }
 ALPHAS, BETAS = np.linspace(-1, 1, 7), np.linspace(-0.5, 0.5, 5)
 BOWL = 0.2 + ALPHAS**2 + 4 * BETAS[:, None] ** 2
@@ -121,7 +121,7 @@ def test_scrubber_reads_the_bands_at_every_kind_of_move(show):
     page.mouse.move(box["x"] + 52 + 0.5 * (box["width"] - 64), box["y"] + 100)
     assert abs(read(host, "at") - 19.5) <= 1
     assert host.get_by_role("row").count() == 3
-    label = "VGG-A with batch normalisation"
+    label = "VGG-A with batch normalization"
     mean = host.get_by_role("row", name=label).get_by_role("cell").last.inner_text()
     assert mean == f"{BANDS[label].mean_width:.3g}"
 
@@ -226,7 +226,7 @@ def test_viewer_height_scales(show):
 def test_viewer_draws_the_surface_and_says_what_lies_outside(show):
     host = show(landscape_viewer(surface(), PATH)).locator(".cnnlab-explorer")
     assert host.get_by_text("1 of 4 states of the path lie outside the plane").is_visible()
-    colours = host.evaluate(
+    colors = host.evaluate(
         """host => {
             const canvas = host.shadowRoot.querySelector('canvas');
             const pixels = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;
@@ -234,7 +234,7 @@ def test_viewer_draws_the_surface_and_says_what_lies_outside(show):
             for (let i = 0; i < pixels.length; i += 4) if (pixels[i + 3] === 255) seen.add(pixels.slice(i, i +
             3).join()); return seen.size; }"""
     )
-    assert colours > 20
+    assert colors > 20
 
 
 @browser_test

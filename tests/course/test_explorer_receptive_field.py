@@ -53,8 +53,8 @@ def pixels_with_gradient(side, layers, unit):
 
 
 def test_picture_is_sent_as_bytes_and_presets_with_all_their_layers():
-    grey = torch.linspace(0, 1, 64).reshape(8, 8)
-    data = receptive_field_builder(grey, preset="ResNet-18").data
+    gray = torch.linspace(0, 1, 64).reshape(8, 8)
+    data = receptive_field_builder(gray, preset="ResNet-18").data
     assert data["picture"]["side"] == 8 and len(data["picture"]["rgb"]) == 8 * 8 * 3 * 4 / 3
     resnet = next(preset for preset in data["presets"] if preset["name"] == "ResNet-18")
     assert resnet["n"] == 224 and len(resnet["layers"]) == 2 + 16
@@ -129,8 +129,8 @@ def agree(host, side, layers):
     ):
         assert seen == pixels_with_gradient(side, layers, unit)
         row = rows_of(side, layers)[-1]
-        centre = row["start"] + unit * row["jump"]
-        assert (low, high) == (centre - (row["size"] - 1) / 2, centre + (row["size"] - 1) / 2)
+        center = row["start"] + unit * row["jump"]
+        assert (low, high) == (center - (row["size"] - 1) / 2, center + (row["size"] - 1) / 2)
 
 
 @browser_test

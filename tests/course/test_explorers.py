@@ -465,7 +465,7 @@ def test_without_scripts_a_sentence_stands_in(browser):
 
 @browser_test
 @pytest.mark.parametrize("place", DARK_PAGES)
-def test_dark_pages_are_recognised_whatever_the_system_says(show, place):
+def test_dark_pages_are_recognized_whatever_the_system_says(show, place):
     html, body = DARK_PAGES[place]
     page = show(output_size_calculator(), html=html, body=body, scheme="light")
     assert page.locator(".cnnlab-explorer").get_attribute("data-theme") == "dark"

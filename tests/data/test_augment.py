@@ -112,7 +112,7 @@ def test_nearest_rotation_equals_rotate(shape):
 
 
 @pytest.mark.parametrize("shape", SIZES)
-def test_bilinear_rotation_is_within_one_grey_level_of_rotate(shape):
+def test_bilinear_rotation_is_within_one_gray_level_of_rotate(shape):
     x, rotation = noise(shape), RandomRotation(45, interpolation="bilinear")
     angles = rotation.draw(x, generator())
     bilinear = v2.InterpolationMode.BILINEAR
@@ -132,15 +132,15 @@ def test_quarter_turn_is_exact_and_counter_clockwise():
 @pytest.mark.parametrize("size", [1, 8, 9, 64])
 def test_cutout_equals_erase_of_the_clipped_square(size, fill):
     x, cutout = noise(n=24), Cutout(size, fill)
-    centres = cutout.draw(x, generator())
+    centers = cutout.draw(x, generator())
     value = torch.tensor(fill, dtype=torch.uint8).view(-1, 1, 1)
     expected = []
-    for image, row, column in zip(x, centres[0].tolist(), centres[1].tolist(), strict=True):
+    for image, row, column in zip(x, centers[0].tolist(), centers[1].tolist(), strict=True):
         top, left = row - size // 2, column - size // 2
         first_row, first_column = max(top, 0), max(left, 0)
         height, width = min(top + size, 32) - first_row, min(left + size, 32) - first_column
         expected.append(TF.erase(image, first_row, first_column, height, width, value))
-    assert torch.equal(cutout.apply(x, centres), torch.stack(expected))
+    assert torch.equal(cutout.apply(x, centers), torch.stack(expected))
 
 
 def test_cutout_by_hand():
@@ -149,21 +149,21 @@ def test_cutout_by_hand():
     assert covered[0, 0].tolist() == [[9, 0, 0, 0], [9, 0, 0, 0], [9, 9, 9, 9], [9, 9, 9, 9]]
 
 
-def test_cutout_with_the_mean_colour_is_zero_after_normalisation_but_for_rounding():
+def test_cutout_with_the_mean_color_is_zero_after_normalization_but_for_rounding():
     images = noise(n=2)
     mean, std = (0.49, 0.48, 0.45), (0.25, 0.24, 0.26)
     fill = tuple(round(255 * m) for m in mean)
     for chosen, largest in (
         (fill, 0.5 / 255 / 0.24),
         (0, 0.48 / 0.24 + 1e-6),
-    ):  # half a grey level; black is two sd off
+    ):  # half a gray level; black is two sd off
         split = Split(images, torch.zeros(2, dtype=torch.int64), mean, std)
         (x, _) = next(iter(Batches(split, 2, augment=Cutout(64, chosen), shuffle=False)))
-        # a square of 64 pixels covers every image, wherever its centre is
+        # a square of 64 pixels covers every image, wherever its center is
         assert x.abs().max() <= largest and (x.abs().min() > 1) == (chosen == 0)
 
 
-TORCHVISION_COLOUR = {
+TORCHVISION_COLOR = {
     "brightness": TF.adjust_brightness,
     "contrast": TF.adjust_contrast,
     "saturation": TF.adjust_saturation,
@@ -172,19 +172,19 @@ TORCHVISION_COLOUR = {
 
 
 @pytest.mark.parametrize("images", [noise, smooth])
-@pytest.mark.parametrize("name", list(TORCHVISION_COLOUR))
-def test_each_colour_operation_is_within_one_grey_level(name, images):
+@pytest.mark.parametrize("name", list(TORCHVISION_COLOR))
+def test_each_color_operation_is_within_one_gray_level(name, images):
     x = images()
     jitter = ColorJitter(**{name: 0.5})
     order, factors = jitter.draw(x, generator())
     assert order == [name]
-    operation = TORCHVISION_COLOUR[name]
+    operation = TORCHVISION_COLOR[name]
     expected = torch.stack([operation(image, float(f)) for image, f in zip(x, factors[name], strict=True)])
     assert (jitter.apply(x, (order, factors)).int() - expected.int()).abs().max() <= 1
 
 
-def test_all_four_colour_operations_in_the_order_drawn():
-    # where two implementations cut off differently by one grey level, the operations after it can enlarge the
+def test_all_four_color_operations_in_the_order_drawn():
+    # where two implementations cut off differently by one gray level, the operations after it can enlarge the
     # difference: at most 3 levels, and more than 1 in fewer than one value of 1,000
     x = smooth(n=6)
     jitter = ColorJitter(0.4, 0.4, 0.4, 0.1)
@@ -195,14 +195,14 @@ def test_all_four_colour_operations_in_the_order_drawn():
         expected = []
         for i, image in enumerate(x):
             for name in order:
-                image = TORCHVISION_COLOUR[name](image, float(factors[name][i]))
+                image = TORCHVISION_COLOR[name](image, float(factors[name][i]))
             expected.append(image)
         difference = (jitter.apply(x, (order, factors)).int() - torch.stack(expected).int()).abs()
         assert difference.max() <= 3 and (difference > 1).float().mean() < 1e-3
     assert len(orders) > 1
 
 
-def test_colour_factors_span_their_ranges():
+def test_color_factors_span_their_ranges():
     x = torch.zeros(4000, 3, 1, 1, dtype=torch.uint8)
     _, factors = ColorJitter(brightness=0.4, contrast=2.0, hue=0.1).draw(x, generator())
     assert "saturation" not in factors
@@ -211,10 +211,10 @@ def test_colour_factors_span_their_ranges():
         assert low <= factors[name].min() < low + margin and high - margin < factors[name].max() <= high
 
 
-def test_greys_have_no_hue():
-    grey = torch.arange(256, dtype=torch.uint8).view(256, 1, 1, 1).expand(-1, 3, 2, 2)
-    turned = ColorJitter(hue=0.5).apply(grey, (["hue"], {"hue": torch.linspace(-0.5, 0.5, 256)}))
-    assert torch.equal(turned, grey)
+def test_grays_have_no_hue():
+    gray = torch.arange(256, dtype=torch.uint8).view(256, 1, 1, 1).expand(-1, 3, 2, 2)
+    turned = ColorJitter(hue=0.5).apply(gray, (["hue"], {"hue": torch.linspace(-0.5, 0.5, 256)}))
+    assert torch.equal(turned, gray)
 
 
 def test_mixup_equals_torchvisions_mixup():

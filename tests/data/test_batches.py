@@ -1,4 +1,4 @@
-"""Batches: every example once, normalised, in an order that depends on (seed, epoch) alone."""
+"""Batches: every example once, normalized, in an order that depends on (seed, epoch) alone."""
 
 import pytest
 import torch
@@ -32,7 +32,7 @@ def by_hand(images):
 
 
 @pytest.mark.parametrize("channels_last", [False, True])
-def test_values_are_normalised(channels_last):
+def test_values_are_normalized(channels_last):
     data = split()
     x, y = collect(Batches(data, 16, shuffle=False, channels_last=channels_last))
     assert torch.allclose(x.double(), by_hand(data.images), atol=1e-5)

@@ -20,7 +20,7 @@ def test_list_says_what_is_here(own, capsys):
         "here: cifar10-tiny.zip (decoded at first use)",
         "not here: python -m utils.data fetch cifar100 downloads 169 MB",
         "here: embedded, needs no file",
-        "licence: MIT",
+        "license: MIT",
         "folder:PATH",
     ):
         assert text in out

@@ -30,14 +30,14 @@ class Server:
 
     def __init__(self):
         server = self
-        self.behaviours, self.requests, self.over = {}, [], threading.Event()
+        self.behaviors, self.requests, self.over = {}, [], threading.Event()
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.0"
 
             def do_GET(self):
                 server.requests.append((self.path, self.headers.get("Range")))
-                server.behaviours[self.path.strip("/")](self)
+                server.behaviors[self.path.strip("/")](self)
 
             def log_message(self, *arguments):
                 """Nothing on the terminal."""
@@ -49,8 +49,8 @@ class Server:
         )
         self.thread.start()
 
-    def url(self, name, behaviour):
-        self.behaviours[name] = behaviour
+    def url(self, name, behavior):
+        self.behaviors[name] = behavior
         return f"http://127.0.0.1:{self.http.server_address[1]}/{name}"
 
     def stop(self):
@@ -79,7 +79,7 @@ def patience(pauses):
 
 
 def send(handler, body, *, start=0, total=None, ranges=True, cut=None):
-    """Answer with ``body``, honouring a Range header, perhaps hanging up after ``cut`` bytes."""
+    """Answer with ``body``, honoring a Range header, perhaps hanging up after ``cut`` bytes."""
     wanted = handler.headers.get("Range")
     if wanted and ranges:
         start = int(wanted.removeprefix("bytes=").rstrip("-"))
@@ -285,14 +285,14 @@ def test_every_mirror_failing_tells_each_reason(server, tmp_path, patience):
     with pytest.raises(DatasetNotFound) as caught:
         fetch_file(remote("http://127.0.0.1:9/a"), tmp_path, patience)
     assert "data.bin from no mirror: 127.0.0.1:9: " in str(caught.value)
-    for behaviour, reason in (
+    for behavior, reason in (
         (missing, "HTTP 404"),
         (busy, "busy"),
         (another_file, "offers 41 bytes, 300,000 are expected"),
         (corrupts, "wrong MD5"),
     ):
         with pytest.raises(DatasetNotFound, match=reason):
-            fetch_file(remote(server.url("x", behaviour)), tmp_path, patience)
+            fetch_file(remote(server.url("x", behavior)), tmp_path, patience)
     assert left(tmp_path) == []
 
 
@@ -305,10 +305,10 @@ def test_full_disk_says_where_and_how_much(server, tmp_path, patience, monkeypat
         fetch_file(remote(server.url("a", good)), tmp_path, patience)
 
 
-def offered(server, monkeypatch, name, archive, behaviour=None):
+def offered(server, monkeypatch, name, archive, behavior=None):
     """Make the named dataset's only mirror one that serves ``archive``."""
     body = archive.read_bytes()
-    url = server.url("archive", behaviour or (lambda handler: send(handler, body)))
+    url = server.url("archive", behavior or (lambda handler: send(handler, body)))
     file = dataclasses.replace(
         SOURCES[name].files[0], md5=hashlib.md5(body).hexdigest(), size=len(body), urls=(url,)
     )

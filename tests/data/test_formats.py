@@ -212,11 +212,9 @@ def test_class_folders_in_every_container_give_the_same_dataset(tmp_path, kind, 
     assert dataset.classes == ("ant", "bee") and dataset.provenance.title == path.name
     for s, split in enumerate((dataset.train, dataset.test)):
         assert split.images.shape == (8, 3, 32, 32)
-        colours = split.images[:, :, 5, 7]
-        assert (colours[:, 0] == 10 * split.labels).all() and (colours[:, 2] == s).all()
-        assert sorted(map(tuple, colours[:, :2].tolist())) == [
-            (10 * c, i) for c in range(2) for i in range(4)
-        ]
+        colors = split.images[:, :, 5, 7]
+        assert (colors[:, 0] == 10 * split.labels).all() and (colors[:, 2] == s).all()
+        assert sorted(map(tuple, colors[:, :2].tolist())) == [(10 * c, i) for c in range(2) for i in range(4)]
     assert sorted(set(dataset.train.labels[:4].tolist())) == [0, 1], (
         "the first pictures are a sample of all classes"
     )

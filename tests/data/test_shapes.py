@@ -22,7 +22,7 @@ def one_thread():
 
 @pytest.fixture(scope="module")
 def shapes():
-    """Normalised training and test pictures with their labels."""
+    """Normalized training and test pictures with their labels."""
     data = []
     for n, seed in ((TRAIN, 0), (TEST, 1)):
         images, labels = make_shapes(n, seed)
@@ -91,7 +91,7 @@ def test_linear_fails_lenet_does_well_and_a_residual_net_better(shapes):
     assert deep > small + 0.02, (deep, small)
 
 
-def test_colour_and_brightness_do_not_tell_the_class(shapes):
+def test_color_and_brightness_do_not_tell_the_class(shapes):
     """The best single-number rule on channel means or spreads stays near chance (0.1)."""
     train_x, train_y, test_x, test_y = shapes
     features = [torch.cat([x.mean((2, 3)), x.std((2, 3))], dim=1) for x in (train_x, test_x)]
@@ -128,7 +128,7 @@ def test_bad_number_is_refused(n):
 
 
 def test_figures_are_as_often_lighter_as_darker_than_the_ground():
-    """A disc near the middle: its centre against the corners."""
+    """A disc near the middle: its center against the corners."""
     images, labels = make_shapes(4000, 2)
     discs = images[labels == SHAPE_CLASSES.index("disc")].mean(axis=1)
     lighter = discs[:, 14:18, 14:18].mean(axis=(1, 2)) > discs[:, [0, 0, -1, -1], [0, -1, 0, -1]].mean(axis=1)

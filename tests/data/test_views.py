@@ -46,7 +46,7 @@ def test_the_whole_image_stays_as_it_is():
     assert torch.equal(impossible(x, Generator().manual_seed(0)), x)
 
 
-def test_grey_is_that_of_torchvision_for_the_chosen_ones_only():
+def test_gray_is_that_of_torchvision_for_the_chosen_ones_only():
     x = images()
     chosen = torch.arange(12) % 2 == 0
     ours = RandomGrayscale().apply(x, chosen)

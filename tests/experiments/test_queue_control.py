@@ -70,14 +70,14 @@ class FakeForecast:
     """Estimates that are there once the run was measured."""
 
     def __init__(self, world, seconds):
-        self.world, self.seconds, self.learnt = world, seconds, []
+        self.world, self.seconds, self.learned = world, seconds, []
 
     def is_measured(self, run):
-        return run in self.learnt
+        return run in self.learned
 
     def of(self, run):
         return (
-            Estimate(self.seconds.get(run.configuration.label, 100.0), 10.0) if run in self.learnt else None
+            Estimate(self.seconds.get(run.configuration.label, 100.0), 10.0) if run in self.learned else None
         )
 
     def active(self, run, measuring=False):
@@ -85,7 +85,7 @@ class FakeForecast:
 
     def learn(self, run, speed):
         assert speed == SPEED
-        self.learnt.append(run)
+        self.learned.append(run)
 
     def learn_from_checkpoint(self, run):
         pass
@@ -113,7 +113,7 @@ def world(own, tmp_path, monkeypatch):
         )
         forecast = FakeForecast(made, estimates or {})
         if measured:
-            forecast.learnt += chosen
+            forecast.learned += chosen
         made.queue = Queue(plan, forecast)
         with store.alone(made.results):
             return made.queue.work()

@@ -1,4 +1,4 @@
-"""Records: written whole, checked on reading, summarised over seeds, and refused when damaged or copied."""
+"""Records: written whole, checked on reading, summarized over seeds, and refused when damaged or copied."""
 
 import copy
 import json

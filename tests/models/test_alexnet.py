@@ -1,4 +1,4 @@
-"""AlexNet against torchvision's weights, the counts of 2012 and the formula of its normalisation."""
+"""AlexNet against torchvision's weights, the counts of 2012 and the formula of its normalization."""
 
 import pytest
 import torch
@@ -73,7 +73,7 @@ def test_two_towers_meet_in_conv3_only():
     assert names.index("relu2") < names.index("lrn2") < names.index("pool2")
 
 
-def test_normalisation_is_the_papers_formula():
+def test_normalization_is_the_papers_formula():
     torch.manual_seed(0)
     x = torch.randn(2, 7, 3, 3, dtype=torch.float64) * 100
     expected = torch.empty_like(x)

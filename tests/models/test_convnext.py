@@ -77,8 +77,8 @@ def test_channel_norm_is_the_formula():
     nn.init.uniform_(norm.weight)
     nn.init.uniform_(norm.bias)
     x = torch.randn(2, 5, 3, 4)
-    centred = x - x.mean(dim=1, keepdim=True)
-    expected = centred / (centred.square().mean(dim=1, keepdim=True) + 1e-6).sqrt()
+    centered = x - x.mean(dim=1, keepdim=True)
+    expected = centered / (centered.square().mean(dim=1, keepdim=True) + 1e-6).sqrt()
     torch.testing.assert_close(norm(x), expected * norm.weight[:, None, None] + norm.bias[:, None, None])
 
 

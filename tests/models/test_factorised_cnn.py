@@ -1,4 +1,4 @@
-"""The lecture's factorised network: its table, its counts, and what factorising saves."""
+"""The lecture's factorized network: its table, its counts, and what factorizing saves."""
 
 import torch
 from torch import nn

@@ -130,7 +130,7 @@ def test_the_heads_change_nothing_in_evaluation():
     torch.testing.assert_close(with_heads(x), without(x))
 
 
-def test_batch_norm_precedes_every_relu_of_a_convolution_and_replaces_the_other_normalisation():
+def test_batch_norm_precedes_every_relu_of_a_convolution_and_replaces_the_other_normalization():
     model = on_meta("googlenet", batch_norm=True, auxiliary=False)
     kinds = [type(module) for module in model.modules()]
     assert kinds.count(nn.BatchNorm2d) == kinds.count(nn.Conv2d) == 3 + 6 * len(MODULES)

@@ -53,8 +53,8 @@ def test_connection_table_has_the_papers_regularities():
     assert sum(len(row) for row in C3_CONNECTIONS) == 60
     assert [sum(source in row for row in C3_CONNECTIONS) for source in range(6)] == [10] * 6
     assert len(set(C3_CONNECTIONS)) == 16 and all(list(row) == sorted(set(row)) for row in C3_CONNECTIONS)
-    neighbours = [tuple(sorted((first + step) % 6 for step in range(3))) for first in range(6)]
-    assert set(C3_CONNECTIONS[:6]) == set(neighbours)  # all runs of three maps around the circle
+    neighbors = [tuple(sorted((first + step) % 6 for step in range(3))) for first in range(6)]
+    assert set(C3_CONNECTIONS[:6]) == set(neighbors)  # all runs of three maps around the circle
     fours = [tuple(sorted((first + step) % 6 for step in range(4))) for first in range(6)]
     assert set(C3_CONNECTIONS[6:12]) == set(fours)
 

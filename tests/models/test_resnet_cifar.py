@@ -120,8 +120,8 @@ def test_blocks_are_those_of_the_figure(variant, shortcut):
         skip = torch.zeros(2, 6, 4, 4, dtype=torch.float64)
         skip[:, :4] = x[:, :, 0::2, 0::2]
     else:
-        convolution, normalise = block.shortcut
-        skip = norm(normalise, F.conv2d(x, convolution.weight, stride=2))
+        convolution, normalize = block.shortcut
+        skip = norm(normalize, F.conv2d(x, convolution.weight, stride=2))
     bn1, bn2 = block.bn1, block.bn2
     expected = {
         "original": lambda: (norm(bn2, second(norm(bn1, first(x)).relu())) + skip).relu(),

@@ -112,10 +112,10 @@ def test_heads_of_the_same_shape_compute_the_same():
 
 
 def test_a_lrn_differs_from_a_by_one_layer_without_parameters():
-    plain, normalised = on_meta("vgg-a"), on_meta("vgg-a-lrn")
-    extra = set(dict(normalised.named_modules())) - set(dict(plain.named_modules()))
+    plain, normalized = on_meta("vgg-a"), on_meta("vgg-a-lrn")
+    extra = set(dict(normalized.named_modules())) - set(dict(plain.named_modules()))
     assert extra == {"features.lrn1"}
-    names = list(dict(normalised.features.named_children()))
+    names = list(dict(normalized.features.named_children()))
     assert names[:4] == ["conv1_1", "relu1_1", "lrn1", "pool1"]
 
 
@@ -129,10 +129,10 @@ def test_c_has_1x1_where_d_has_the_third_3x3():
 
 
 def test_cifar_totals_and_multiply_adds():
-    plain, normalised = on_meta("vgg-a-cifar"), on_meta("vgg-a-bn-cifar")
-    assert parameters(plain) == 9_750_922 and parameters(normalised) == 9_756_426
+    plain, normalized = on_meta("vgg-a-cifar"), on_meta("vgg-a-bn-cifar")
+    assert parameters(plain) == 9_750_922 and parameters(normalized) == 9_756_426
     assert round(account(plain, (3, 32, 32)).total_macs / 1e6, 1) == 153.3
-    assert account(plain, (3, 32, 32)).total_macs == account(normalised, (3, 32, 32)).total_macs
+    assert account(plain, (3, 32, 32)).total_macs == account(normalized, (3, 32, 32)).total_macs
 
 
 def test_the_hidden_layers_may_have_a_norm_too():

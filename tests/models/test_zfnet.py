@@ -40,7 +40,7 @@ def test_parameters_by_hand():
     assert account(on_meta("zfnet"), (3, 224, 224)).total_params == count == 62_357_608
 
 
-def test_contrast_normalisation_follows_the_pooling():
+def test_contrast_normalization_follows_the_pooling():
     names = list(dict(on_meta("zfnet").features.named_children()))
     assert names[:8] == ["conv1", "relu1", "pool1", "lrn1", "conv2", "relu2", "pool2", "lrn2"]
 

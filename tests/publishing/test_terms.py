@@ -3,13 +3,26 @@
 import pytest
 from nbformat import v4
 
-from utils.publishing.notebooks import ROOT, write
-from utils.publishing.terms import HELD, other_terms, terms
+from utils.publishing.notebooks import ROOT, labs, write
+from utils.publishing.terms import HELD, SPELLING, other_terms, terms
 
 
 @pytest.mark.parametrize("page", HELD)
 def test_a_page_uses_the_words_of_the_list(page):
     assert other_terms(ROOT / page) == []
+
+
+@pytest.mark.parametrize("path", labs(), ids=lambda path: path.stem)
+def test_all_labs_have_one_spelling(path):
+    assert other_terms(path, because=SPELLING) == []
+
+
+def test_a_reason_can_be_chosen(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text("A grey Relu.\n", encoding="utf-8")
+    assert len(other_terms(page, tmp_path)) == 2
+    (found,) = other_terms(page, tmp_path, SPELLING)
+    assert "'grey'" in found
 
 
 @pytest.mark.parametrize("term", terms(), ids=lambda term: term.write)

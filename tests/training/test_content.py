@@ -173,8 +173,8 @@ MAKERS = {
     "split": lambda: data(),
     "split with one pixel changed": lambda: data(change=1),
     "split, shorter": lambda: data().subset(39),
-    "split, normalised otherwise": lambda: Split(data().images, data().labels, (0.4,), (0.3,)),
-    "split, labelled otherwise": lambda: data().with_labels(1 - data().labels),
+    "split, normalized otherwise": lambda: Split(data().images, data().labels, (0.4,), (0.3,)),
+    "split, labeled otherwise": lambda: data().with_labels(1 - data().labels),
 }
 
 

@@ -25,7 +25,7 @@ def test_rows_of_views_are_sorted_by_view():
     )
 
 
-def test_neighbours_are_counted_among_other_images():
+def test_neighbors_are_counted_among_other_images():
     # images 0 and 1 of one class lie close together, image 2 lies near image 0 but is of another class
     outputs = torch.tensor([[1.0, 0.0], [0.8, 0.6], [0.6, -0.8]])
     labels = torch.tensor([5, 5, 7])

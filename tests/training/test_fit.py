@@ -329,13 +329,13 @@ def test_bad_arguments_are_named(options, message):
 
 
 def test_data_that_does_not_fit_the_model_is_explained():
-    grey = Split(
+    gray = Split(
         torch.zeros(8, 1, 8, 8, dtype=torch.uint8), torch.zeros(8, dtype=torch.int64), (0.5,), (0.5,)
     )
     with pytest.raises(ValueError, match=r"does not take images of \(1, 8, 8\) \(channels, height, width\)"):
-        quick(network(), grey)
+        quick(network(), gray)
     with pytest.raises(ValueError, match="train and valid differ"):
-        quick(network(), stripes(), grey)
+        quick(network(), stripes(), gray)
     with pytest.raises(ValueError, match="the train split is empty"):
         quick(network(), stripes().subset(slice(0)))
     with pytest.raises(ValueError, match="the valid split is empty"):

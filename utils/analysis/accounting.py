@@ -6,7 +6,7 @@ multiplication and one addition are one multiply-add (many papers call these "FL
 
 Counted are convolutions (also transposed or deformable; padding counts as input), linear and bilinear layers,
 recurrent ones, matrix products (also with a vector) and attention, wherever they are called. Not counted,
-though it takes time: biases, normalisation, activations, pooling, additions of shortcuts and all other
+though it takes time: biases, normalization, activations, pooling, additions of shortcuts and all other
 element-wise work, as which torch also computes an einsum that sums over one term. What multiplies and has no
 formula here (a kernel of somebody's own, a Fourier transform) is named as "not counted" in its row and in the
 total.
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 BYTES_PER_VALUE = 4  # float32, whatever the model's own type
 NOTES = (
     "MACs are multiply-adds of convolutions, linear layers, matrix products and attention. Not counted: "
-    "biases, normalisation, activations, pooling, additions and other element-wise work. Bytes are the "
+    "biases, normalization, activations, pooling, additions and other element-wise work. Bytes are the "
     "layers' outputs for one example in float32."
 )
 NOT_RUN = "(not run)"

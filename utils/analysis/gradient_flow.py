@@ -63,7 +63,7 @@ class GradientFlow:
     """Records gradients and activations of the layers that have a weight.
 
     ``layers``: module paths, each of a module with a parameter ``weight`` of its own; default: all with a
-    weight of two or more dimensions, which are convolutions and linear layers and not normalisations.
+    weight of two or more dimensions, which are convolutions and linear layers and not normalizations.
     ``every``: record only the steps whose number it divides. ``activations=False`` records no outputs and
     needs no hooks.
 

@@ -1,4 +1,4 @@
-"""The colours of the book: the palette of Okabe and Ito, which every kind of colour vision can tell apart.
+"""The colors of the book: the palette of Okabe and Ito, which every kind of color vision can tell apart.
 
 Source: M. Okabe, K. Ito, "Color Universal Design" (2008), https://jfly.uni-koeln.de/color/.
 """
@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 
 class Palette(NamedTuple):
-    """Eight colours as ``#rrggbb``, by name (``PALETTE.blue``) or by place (``PALETTE[0]``)."""
+    """Eight colors as ``#rrggbb``, by name (``PALETTE.blue``) or by place (``PALETTE[0]``)."""
 
     blue: str = "#0072B2"
     orange: str = "#E69F00"

@@ -52,7 +52,7 @@ def show_list() -> int:
     """One paragraph a dataset."""
     for source in SOURCES.values():
         print(f"{source.name:14} {source.summary}")
-        print(f"{'':14} licence: {source.license}")
+        print(f"{'':14} license: {source.license}")
         print(f"{'':14} {availability(source)}")
     for reason in dict.fromkeys(reason for source in SOURCES.values() for reason in left_aside(source)):
         print(f"{'left aside':14} {reason}")

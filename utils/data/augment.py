@@ -10,7 +10,7 @@ Every augmentation is a small frozen dataclass with three methods:
 ``__call__(x, generator)``
     both in a row.
 
-Images are uint8 ``[B, C, H, W]`` on the scale 0…255 and stay so; :class:`Mixup` alone works on normalised
+Images are uint8 ``[B, C, H, W]`` on the scale 0…255 and stay so; :class:`Mixup` alone works on normalized
 floats and labels. The parameters are drawn on the generator's device (the CPU in
 :class:`utils.data.batches.Batches`) and then moved, so a batch is augmented in the same way on every device.
 The operations follow ``torchvision.transforms.v2``, which takes one image at a time.
@@ -140,7 +140,7 @@ class RandomTranslate(Rearrangement):
 
 @dataclass(frozen=True)
 class RandomRotation(Augmentation):
-    """Rotate about the centre by an angle from ±``degrees``; corners that come in are black.
+    """Rotate about the center by an angle from ±``degrees``; corners that come in are black.
 
     ``interpolation`` is "nearest" (torchvision's default) or "bilinear". Parameters: degrees,
     counter-clockwise, float32 ``[B]``.
@@ -176,10 +176,10 @@ class RandomRotation(Augmentation):
 class Cutout(Augmentation):
     """Cover a square of ``size`` × ``size`` pixels, centered anywhere in the image, with ``fill``.
 
-    DeVries and Taylor 2017 (arXiv:1708.04552), who cover *after* normalisation with 0, that is, with the mean
-    colour; ``fill`` is in grey levels 0…255, one number or one per channel: ``tuple(round(255 * m) for m in
-    split.mean)`` gives their variant. Parameters: int64 ``[2, B]``, row and column of the centre; the square
-    spans ``centre - size // 2`` up to ``+ size``.
+    DeVries and Taylor 2017 (arXiv:1708.04552), who cover *after* normalization with 0, that is, with the mean
+    color; ``fill`` is in gray levels 0…255, one number or one per channel: ``tuple(round(255 * m) for m in
+    split.mean)`` gives their variant. Parameters: int64 ``[2, B]``, row and column of the center; the square
+    spans ``center - size // 2`` up to ``+ size``.
     """
 
     size: int
@@ -190,12 +190,12 @@ class Cutout(Augmentation):
             raise ValueError(f"size of the square must be at least 1 pixel, got {self.size}")
         levels = self.fill if isinstance(self.fill, tuple) else (self.fill,)
         if any(not 0 <= level <= WHITE for level in levels):
-            raise ValueError(f"fill is in grey levels 0 to 255, got {self.fill}")
+            raise ValueError(f"fill is in gray levels 0 to 255, got {self.fill}")
 
     def draw(self, x: Tensor, generator: Generator) -> Tensor:
         B, device = len(x), generator.device
-        centres = [torch.randint(size, (B,), generator=generator, device=device) for size in x.shape[2:]]
-        return torch.stack(centres).to(x.device)
+        centers = [torch.randint(size, (B,), generator=generator, device=device) for size in x.shape[2:]]
+        return torch.stack(centers).to(x.device)
 
     def apply(self, x: Tensor, parameters: Tensor) -> Tensor:
         H, W = x.shape[2:]
@@ -213,9 +213,9 @@ class ColorJitter(Augmentation):
     """Random brightness, contrast, saturation and hue, in random order.
 
     Brightness, contrast and saturation factors come from ``[max(0, 1 - s), 1 + s]`` where s is the argument;
-    the hue is turned by a part of the colour circle from ``[-hue, hue]``, hue ≤ 0.5. The factors are drawn
+    the hue is turned by a part of the color circle from ``[-hue, hue]``, hue ≤ 0.5. The factors are drawn
     per image. The order of the four operations is drawn once per *batch*, where torchvision draws it per
-    image: that keeps each operation one pass over the batch. Results are cut off to whole grey levels after
+    image: that keeps each operation one pass over the batch. Results are cut off to whole gray levels after
     each operation, as torchvision's are. Parameters: the order (list of names) and a dictionary of factors
     ``[B]``; an operation whose strength is 0 is left out.
     """
@@ -230,7 +230,7 @@ class ColorJitter(Augmentation):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
         if not 0.0 <= self.hue <= 0.5:
-            raise ValueError(f"hue in [0, 0.5] of the colour circle, got {self.hue}")
+            raise ValueError(f"hue in [0, 0.5] of the color circle, got {self.hue}")
 
     def draw(self, x: Tensor, generator: Generator) -> tuple[list[str], dict[str, Tensor]]:
         _need_rgb(x)
@@ -266,7 +266,7 @@ class ColorJitter(Augmentation):
 class Mixup:
     """Blend each example with another one of the batch, as Zhang and others (2018, arXiv:1710.09412) do.
 
-    Works on normalised float images ``[B, C, H, W]`` and labels, int64 ``[B]`` or soft ``[B, K]``; both are
+    Works on normalized float images ``[B, C, H, W]`` and labels, int64 ``[B]`` or soft ``[B, K]``; both are
     blended with the same share λ ~ Beta(``alpha``, ``alpha``), drawn once per batch as in the authors' code.
     Parameters: (λ, partner int64 ``[B]``).
     """
@@ -306,7 +306,7 @@ class Compose(Augmentation):
 
     Parameters: a list, one entry per step.
 
-    A :class:`Mixup` may stand at the end only: it acts after normalisation, so it is not among ``steps`` but
+    A :class:`Mixup` may stand at the end only: it acts after normalization, so it is not among ``steps`` but
     in ``mixup``, and :class:`utils.data.batches.Batches` applies it there.
     """
 
@@ -316,7 +316,7 @@ class Compose(Augmentation):
         self.mixup = last if isinstance(last, Mixup) else None
         steps = steps if self.mixup is None else steps[:-1]
         if any(isinstance(step, Mixup) for step in steps):
-            raise ValueError(f"Mixup acts after normalisation and must be the last step, got {steps}")
+            raise ValueError(f"Mixup acts after normalization and must be the last step, got {steps}")
         for step in steps:
             check_step(step)
         self.steps: tuple[Any, ...] = tuple(steps)
@@ -393,8 +393,8 @@ def _need_rgb(x: Tensor) -> None:
         raise ValueError(f"ColorJitter needs images with 3 channels, got {x.shape[1]}")
 
 
-def _grey(pixels: Tensor) -> Tensor:
-    """Luma [B, 1, H, W] in whole grey levels."""
+def _gray(pixels: Tensor) -> Tensor:
+    """Luma [B, 1, H, W] in whole gray levels."""
     red, green, blue = pixels.split(1, dim=1)
     return (red * LUMA[0] + green * LUMA[1] + blue * LUMA[2]).floor_()
 
@@ -404,32 +404,32 @@ def _adjust_brightness(pixels: Tensor, factor: Tensor) -> Tensor:
 
 
 def _adjust_contrast(pixels: Tensor, factor: Tensor) -> Tensor:
-    mean = _grey(pixels).mean(dim=(1, 2, 3), keepdim=True)
+    mean = _gray(pixels).mean(dim=(1, 2, 3), keepdim=True)
     return torch.lerp(mean, pixels, factor)
 
 
 def _adjust_saturation(pixels: Tensor, factor: Tensor) -> Tensor:
-    return torch.lerp(_grey(pixels), pixels, factor)
+    return torch.lerp(_gray(pixels), pixels, factor)
 
 
 def _adjust_hue(pixels: Tensor, turn: Tensor) -> Tensor:
-    """Turn the hue by a part of the colour circle, keeping HSV's value and saturation."""
+    """Turn the hue by a part of the color circle, keeping HSV's value and saturation."""
     red, green, blue = pixels.split(1, dim=1)
     value = torch.maximum(torch.maximum(red, green), blue)
     chroma = value - torch.minimum(torch.minimum(red, green), blue)
-    # position on the colour circle in sixths: red at 0, green at 2, blue at 4; greys have no hue and no
+    # position on the color circle in sixths: red at 0, green at 2, blue at 4; grays have no hue and no
     # chroma, so any will do
-    per_chroma = 1 / chroma.clamp(min=1)  # grey levels are whole numbers: a chroma below 1 is 0
+    per_chroma = 1 / chroma.clamp(min=1)  # gray levels are whole numbers: a chroma below 1 is 0
     sixths = torch.where(
         value == red,
         (green - blue) * per_chroma,
         torch.where(value == green, (blue - red) * per_chroma + 2, (red - green) * per_chroma + 4),
     )
-    # a channel loses the whole chroma at the far side of the circle, none within one sixth of its own colour
+    # a channel loses the whole chroma at the far side of the circle, none within one sixth of its own color
     own = torch.tensor([5.0, 3.0, 1.0], device=pixels.device).view(1, 3, 1, 1)
     distance = own + (sixths + 6 * turn)
     distance -= 6 * (distance / 6).floor_()  # modulo 6; torch.remainder is several times slower
     turned = value - chroma * torch.minimum(distance, 4 - distance).clamp_(0.0, 1.0)
-    # torchvision turns HSV on [0, 1] back into grey levels with a factor just under 256, so that 1.0 still
+    # torchvision turns HSV on [0, 1] back into gray levels with a factor just under 256, so that 1.0 still
     # becomes 255
     return turned * (256 - 1e-3) / WHITE

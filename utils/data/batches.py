@@ -28,7 +28,7 @@ def derive_seed(*key: int) -> int:
 class Batches:
     """Iterates over a split in mini-batches ``(x, y)``.
 
-    ``x`` is ``dtype`` (float32) ``[B, C, H, W]``, normalised with ``split.mean`` and ``split.std``; ``y`` is
+    ``x`` is ``dtype`` (float32) ``[B, C, H, W]``, normalized with ``split.mean`` and ``split.std``; ``y`` is
     int64 ``[B]``, or soft float32 ``[B, K]`` after :class:`~utils.data.augment.Mixup`. The last batch is
     smaller unless ``drop_last``.
 
@@ -122,12 +122,12 @@ class Batches:
                 x = x.permute(0, 3, 1, 2)
             if self.augment is not None:
                 x = _checked(self.augment(x, generator), x, self.augment)
-            x = self.normalise(x)
+            x = self.normalize(x)
             if self.mixup is not None:
                 x, y = self.mixup(x, y, generator, self.num_classes)
             yield x, y
 
-    def normalise(self, x: Tensor) -> Tensor:
+    def normalize(self, x: Tensor) -> Tensor:
         """Bring uint8 ``[B, C, H, W]`` to the split's zero mean and unit variance, in the batches' dtype."""
         B, C, H, W = x.shape
         if not self.channels_last or C == 1:

@@ -60,7 +60,7 @@ class Split:
         return replace(self, images=self.images[which], labels=self.labels[which])
 
     def with_labels(self, labels: Tensor) -> Split:
-        """The same images with other labels (label noise, relabelling)."""
+        """The same images with other labels (label noise, relabeling)."""
         return replace(self, labels=labels)
 
 

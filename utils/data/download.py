@@ -44,7 +44,7 @@ class Patience:
         the next one; when all have been tried, the fastest of the slow ones is taken as it is.
     attempts: tries at one mirror after busy answers and broken connections.
     pause, longest_pause: seconds before the second try, doubled each time; a longer ``Retry-After`` is
-        honoured up to the latter.
+        honored up to the latter.
     """
 
     timeout: float = 10.0

@@ -31,7 +31,7 @@ class Arrays:
 
 
 def load_digits(source: Source, size: int | None) -> Arrays:
-    """1,437 training and 360 test digits, grey, ``[N, 1, size, size]``; 32 by default, which LeNet-5 takes.
+    """1,437 training and 360 test digits, gray, ``[N, 1, size, size]``; 32 by default, which LeNet-5 takes.
 
     The originals are 8×8 counts from 0 to 16, scaled here to 0–255; 8 gives them as they are, other sizes
     bilinear enlargements. The test split is a fixed random fifth, equal for every seed.

@@ -5,7 +5,7 @@ Exactly ``round(rate · N)`` examples are chosen, and each gets a new label:
 - *symmetric*: one of the K − 1 other classes, all equally likely. With ``may_redraw=True`` one of all K: the
   true class may come again, so that only about ``rate · (K − 1) / K`` of the labels are wrong: of 30 % in ten
   classes 27 %. Both are called "30 % noise" in print.
-- *pair*: the next class (the last one's next is the first), as for a labeller who confuses neighbours
+- *pair*: the next class (the last one's next is the first), as for a labeler who confuses neighbors
   (Han et al. 2018, arXiv 1804.06872, "pair flipping").
 """
 

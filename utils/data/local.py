@@ -55,7 +55,7 @@ def roots(root: str | Path | None) -> list[Path]:
 def find_local(
     source: Source, root: str | Path | None = None, aside: Container[str] = ()
 ) -> LocalCopy | None:
-    """The first copy of ``source`` in a fixed order of layouts, or None; those labelled ``aside`` are none.
+    """The first copy of ``source`` in a fixed order of layouts, or None; those labeled ``aside`` are none.
 
     Its content is not read here.
     """

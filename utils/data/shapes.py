@@ -1,6 +1,6 @@
 """Pictures made by code: ten shapes that differ in spatial structure and in nothing else.
 
-Every class has the same distribution of area, position, colour, background and clutter, figures are as often
+Every class has the same distribution of area, position, color, background and clutter, figures are as often
 lighter as darker than the ground, and the area does not tell the class: a classifier that weighs pixels one
 by one has little to go by, one that sees edges, corners and holes has everything.
 """
@@ -18,7 +18,7 @@ SIDE = 32  # pixels
 AREA = (0.06, 0.20)  # share of the picture that a figure covers
 TURN = np.deg2rad(15)  # figures are turned by up to this much either way
 MARGIN = 1.0  # pixels between a figure's circumscribed circle and the border, as far as there is room
-CONTRAST = 0.22  # smallest distance of the mean of figure and ground colour, on [0, 1]
+CONTRAST = 0.22  # smallest distance of the mean of figure and ground color, on [0, 1]
 SHADE = 0.15  # how far the ground drifts from one side of the picture to the other
 STROKES = 3  # of clutter in each picture, drawn across ground and figure
 STROKE_LENGTH = (4.0, 12.0)  # pixels
@@ -52,13 +52,13 @@ def _draw(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     unit_area, reach = np.array([_measure(name) for name in SHAPE_CLASSES], np.float32)[labels].T
     scale = SIDE * np.sqrt(rng.uniform(*AREA, n).astype(np.float32) / unit_area)
     room = np.maximum(SIDE / 2 - MARGIN - scale * reach, 0)
-    centre = (SIDE - 1) / 2 + rng.uniform(-1, 1, (2, n)).astype(np.float32) * room
+    center = (SIDE - 1) / 2 + rng.uniform(-1, 1, (2, n)).astype(np.float32) * room
     turn = rng.uniform(-TURN, TURN, n).astype(np.float32)
 
     # coordinates of every pixel in the figure's own frame, where its size is 1 and y points up
     rows, columns = np.mgrid[:SIDE, :SIDE].astype(np.float32)
-    right = (columns - centre[0][:, None, None]) / scale[:, None, None]
-    up = (centre[1][:, None, None] - rows) / scale[:, None, None]
+    right = (columns - center[0][:, None, None]) / scale[:, None, None]
+    up = (center[1][:, None, None] - rows) / scale[:, None, None]
     cosine, sine = np.cos(turn)[:, None, None], np.sin(turn)[:, None, None]
     x, y = cosine * right + sine * up, cosine * up - sine * right
 
@@ -68,7 +68,7 @@ def _draw(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         distance[chosen] = FIELDS[name](x[chosen], y[chosen])
     cover = np.clip(0.5 - distance * scale[:, None, None], 0, 1)  # an edge one pixel wide
 
-    ground, figure, clutter = _colours(n, rng)
+    ground, figure, clutter = _colors(n, rng)
     picture = ground[:, :, None, None] + _shading(n, rng)[:, None]
     picture += cover[:, None] * (figure[:, :, None, None] - picture)
     for stroke in range(STROKES):
@@ -78,7 +78,7 @@ def _draw(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return (np.clip(picture, 0, 1) * 255).round().astype(np.uint8)
 
 
-def _colours(n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _colors(n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Ground, figure and clutter colors on [0, 1], with at least ``CONTRAST`` between ground and figure."""
     low = rng.uniform(0, 1 - CONTRAST, n)
     high = low + CONTRAST + rng.uniform(0, 1, n) * (1 - CONTRAST - low)

@@ -65,7 +65,7 @@ IMAGENETTE_CLASSES = {
 }
 SHAPE_CLASSES = ("disc", "ring", "crescent", "square", "frame", "triangle", "plus", "cross", "tee", "ell")
 
-# MD5 of the members of the original CIFAR archives, to recognise an unpacked original
+# MD5 of the members of the original CIFAR archives, to recognize an unpacked original
 CIFAR_MEMBERS = {
     "cifar10": {
         "data_batch_1": "c99cafc152244af753f735de768cd75f",
@@ -84,7 +84,7 @@ CIFAR_MEMBERS = {
 }
 CIFAR_FOLDERS = {"cifar10": "cifar-10-batches-py", "cifar100": "cifar-100-python"}
 
-# SHA-256 of the uncompressed files, to recognise the same images in another compression
+# SHA-256 of the uncompressed files, to recognize the same images in another compression
 FASHION_CONTENT = {
     "train-images-idx3-ubyte": "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
     "train-labels-idx1-ubyte": "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
@@ -93,7 +93,7 @@ FASHION_CONTENT = {
 }
 FASHION_FOLDER = "FashionMNIST/raw"
 
-CIFAR_TERMS = "no formal licence; published for research, cite Krizhevsky (2009)"
+CIFAR_TERMS = "no formal license; published for research, cite Krizhevsky (2009)"
 
 
 def _cifar_file(archive: str, md5: str, size: int, mirror_folder: str) -> RemoteFile:
@@ -117,7 +117,7 @@ SOURCES = {
         Source(
             name="cifar10",
             title="CIFAR-10",
-            summary="60,000 colour photographs 32×32, 10 classes",
+            summary="60,000 color photographs 32×32, 10 classes",
             license=CIFAR_TERMS,
             layout="cifar",
             classes=CIFAR10_CLASSES,
@@ -131,7 +131,7 @@ SOURCES = {
         Source(
             name="cifar100",
             title="CIFAR-100",
-            summary="60,000 colour photographs 32×32, 100 classes (the fine labels)",
+            summary="60,000 color photographs 32×32, 100 classes (the fine labels)",
             license=CIFAR_TERMS,
             layout="cifar",
             files=(
@@ -144,7 +144,7 @@ SOURCES = {
         Source(
             name="fashion-mnist",
             title="Fashion-MNIST",
-            summary="70,000 grey pictures of garments 28×28, 10 classes",
+            summary="70,000 gray pictures of garments 28×28, 10 classes",
             license="MIT",
             layout="idx",
             classes=FASHION_CLASSES,
@@ -159,7 +159,7 @@ SOURCES = {
         Source(
             name="imagenette",
             title="Imagenette",
-            summary="13,394 colour photographs, 10 easily told classes of ImageNet, resized to 128×128",
+            summary="13,394 color photographs, 10 easily told classes of ImageNet, resized to 128×128",
             license="ImageNet's terms: non-commercial research and education only",
             layout="folders",
             classes=tuple(IMAGENETTE_CLASSES.values()),
@@ -186,7 +186,7 @@ SOURCES = {
         Source(
             name="shapes",
             title="Shapes (made by code)",
-            summary="12,000 colour pictures 32×32 of ten shapes, made by code",
+            summary="12,000 color pictures 32×32 of ten shapes, made by code",
             license="MIT (this project)",
             layout="embedded",
             classes=SHAPE_CLASSES,

@@ -1,8 +1,8 @@
 """Several random views of each image, for contrastive learning, and the two augmentations that only it uses.
 
 Chen et al. 2020, "A Simple Framework for Contrastive Learning of Visual Representations" (SimCLR), arXiv
-2002.05709, section 3: a random part of the image at a random size, mirrored, with other colours, sometimes
-grey.
+2002.05709, section 3: a random part of the image at a random size, mirrored, with other colors, sometimes
+gray.
 """
 
 from __future__ import annotations
@@ -99,8 +99,8 @@ class RandomGrayscale(Augmentation):
 
     def apply(self, x: Tensor, parameters: Tensor) -> Tensor:
         weights = torch.tensor(LUMA, device=x.device).view(1, 3, 1, 1)
-        grey = (x.float() * weights).sum(dim=1, keepdim=True).floor_().to(x.dtype)
-        return torch.where(parameters.view(-1, 1, 1, 1), grey, x)
+        gray = (x.float() * weights).sum(dim=1, keepdim=True).floor_().to(x.dtype)
+        return torch.where(parameters.view(-1, 1, 1, 1), gray, x)
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,7 @@ class Views:
 
 
 def simclr_views(strength: float = 0.5) -> Views:
-    """Two views as for CIFAR-10 in SimCLR (appendix B.9: no blur) with colour jitter of ``strength``.
+    """Two views as for CIFAR-10 in SimCLR (appendix B.9: no blur) with color jitter of ``strength``.
 
     The parts cut out have at least 20 % of the picture's area here; SimCLR's code takes 8 %.
     """

@@ -17,7 +17,7 @@ from utils.data.views import simclr_views
 from utils.training import schedules
 from utils.training.schedules import Schedule
 
-CIFAR10_MEAN = (125, 123, 114)  # of the training images, in grey levels
+CIFAR10_MEAN = (125, 123, 114)  # of the training images, in gray levels
 
 AUGMENTATIONS: dict[str, Callable[[], Any]] = {
     # He et al. 2016 (arXiv:1512.03385), section 4.2: mirrored, and cropped after padding by 4 (by reflection)

@@ -30,7 +30,7 @@ class MeanSd:
         """The mean of these values; ``ValueError`` if there are none."""
         values = [float(value) for value in values]
         if not values:
-            raise ValueError("no values to summarise")
+            raise ValueError("no values to summarize")
         return cls(
             statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None, len(values)
         )

@@ -10,7 +10,7 @@ built as          channels              parameters
 ================= ===================== ========== =========================================================
 alexnet           64-192-384-256-256    61,100,840 one tower, as in torchvision
 alexnet, towers=2 96-256-384-384-256    60,965,224 2012: conv2, 4, 5 see one half of the channels; local
-                                                   response normalisation after conv1 and conv2
+                                                   response normalization after conv1 and conv2
 alexnet-cifar     64-192-384-256-256     4,816,714 one tower for 32×32
 ================= ===================== ========== =========================================================
 
@@ -20,7 +20,7 @@ The first convolution, 11×11 with stride 4, gives 54.25 pixels on the 224 that 
 Deviations:
 
 - One tower: conv4 has the 256 channels of the author's code and of torchvision; a footnote of the paper
-  says 384. No normalisation, as in torchvision. Weights start with variance 2 / fan-in, those of fc8 from
+  says 384. No normalization, as in torchvision. Weights start with variance 2 / fan-in, those of fc8 from
   N(0, 0.01²), biases at 0.
 - Two towers: the layers are the paper's, and so are their first weights: N(0, 0.01²), biases 1 in conv2,
   conv4, conv5 and the hidden layers, so that their ReLUs are on, 0 elsewhere. The two towers are groups of
@@ -35,7 +35,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from utils.models.initialisation import gaussian, kaiming_fan_in
+from utils.models.initialization import gaussian, kaiming_fan_in
 from utils.models.options import scaled
 from utils.models.registry import register
 from utils.models.stacks import (
@@ -64,7 +64,7 @@ class AlexNet(StackedNetwork):
         first = conv_relu(1, in_channels, channels[0], 11, stride=4, padding=PADDING_TO_55[input_size])
         super().__init__(
             "alexnet",
-            _features(first, channels, groups=towers, normalise=towers == 2),
+            _features(first, channels, groups=towers, normalize=towers == 2),
             fully_connected_head(channels[-1] * 6 * 6, (4096, 4096), num_classes, dropout),
             in_channels,
             input_size,
@@ -99,7 +99,7 @@ def _features(
     channels: tuple[int, ...],
     *,
     groups: int = 1,
-    normalise: bool = False,
+    normalize: bool = False,
     batch_norm: bool = False,
 ) -> list[NamedLayer]:
     """The first convolution as it is given, and all that follows up to pool5.
@@ -110,10 +110,10 @@ def _features(
     norm = batch_norm
     return [
         *first,
-        *([("lrn1", local_response_norm())] if normalise else []),
+        *([("lrn1", local_response_norm())] if normalize else []),
         ("pool1", _pool()),
         *conv_relu(2, one, two, 5, padding=2, groups=groups, batch_norm=norm),
-        *([("lrn2", local_response_norm())] if normalise else []),
+        *([("lrn2", local_response_norm())] if normalize else []),
         ("pool2", _pool()),
         *conv_relu(3, two, three, 3, padding=1, batch_norm=norm),
         *conv_relu(4, three, four, 3, padding=1, groups=groups, batch_norm=norm),

@@ -34,7 +34,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from utils.models.initialisation import kaiming_fan_in
+from utils.models.initialization import kaiming_fan_in
 from utils.models.options import checked_probability, scaled
 from utils.models.registry import register
 from utils.models.stacks import NamedLayer, StackedNetwork, conv_relu

@@ -1,7 +1,7 @@
-"""The factorised network for CIFAR-100 of a lecture on convolutional networks: 1×3 and 3×1 in place of 3×3.
+"""The factorized network for CIFAR-100 of a lecture on convolutional networks: 1×3 and 3×1 in place of 3×3.
 
 The lecture prints this table (its rows; a ConvBlock is twice 1×3 and 3×1, each with ReLU; a Sub is 3×3 with
-stride 2). Factorising 3×3 like this is from Szegedy et al., "Rethinking the Inception Architecture for
+stride 2). Factorizing 3×3 like this is from Szegedy et al., "Rethinking the Inception Architecture for
 Computer Vision", CVPR 2016, arXiv 1512.00567, section 3.2.
 
 ========= ========== ======== ===================== ========================
@@ -30,7 +30,7 @@ from collections import OrderedDict
 
 from torch import nn
 
-from utils.models.initialisation import kaiming_fan_in
+from utils.models.initialization import kaiming_fan_in
 from utils.models.options import checked_probability, scaled
 from utils.models.registry import register
 from utils.models.stacks import StackedNetwork, conv_relu

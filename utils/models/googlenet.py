@@ -12,13 +12,13 @@ The training loop adds the losses of the heads to that of the logits, three tent
 
 Deviations of ``googlenet``:
 
-- The paper does not give the constants of the local response normalisation; they are AlexNet's. With
+- The paper does not give the constants of the local response normalization; they are AlexNet's. With
   ``batch_norm=True`` (arXiv 1502.03167) it is left out, and batch norm precedes every ReLU of a convolution.
 - Weights start with variance 2 / fan-in, those that give logits from N(0, 0.01²), biases at 0; the paper does
   not say how.
 
 Deviations of ``googlenet-cifar`` (32×32 images): the first convolution is 3×3 with stride 1 and no pooling
-follows it, so that the modules 3, 4 and 5 see 16², 8² and 4² pixels; no local response normalisation; the
+follows it, so that the modules 3, 4 and 5 see 16², 8² and 4² pixels; no local response normalization; the
 auxiliary heads, on 2×2 averages here, are off unless ``auxiliary=True``. 5,976,122 parameters without them.
 """
 
@@ -29,7 +29,7 @@ from collections import OrderedDict
 import torch
 from torch import Tensor, nn
 
-from utils.models.initialisation import kaiming_fan_in
+from utils.models.initialization import kaiming_fan_in
 from utils.models.input_check import check_input
 from utils.models.options import checked_probability, scaled
 from utils.models.registry import register
@@ -143,7 +143,7 @@ def _stem(in_channels: int, input_size: int, batch_norm: bool, width: float) -> 
     """What comes before the modules, and the number of channels it gives."""
     wide, wider = scaled(64, width), scaled(192, width)
     original = input_size == 224
-    normalise = original and not batch_norm
+    normalize = original and not batch_norm
     if original:
         first = conv_relu(1, in_channels, wide, 7, stride=2, padding=3, batch_norm=batch_norm)
         first.append(("pool1", _pool()))
@@ -151,10 +151,10 @@ def _stem(in_channels: int, input_size: int, batch_norm: bool, width: float) -> 
         first = conv_relu(1, in_channels, wide, 3, padding=1, batch_norm=batch_norm)
     layers = [
         *first,
-        *([("lrn1", local_response_norm())] if normalise else []),
+        *([("lrn1", local_response_norm())] if normalize else []),
         *conv_relu("2_reduce", wide, wide, 1, batch_norm=batch_norm),
         *conv_relu(2, wide, wider, 3, padding=1, batch_norm=batch_norm),
-        *([("lrn2", local_response_norm())] if normalise else []),
+        *([("lrn2", local_response_norm())] if normalize else []),
         ("pool2", _pool()),
     ]
     return layers, wider

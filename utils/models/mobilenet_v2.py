@@ -27,7 +27,7 @@ import math
 
 from torch import Tensor, nn
 
-from utils.models.initialisation import kaiming_fan_out
+from utils.models.initialization import kaiming_fan_out
 from utils.models.input_check import check_channels
 from utils.models.options import checked_probability
 from utils.models.registry import register

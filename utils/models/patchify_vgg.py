@@ -23,7 +23,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from utils.models.initialisation import kaiming_fan_out
+from utils.models.initialization import kaiming_fan_out
 from utils.models.input_check import check_input
 from utils.models.options import checked_probability, scaled
 from utils.models.registry import register

@@ -33,7 +33,7 @@ from collections.abc import Callable
 
 from torch import Tensor, nn
 
-from utils.models.initialisation import kaiming_fan_out
+from utils.models.initialization import kaiming_fan_out
 from utils.models.input_check import check_channels
 from utils.models.options import scaled
 from utils.models.registry import register

@@ -35,7 +35,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from utils.models.initialisation import kaiming_fan_out
+from utils.models.initialization import kaiming_fan_out
 from utils.models.input_check import check_channels
 from utils.models.options import scaled
 from utils.models.registry import register

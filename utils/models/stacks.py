@@ -88,7 +88,7 @@ def fully_connected_head(
 
 
 def local_response_norm() -> nn.LocalResponseNorm:
-    """AlexNet's normalisation across channels: x / (2 + 10⁻⁴ · Σ x²)^0.75, summed over 5 channels around.
+    """AlexNet's normalization across channels: x / (2 + 10⁻⁴ · Σ x²)^0.75, summed over 5 channels around.
 
     Krizhevsky, Sutskever, Hinton, NeurIPS 2012, section 3.3. torch divides its ``alpha`` by the number of
     channels in the sum and the paper does not, so it is 5 · 10⁻⁴ here. The constants are made for pixels from

@@ -21,7 +21,7 @@ biases 0), those of fc8 from N(0, 0.01²); the paper starts all of A's with a va
 N(0, 0.1²) (N(0, 0.01²), often told of VGG, is AlexNet's), and the deeper networks from a trained A.
 ``vgg-a-bn`` puts batch norm (arXiv 1502.03167) between each convolution and its ReLU; the convolutions keep
 their biases, which the norm makes useless, so that the networks with and without it differ by nothing else.
-The normalisation of ``vgg-a-lrn`` is AlexNet's, as in the paper.
+The normalization of ``vgg-a-lrn`` is AlexNet's, as in the paper.
 
 ``vgg-a-cifar`` (9,750,922 parameters) and ``vgg-a-bn-cifar`` (9,756,426) are configuration A for 32×32
 images, which five poolings reduce to 1×1. Deviations: fully connected layers of 512, 512 and 10 units, no
@@ -34,7 +34,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from utils.models.initialisation import glorot_normal, kaiming_fan_in
+from utils.models.initialization import glorot_normal, kaiming_fan_in
 from utils.models.options import scaled
 from utils.models.registry import register
 from utils.models.stacks import (

@@ -3,19 +3,19 @@
 Zeiler, Fergus, "Visualizing and Understanding Convolutional Networks", ECCV 2014, arXiv 1311.2901, figure 3.
 AlexNet's first convolution, 11×11 with stride 4, becomes 7×7 with stride 2, the second gets stride 2, and one
 tower sees all channels: 96-256-384-384-256 channels, maps of 110², 55², 26², 13² and 6² pixels. 62,357,608
-parameters. Contrast normalisation across channels follows pool1 and pool2.
+parameters. Contrast normalization across channels follows pool1 and pool2.
 
 Deviations of ``zfnet``:
 
 - The paper gives the sizes of the maps and no padding. Here one pixel around the image, and pooling windows
   that may reach over the edge (``ceil_mode``), lead to its sizes.
-- The normalisation is AlexNet's; the paper gives no constants.
+- The normalization is AlexNet's; the paper gives no constants.
 - Weights start from N(0, 0.01²) and biases at 0, which is how "initialized to 10⁻²" is read here. The paper
   also scales down filters whose root mean square exceeds 0.1 while it trains; that is left out.
 
 Deviations of ``zfnet-cifar`` (6,080,394 parameters, 32×32 images): the first convolution is 3×3 with stride
 1, the second has stride 1 and padding 2, so that maps have 32², 16², 8² and 4² pixels; no contrast
-normalisation; hidden layers have 512 units each; weights start with variance 2 / fan-in, those of fc8 from
+normalization; hidden layers have 512 units each; weights start with variance 2 / fan-in, those of fc8 from
 N(0, 0.01²). ``batch_norm=True`` puts batch norm before each ReLU of the convolutions.
 """
 
@@ -23,7 +23,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from utils.models.initialisation import gaussian, kaiming_fan_in
+from utils.models.initialization import gaussian, kaiming_fan_in
 from utils.models.options import scaled
 from utils.models.registry import register
 from utils.models.stacks import (

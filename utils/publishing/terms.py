@@ -18,7 +18,7 @@ from utils.publishing.notebooks import ROOT
 from utils.publishing.prose import visible_text
 
 FILE = ROOT / "book" / "terms.csv"
-# the pages for which the rule is switched on
+SPELLING = "American spelling"  # rows with this reason hold for all labs, the others for these pages
 HELD = (
     "README.md",
     "CONTRIBUTING.md",
@@ -63,12 +63,15 @@ def terms(file: Path = FILE) -> tuple[Term, ...]:
     return tuple(found)
 
 
-def other_terms(page: Path, root: Path = ROOT) -> list[str]:
-    """Where the prose of a page has another word than the list, one line for each place."""
+def other_terms(page: Path, root: Path = ROOT, because: str = "") -> list[str]:
+    """Where the prose of a page has another word than the list, one line for each place.
+
+    ``because``: only the rows of the list that give this reason.
+    """
     found = []
     for text in texts(page, root)[0]:
         shown = visible_text(text.source, GENERATED)
-        for term in terms():
+        for term in (each for each in terms() if because in ("", each.because)):
             for match in term.pattern.finditer(shown):
                 line = shown.count("\n", 0, match.start()) + 1
                 place = f"{text.page}, {text.at(line)}"

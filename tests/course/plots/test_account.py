@@ -6,7 +6,7 @@ from matplotlib import pyplot as plt
 from torch import nn
 
 from utils.analysis.accounting import account
-from utils.course.plots.account import GREY, plot_account
+from utils.course.plots.account import GRAY, plot_account
 from utils.models import build_model
 
 
@@ -42,7 +42,7 @@ def test_segments_are_the_shares_of_the_account():
     assert figure.axes[0].get_xlabel() and plt.get_fignums() == []
 
 
-def test_large_segments_are_labelled():
+def test_large_segments_are_labeled():
     texts = [text.get_text() for text in plot_account(small_net()).axes[0].texts]
     assert "fc\n94\u2009%" in texts and "conv\n69\u2009%" in texts
 
@@ -57,7 +57,7 @@ def test_small_groups_become_one():
     # conv1 to conv5 hold 2.47 of the 61.1 million
     assert bar[-1] == pytest.approx(0.0404, abs=1e-4)
     assert figure.axes[0].patches[-1].get_facecolor()[:3] == pytest.approx(
-        tuple(int(GREY[i : i + 2], 16) / 255 for i in (1, 3, 5))
+        tuple(int(GRAY[i : i + 2], 16) / 255 for i in (1, 3, 5))
     )
 
 

@@ -38,7 +38,7 @@ def test_a_map_without_any_value_can_be_shown():
 def test_bad_input_is_refused():
     maps = torch.rand(2, 4, 4)
     for call, message in [
-        (lambda: plot_attributions(pictures() - 1, {"m": maps}), "are they normalised"),
+        (lambda: plot_attributions(pictures() - 1, {"m": maps}), "are they normalized"),
         (lambda: plot_attributions(pictures()[0], {"m": maps}), r"got shape \(3, 8, 8\)"),
         (lambda: plot_attributions(pictures(), {}), "no maps"),
         (lambda: plot_attributions(pictures(), {"m": maps}, labels=["a"]), "1 labels for 2 images"),

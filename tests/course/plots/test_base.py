@@ -96,7 +96,7 @@ def test_zero_is_white_in_the_signed_map_and_the_ends_are_of_the_palette():
         (np.zeros((2, 4, 5, 5)), {}, r"\(4, 5, 5\)"),
         (np.zeros((2, 2, 3, 5, 5)), {}, r"\(2, 2, 3, 5, 5\)"),
         (np.zeros((2, 5, 5)), {"titles": ["one"]}, "1 titles for 2"),
-        (np.full((1, 3, 2, 2), -2.0), {}, "normalised"),
+        (np.full((1, 3, 2, 2), -2.0), {}, "normalized"),
         (np.zeros((1, 2, 2)), {"value_range": (1, 1)}, r"\(1, 1\)"),
         (np.zeros((1, 2, 2)), {"value_range": "best"}, "'best'"),
         (np.zeros((1, 2, 2)), {"columns": -1}, "-1"),
@@ -119,7 +119,7 @@ def test_small_matrix_shows_its_values_but_not_its_zeros():
 
 
 @pytest.mark.filterwarnings("ignore:Sparse CSR tensor support")
-def test_large_sparse_matrix_has_block_lines_and_a_colour_bar():
+def test_large_sparse_matrix_has_block_lines_and_a_color_bar():
     figure = show_matrix(torch.eye(20).to_sparse_csr(), blocks=(5, 10))
     ax = figure.axes[0]
     assert not ax.texts and len(figure.axes) == 2
@@ -160,9 +160,7 @@ def test_curves_show_the_mean_and_one_standard_deviation():
     assert band[:, 1].max() == pytest.approx(4 + np.sqrt(8)) and band[:, 1].min() == pytest.approx(
         2 - np.sqrt(2)
     )
-    assert ax.lines[0].get_linestyle() != ax.lines[1].get_linestyle(), (
-        "colour alone does not tell lines apart"
-    )
+    assert ax.lines[0].get_linestyle() != ax.lines[1].get_linestyle(), "color alone does not tell lines apart"
     assert ax.get_yscale() == "log" and ax.get_legend() is not None
 
 

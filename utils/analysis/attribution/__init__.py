@@ -4,7 +4,7 @@ Maps over the input, the patches and pictures that a unit answers to, and tests 
 such maps.
 
 The attributions are ``f(model, x, target, layer=None)`` with ``x`` ``[B, C, H, W]`` as the network gets it
-(normalised) and ``layer`` a module path. ``target`` says whose value is explained: a class (one for all
+(normalized) and ``layer`` a module path. ``target`` says whose value is explained: a class (one for all
 images, or a list or tensor with one for each), and for a layer with maps a channel or a unit ``(channel, row,
 column)``; see :func:`utils.analysis.attribution.running.score`.
 

@@ -32,17 +32,17 @@ def filter_grid(
     layer: str | None = None,
     n: int = 16,
     *,
-    grey: bool = False,
+    gray: bool = False,
     channel: int | None = None,
     order: str = "index",
     shared_scale: bool = False,
 ) -> Tensor:
     """Filters of a convolution as pictures ``[n, 3 or 1, kh, kw]`` with values from 0 to 1.
 
-    Weight w becomes ½ + w / (2 max|w|), so that mid-grey is 0, with the maximum over the filter, or over all
+    Weight w becomes ½ + w / (2 max|w|), so that mid-gray is 0, with the maximum over the filter, or over all
     pictures with ``shared_scale``. ``layer`` is the path of an ``nn.Conv2d``, default the first of the
-    network. Filters over three channels are pictures in colour; with ``grey`` the mean over the channels,
-    which is the filter's answer to grey pictures. ``channel``: only the slice over this input channel, which
+    network. Filters over three channels are pictures in color; with ``gray`` the mean over the channels,
+    which is the filter's answer to gray pictures. ``channel``: only the slice over this input channel, which
     layers with neither 1 nor 3 input channels need. ``order="norm"``: the filters with the largest weights
     (Euclidean norm) first. ``n``: all, where there are fewer.
 
@@ -61,12 +61,12 @@ def filter_grid(
         if not 0 <= channel < sources:
             raise ValueError(f"channel {channel} is out of range: {name} has {sources} input channels")
         weight = weight[:, channel : channel + 1]
-    elif grey:
+    elif gray:
         weight = weight.mean(dim=1, keepdim=True)
     elif sources not in (1, 3):
         raise ValueError(
-            f"the filters of {name} are over {sources} channels, not 3 colours: choose one with channel=0, "
-            "or the mean with grey=True"
+            f"the filters of {name} are over {sources} channels, not 3 colors: choose one with channel=0, "
+            "or the mean with gray=True"
         )
     weight = weight[:n]
     reach = weight.abs().amax(dim=None if shared_scale else (1, 2, 3), keepdim=True)

@@ -13,7 +13,7 @@ from torchvision.transforms.functional import gaussian_blur
 from utils.analysis.attribution.running import Target, checked_images, plain, run_to, score
 from utils.analysis.modules import frozen
 
-START_STD = 0.1  # of the noise that the ascent starts from, in units of the normalised input
+START_STD = 0.1  # of the noise that the ascent starts from, in units of the normalized input
 BLUR_REACH = 3  # standard deviations on either side at which the blur's kernel ends
 
 
@@ -22,7 +22,7 @@ class Regularization:
     """What keeps the picture smooth; all off by default: gradient ascent as Erhan et al. did first.
 
     - ``l2``: subtracts l2 · Σ x² from the score (Simonyan et al., arXiv 1312.6034, equation 1).
-    - ``total_variation``: subtracts this times the sum of the absolute differences of neighbouring pixels
+    - ``total_variation``: subtracts this times the sum of the absolute differences of neighboring pixels
       (Mahendran, Vedaldi, arXiv 1412.0035, there of squares to a power; as here in Olah et al.).
     - ``jitter``: before each step the picture is moved by up to so many pixels down and across, round the
       edges, and back after it (Olah, Mordvintsev, Schubert, "Feature Visualization", Distill 2017, under
@@ -81,7 +81,7 @@ def maximize_activation(
 
     A step is x ← x + η g / rms(g), with g the gradient of score − penalties for one picture, rms its root
     mean square, and η falling linearly from ``lr`` to 0: a step moves pixels by about η, in units of the
-    normalised input, whatever the scale of the unit. (The papers take plain steps.) Where g is 0 nothing
+    normalized input, whatever the scale of the unit. (The papers take plain steps.) Where g is 0 nothing
     happens, as for a dead unit. ``mean`` and ``std``, as a ``Split`` has them, keep the pixels within the 0
     to 1 that an image can have.
 

@@ -26,7 +26,7 @@ def occlusion(
     ``[B, H, W]``, signed.
 
     Squares of ``window`` pixels a side, ``stride`` apart, in all channels at once, get the value ``fill``: in
-    normalised images 0 is the mean colour of the data. Squares at the right and lower edge are cut off
+    normalized images 0 is the mean color of the data. Squares at the right and lower edge are cut off
     there. ``batch_size``: images per forward pass, about. Zeiler, Fergus, arXiv 1311.2901, section 4.2;
     computed by ``captum.attr.Occlusion``.
 

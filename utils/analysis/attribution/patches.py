@@ -40,7 +40,7 @@ def nearest_patches(
     The ``n`` images of ``split`` that channel ``unit`` of ``layer`` answers to most strongly, strongest
     first, each cut to the receptive field of the unit of the map that did (one patch for an image).
 
-    The images are normalised with the split's mean and standard deviation. Zeiler, Fergus, arXiv 1311.2901,
+    The images are normalized with the split's mean and standard deviation. Zeiler, Fergus, arXiv 1311.2901,
     figure 2, show such patches beside the deconvnet's pictures.
 
     Raises ``ValueError`` for an unknown layer (with the nearest paths), a unit out of range, n outside 1 to

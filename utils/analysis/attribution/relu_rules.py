@@ -35,7 +35,7 @@ Rule = Callable[[Tensor, Tensor], Tensor]
 OTHER_RECTIFIERS = {
     "LeakyRelu": "a leaky ReLU",
     "PreluKernel": "a PReLU",
-    "RreluWithNoise": "a randomised leaky ReLU",
+    "RreluWithNoise": "a randomized leaky ReLU",
     "Elu": "an ELU or SELU",
     "Celu": "a CELU",
     "Gelu": "a GELU",

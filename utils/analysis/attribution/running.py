@@ -36,7 +36,7 @@ def checked_images(x: Any) -> Tensor:
     if x.ndim != 4 or len(x) == 0:
         raise ValueError(f"x must be images [B, C, H, W] with B at least 1, got shape {list(x.shape)}")
     if not x.is_floating_point():
-        raise ValueError(f"x must be normalised images as floats, got {x.dtype}")
+        raise ValueError(f"x must be normalized images as floats, got {x.dtype}")
     return x
 
 

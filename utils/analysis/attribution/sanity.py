@@ -1,8 +1,8 @@
-"""Does a map explain the network, or would it look the same whatever the network had learnt?
+"""Does a map explain the network, or would it look the same whatever the network had learned?
 
 Adebayo, Gilmer, Muelly, Goodfellow, Hardt, Kim, "Sanity Checks for Saliency Maps", NeurIPS 2018, arXiv
-1810.03292: the weights are randomised layer by layer from the output down. A map that hardly changes did
-not depend on what they had learnt.
+1810.03292: the weights are randomized layer by layer from the output down. A map that hardly changes did
+not depend on what they had learned.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from utils.data.batches import derive_seed
 
 
 def randomize_layers(model: nn.Module, seed: int = 0) -> Iterator[tuple[str, nn.Module]]:
-    """Cascading randomisation: (module path, a copy of the network with this layer and all above it random).
+    """Cascading randomization: (module path, a copy of the network with this layer and all above it random).
 
-    A step is a layer with a weight of two or more dimensions (convolution, linear), with the normalisations
+    A step is a layer with a weight of two or more dimensions (convolution, linear), with the normalizations
     that follow it, from the last to the first in the order of ``named_modules``, which is that of the
     forward pass up to parallel paths. What a layer becomes depends on ``seed`` and its number only.
 
     Weights are drawn from N(0, 2 / fan-in) (He et al., arXiv 1502.01852), which keeps the size of what flows
-    through ReLUs, biases are 0; normalisations get factor 1, bias 0, mean 0 and variance 1; other parameters
+    through ReLUs, biases are 0; normalizations get factor 1, bias 0, mean 0 and variance 1; other parameters
     (class tokens, scales) are drawn from a normal distribution with the mean and deviation that they have.
-    The paper re-initialises as its networks had been. ``model`` stays as it is.
+    The paper re-initializes as its networks had been. ``model`` stays as it is.
 
     Raises ``ValueError`` for a network without such layers.
     """
@@ -49,13 +49,13 @@ def _steps(model: nn.Module) -> list[tuple[str, list[nn.Module]]]:
         own = dict(module.named_parameters(recurse=False))
         if not own and not hasattr(module, "reset_running_stats"):
             continue
-        normalisation = all(parameter.ndim == 1 for parameter in own.values())
-        if normalisation and steps:
+        normalization = all(parameter.ndim == 1 for parameter in own.values())
+        if normalization and steps:
             steps[-1][1].append(module)
         else:
             steps.append((name or "(model)", [module]))
     if not steps:
-        raise ValueError(f"{type(model).__name__} has no parameters to randomise")
+        raise ValueError(f"{type(model).__name__} has no parameters to randomize")
     return steps
 
 

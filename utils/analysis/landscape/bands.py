@@ -70,7 +70,7 @@ def loss_bands(
 ) -> LossBands:
     """The band over runs that differ in learning rate, and in seed.
 
-    histories: label → run, or a sequence of runs (labelled "run 1", …); at least two. A run is a ``History``
+    histories: label → run, or a sequence of runs (labeled "run 1", …); at least two. A run is a ``History``
     with ``step_loss`` (``fit(record_steps=True)``), or numbers ``[T]``: losses of every step, or any other
     quantity recorded at the same steps of each run, as ``GradientRecord.smoothness``. steps: their numbers,
     default 0, 1, …
@@ -84,7 +84,7 @@ def loss_bands(
     """
     if uneven not in UNEVEN:
         raise ValueError(f"uneven is one of {', '.join(UNEVEN)}, got {uneven!r}")
-    runs = _labelled(histories)
+    runs = _labeled(histories)
     longest = max(len(values) for values in runs.values())
     usable = {label: _finite_start(values) for label, values in runs.items()}
     reasons = {label: _reason(runs[label], end, longest) for label, end in usable.items() if end < longest}
@@ -109,7 +109,7 @@ def loss_bands(
     return LossBands(tuple(kept), places[:end], np.stack([runs[label][:end] for label in kept]), left_out)
 
 
-def _labelled(histories: Mapping[str, Any] | Sequence[Any]) -> dict[str, np.ndarray]:
+def _labeled(histories: Mapping[str, Any] | Sequence[Any]) -> dict[str, np.ndarray]:
     """label → float64 [T]."""
     if not isinstance(histories, Mapping):
         histories = {f"run {place}": run for place, run in enumerate(histories, start=1)}

@@ -1,7 +1,7 @@
 """Directions in the space of the weights, along which a loss is drawn.
 
 Li et al., "Visualizing the loss landscape of neural nets" (2018, arXiv 1712.09913). A network with ReLU or
-with batch normalisation computes the same function when a layer's weights grow and the next layer makes up
+with batch normalization computes the same function when a layer's weights grow and the next layer makes up
 for it, so the same step in the weights means little to large weights and much to small ones. Their remedy:
 each filter of a random direction gets the norm of the model's own filter.
 """
@@ -41,7 +41,7 @@ def filter_normalized_directions(
     the norm of the model's filter (a filter of zeros stays where it is); "layer" each parameter the norm of
     the model's; "model" the whole direction the norm of all the weights that it moves; None leaves the
     numbers as they were drawn.
-    ignore: "bias_bn", as in the paper, sets biases and the parameters of normalisation layers to 0, so that
+    ignore: "bias_bn", as in the paper, sets biases and the parameters of normalization layers to 0, so that
     they do not move; None moves them too, each as one filter (the paper's code then moves them along
     themselves).
 
@@ -82,7 +82,7 @@ def interpolation_direction(
     Start is at 0 and end at 1 (Goodfellow et al. 2015, arXiv 1412.6544).
 
     ``start``, ``end``: models of the same build, or their ``state_dict``. All floating-point entries move,
-    running statistics of batch normalisation with them, so that both ends are what they are; in between these
+    running statistics of batch normalization with them, so that both ends are what they are; in between these
     are averages that belong to neither, see ``batch_statistics`` of
     :func:`~utils.analysis.landscape.loss_surface`.
     """
@@ -103,7 +103,7 @@ def interpolation_direction(
 
 
 def ignored_parameters(model: nn.Module, ignore: str | None) -> set[str]:
-    """Names of the biases and of the parameters of normalisation layers; none for ``ignore=None``."""
+    """Names of the biases and of the parameters of normalization layers; none for ``ignore=None``."""
     if ignore not in IGNORE:
         raise ValueError(f"ignore is one of {IGNORE}, got {ignore!r}")
     if ignore is None:

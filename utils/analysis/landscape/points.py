@@ -27,7 +27,7 @@ class Points:
     """A copy of ``model`` that can be moved along ``directions``, and the data it is judged on.
 
     ``batches``: list of (x, y) on the device of the model. The copy runs in evaluation mode; with
-    ``batch_statistics`` its batch normalisation takes the statistics of each batch.
+    ``batch_statistics`` its batch normalization takes the statistics of each batch.
     """
 
     def __init__(
@@ -152,7 +152,7 @@ def tensors_of(model: nn.Module) -> dict[str, Tensor]:
 
 
 def forget_running_statistics(model: nn.Module) -> None:
-    """Make batch normalisation use the statistics of each batch in evaluation mode too (in place)."""
+    """Make batch normalization use the statistics of each batch in evaluation mode too (in place)."""
     for module in model.modules():
         if isinstance(module, nn.modules.batchnorm._NormBase):
             module.track_running_stats = False

@@ -75,7 +75,7 @@ class GradientProbe:
     training. The weighted losses of auxiliary heads are added, as the training does.
 
     A measured step costs 1 + K forward and backward passes over the step's batch, in float32, with the model
-    in the mode it is in (training: batch normalisation with the statistics of the batch). All passes of a
+    in the mode it is in (training: batch normalization with the statistics of the batch). All passes of a
     step draw the same dropout masks. Weights, gradients, buffers and random generators are left as they were:
     the passes run on copies of parameters and buffers. Results stay on the device until ``read``. Forward
     hooks of the model run in these passes too: give a ``GradientFlow`` before this probe.

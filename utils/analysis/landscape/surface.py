@@ -76,7 +76,7 @@ def loss_surface(
     model: the weights w in the middle. All work is done on a copy; the model, its mode and the random
     generators stay as they are, whatever happens.
     data: a split (cut into ``batch_size``), one pass of ``Batches`` (their own size), or (x, y); moved to the
-    device, normalised once, and kept there for all points.
+    device, normalized once, and kept there for all points.
     directions: one or two of name → tensor, as :func:`filter_normalized_directions`,
     :func:`interpolation_direction` and :func:`trajectory_directions` give them; names of parameters or
     buffers; what is not named stays.
@@ -84,7 +84,7 @@ def loss_surface(
     points_at_once: how many points are computed in one call by ``torch.func.vmap``; by default 1 on a CPU,
     where more are slower, and on a GPU the faster of 1 and as many as memory allows (``settings`` says
     which).
-    batch_statistics: batch normalisation normally runs in evaluation mode with the running statistics of w,
+    batch_statistics: batch normalization normally runs in evaluation mode with the running statistics of w,
     as in Li et al. 2018; these do not fit the weights further out. True takes the statistics of each batch
     instead, so that the batch size matters; running statistics in a direction are then not used.
     device: default where the model is.

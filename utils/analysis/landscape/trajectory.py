@@ -76,9 +76,9 @@ def trajectory_directions(
     """The ``n`` principal components of ``states`` (name → parameter, in the order of the training).
 
     Draw the surface around the last state. ``ignore="bias_bn"``, as in the paper, leaves out what has one
-    dimension or none (biases, parameters and statistics of batch normalisation); None leaves out nothing, so
-    give parameters only. Components are those of the centred states; they have length 1 and are not
-    filter-normalised, so coordinates are distances in the space of the weights. Signs are such that the first
+    dimension or none (biases, parameters and statistics of batch normalization); None leaves out nothing, so
+    give parameters only. Components are those of the centered states; they have length 1 and are not
+    filter-normalized, so coordinates are distances in the space of the weights. Signs are such that the first
     state has no negative coordinate.
 
     Raises ``ValueError`` where the states do not have the same entries, or vary in fewer than n directions.
@@ -98,14 +98,14 @@ def trajectory_directions(
 
     # [S, S] in place of [P, P]: inner products of the states, seen from the last one
     products = sum(path @ path.T for path in paths.values())
-    centre = torch.eye(S, dtype=torch.float64) - 1 / S
-    variances, shares = torch.linalg.eigh(centre @ products @ centre)
+    center = torch.eye(S, dtype=torch.float64) - 1 / S
+    variances, shares = torch.linalg.eigh(center @ products @ center)
     total = variances.clamp_min(0).sum()
     order = variances.argsort(descending=True)[:n]
     variances, shares = variances[order], shares[:, order]
     if not total > 0 or variances[-1] <= SMALLEST_SHARE * total:
         raise ValueError(f"the {S} states vary in fewer than {n} directions")
-    mixing = centre @ shares / variances.sqrt()  # [S, n]: a component is this mixture of the states
+    mixing = center @ shares / variances.sqrt()  # [S, n]: a component is this mixture of the states
     coordinates = products @ mixing
     signs = torch.where(coordinates[0] < 0, -1.0, 1.0).double()
     mixing, coordinates = mixing * signs, coordinates * signs

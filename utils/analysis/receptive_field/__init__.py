@@ -16,7 +16,7 @@ Conventions:
 - The field is the extent, first to last pixel; a dilated convolution does not see every pixel in between.
 - ``size`` is unclipped: it counts as if the input went on for ever. It is infinite as soon as an operation
   mixes the whole map: global pooling, a linear layer after flattening (unless the map has one unit left),
-  attention over all places, normalisation by the map's own statistics, squeeze and excitation. Attention in
+  attention over all places, normalization by the map's own statistics, squeeze and excitation. Attention in
   windows sees its window; where a shift brings round the other end of the map, ``clipped`` counts that.
 - Where places are folded into the channels (pixel unshuffle, patches as tokens), a unit is all of a block.
 - Units of a transposed convolution or of an interpolation see different numbers of pixels, by their place

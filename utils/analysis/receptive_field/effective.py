@@ -5,7 +5,7 @@ NeurIPS 2016, arXiv 1701.04128: the gradient of one unit in the middle of a laye
 averaged over inputs. Of n stacked convolutions it is close to a Gaussian with a width that grows with √n,
 where the theoretical field grows with n.
 
-Deviations: the mean is taken of absolute values (or squares), over colours and several channels of the layer,
+Deviations: the mean is taken of absolute values (or squares), over colors and several channels of the layer,
 so that opposite signs do not cancel; the paper has one channel. Units around the middle one may be averaged
 too, each shifted onto it.
 """
@@ -42,7 +42,7 @@ class EffectiveField:
     - ``sigma``: standard deviations of ``map`` down and across, in pixels, by its moments. ``sigma_fit``: of
       the round Gaussian that is nearest to ``map`` in least squares: it follows the peak, the moments follow
       the tails.
-    - ``area_size``: root of the number of pixels above (1 − 0.9545) of the value at the centre: the paper's
+    - ``area_size``: root of the number of pixels above (1 − 0.9545) of the value at the center: the paper's
       size.
     - ``images``, ``units``, ``channels``: over how many the mean is.
     """
@@ -72,7 +72,7 @@ def effective_receptive_field(
 ) -> EffectiveField:
     """The effective receptive field of the middle unit of ``layer`` (a module path), in evaluation mode.
 
-    ``data`` are inputs ``[N, C, H, W]`` as the model gets them (normalised), or batches of them, or of (x,
+    ``data`` are inputs ``[N, C, H, W]`` as the model gets them (normalized), or batches of them, or of (x,
     y); the first ``images`` are used. ``positions`` × ``positions`` units around the middle one are averaged
     (fewer where the map is smaller), and ``channels`` channels, evenly spread over those of the layer. A
     pass backwards is needed for each unit and channel. With ``squared`` the squares of the gradients are
@@ -200,7 +200,7 @@ def _batches(data: Tensor | Iterable[Any], images: int, device: torch.device) ->
         x = part[0] if isinstance(part, list | tuple) else part
         if not isinstance(x, Tensor) or not x.is_floating_point():
             raise ValueError(
-                "data must be normalised images as floats, or batches of them (as from Batches), got "
+                "data must be normalized images as floats, or batches of them (as from Batches), got "
                 f"{x.dtype if isinstance(x, Tensor) else type(x).__name__}"
             )
         if left <= 0:

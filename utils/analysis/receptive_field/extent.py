@@ -17,7 +17,7 @@ class Extent:
     """What the units see along one axis of the input.
 
     ``size`` and ``clipped`` are of the largest unit in pixels, ``jump`` is from unit to unit, ``start`` the
-    centre of the first. A number that does not exist is ``None``.
+    center of the first. A number that does not exist is ``None``.
     """
 
     size: float

@@ -24,7 +24,7 @@ class LayerField:
     - ``output_size``: shape of the output without the batch dimension, as ``(C, H, W)``.
     - ``size``: input pixels that a unit sees, unclipped; the largest of all units. ``inf``: the whole input.
     - ``jump``: input pixels from one unit to the next; ``nan`` where there is no grid of units any more.
-    - ``start``: input coordinate of the centre of the first unit's field (the first pixel's centre is 0); the
+    - ``start``: input coordinate of the center of the first unit's field (the first pixel's center is 0); the
       middle of the input where all of it is seen.
     - ``clipped``: as ``size``, of what lies inside the input.
     """

@@ -192,7 +192,7 @@ def everything(fields: Sequence[Field], shape: Sequence[int]) -> Field:
 
 
 def all_of(field: Field, dims: Sequence[int]) -> Field:
-    """The same shape, but every unit sees what all units along ``dims`` see: a normalisation over them."""
+    """The same shape, but every unit sees what all units along ``dims`` see: a normalization over them."""
     return merge([field, reduce(field, dims, keepdim=True, mixes_one=False)])
 
 

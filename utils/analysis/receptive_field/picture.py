@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MOST_DOTS = 32  # units along a side of which each has a dot
-BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#b8bfc7"
+BLUE, ORANGE, GRAY = "#0072B2", "#D55E00", "#b8bfc7"
 
 
 def draw_field(
@@ -34,7 +34,7 @@ def draw_field(
     height, width = sides
     figure = Figure(figsize=(5.0, max(1.8, min(6.0, 0.8 + 4.4 * height / width))), layout="constrained")
     ax = figure.subplots()
-    _frame(ax, ((0, height - 1), (0, width - 1)), facecolor="#f2f4f6", edgecolor=GREY)
+    _frame(ax, ((0, height - 1), (0, width - 1)), facecolor="#f2f4f6", edgecolor=GRAY)
     if seen[0][0] <= seen[0][1]:
         _frame(ax, seen, facecolor=BLUE, alpha=0.35, edgecolor="none", label="sees")
     if all(math.isfinite(end) for ends in reach for end in ends):
@@ -44,7 +44,7 @@ def draw_field(
         ]
     else:
         limits = [(-1, n) for n in sides]
-    _centres(ax, row, counts, len(input_size) - 1)
+    _centers(ax, row, counts, len(input_size) - 1)
     (top, bottom), (left, right) = limits
     ax.set(xlim=(left - 0.5, right + 0.5), ylim=(bottom + 0.5, top - 0.5), aspect="equal")
     ax.set(xlabel="input column", ylabel="input row" if len(input_size) > 2 else "")
@@ -65,8 +65,8 @@ def _frame(ax: Axes, ends: Sequence[tuple[float, float]], **style: object) -> No
     ax.add_patch(Rectangle((left - 0.5, top - 0.5), right - left + 1, bottom - top + 1, **style))
 
 
-def _centres(ax: Axes, row: LayerField, counts: Sequence[int], axes: int) -> None:
-    """Dots at the centres of the fields of all units, where these lie on a grid and are not too many."""
+def _centers(ax: Axes, row: LayerField, counts: Sequence[int], axes: int) -> None:
+    """Dots at the centers of the fields of all units, where these lie on a grid and are not too many."""
     jumps = row.jump if isinstance(row.jump, tuple) else (row.jump,) * axes
     starts = row.start if isinstance(row.start, tuple) else (row.start,) * axes
     if len(counts) != axes or max(counts) > MOST_DOTS or any(math.isnan(n) for n in (*jumps, *starts)):

@@ -270,7 +270,7 @@ def _adaptive_pooling(call: Call, x, *args: Any, **kwargs: Any) -> list[Field]:
 
 @field_rule("local_response_norm")
 def _local_response_norm(call: Call, x, size, *args, **kwargs) -> Field:
-    """Neighbouring maps at the same place: ``size`` // 2 before, (``size`` − 1) // 2 after."""
+    """Neighboring maps at the same place: ``size`` // 2 before, (``size`` − 1) // 2 after."""
     return window(x, 1, x.shape[1], size, 1, size // 2)
 
 
@@ -515,7 +515,7 @@ def _extreme(call: Call, x, *args: Any, **kwargs: Any) -> Field | list[Field]:
 
 @field_rule("softmax", "log_softmax", "softmin")
 def _softmax(call: Call, x, dim=None, *args: Any, **kwargs: Any) -> Field:
-    """Normalised over a dimension: each unit sees all along it."""
+    """Normalized over a dimension: each unit sees all along it."""
     return all_of(x, _dims(x, dim))
 
 

@@ -176,7 +176,7 @@ def _same_along(span: Span, f: int, n: int) -> bool:
 
 
 def _coalesced(field: Field) -> Field:
-    """With those neighbouring factors of a dimension as one that together have a regular order."""
+    """With those neighboring factors of a dimension as one that together have a regular order."""
     for dim in range(field.ndim):
         part = 0
         while part + 1 < len(field.dims[dim]):

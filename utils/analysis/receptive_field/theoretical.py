@@ -61,7 +61,7 @@ class ReceptiveFields(list[LayerField]):
         """The field of one unit of a layer, drawn over the input; by default that of the middle unit.
 
         Filled is what the unit sees of the input; a dashed frame shows where the field goes on beyond it.
-        Dots are the centres of the fields of all units, if these are few enough to be told apart. Inputs with
+        Dots are the centers of the fields of all units, if these are few enough to be told apart. Inputs with
         one dimension are drawn as a strip. Raises ``KeyError`` for an unknown layer, ``ValueError`` for a
         unit that is not there and for inputs with more than two dimensions.
         """

@@ -24,7 +24,7 @@ from utils.course.checks.core import (
 
 DEPTHS = (20, 8, 14, 32, 44, 56, 110)  # 6n + 2 for n = 3, 1, 2, 5, 7, 9, 18
 CHANNELS = (16, 32, 64)
-CLASSES, COLOURS, KERNEL = 10, 3, 9
+CLASSES, COLORS, KERNEL = 10, 3, 9
 
 
 def count_resnet_parameters(function: Callable) -> None:
@@ -45,7 +45,7 @@ def _parts(depth: int) -> dict[str, int]:
     """Parameters of the network of ``depth`` layers by part."""
     convolutions = (depth - 2) // 3  # in a stage
     parts = {
-        "stem": COLOURS * CHANNELS[0] * KERNEL,
+        "stem": COLORS * CHANNELS[0] * KERNEL,
         "norm": 2 * CHANNELS[0],
         "head": (CHANNELS[-1] + 1) * CLASSES,
     }

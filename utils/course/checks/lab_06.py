@@ -65,7 +65,7 @@ def _interval_slips(layers: Sequence[Layer], unit: int) -> Slips:
     first, last = _interval(layers, unit)
     yield "the order: the last layer comes first when one goes down.", _interval(layers[::-1], unit)
     yield "the padding: it moves the window by p to the left.", _interval(layers, unit, padding=False)
-    yield "the dilation: neighbouring taps lie d units apart.", _interval(layers, unit, dilation=False)
+    yield "the dilation: neighboring taps lie d units apart.", _interval(layers, unit, dilation=False)
     yield "padding: a field may begin before pixel 0. Do not cut it off.", (max(0, first), max(0, last))
     yield "the end: the last pixel itself, not the one after it.", (first, last + 1)
     yield "the second number: the last pixel, not the size.", (first, last - first + 1)
@@ -205,7 +205,7 @@ def _layers_needed(size: int, kernel: int, stride: int, *, too_early: bool = Fal
 
 
 def _seen(layers: Sequence[Layer]) -> set[int]:
-    """From the first layer on, with the distance of the pixels that two neighbouring units begin at."""
+    """From the first layer on, with the distance of the pixels that two neighboring units begin at."""
     places, jump = {0}, 1
     for k, s, p, d in layers:
         places = {place + (tap * d - p) * jump for place in places for tap in range(k)}

@@ -178,7 +178,7 @@ def _backward_slips(g: Tensor, x: Tensor, gamma: Tensor, eps: float) -> tuple[Sl
 
 
 def group_norm(function: Callable) -> None:
-    """``function(x, groups, eps)`` normalises each picture's groups of channels."""
+    """``function(x, groups, eps)`` normalizes each picture's groups of channels."""
     cases = [(3, 6, 2, 4, 5, 1e-5), (2, 4, 4, 3, 3, 1e-5), (4, 8, 1, 2, 2, 0.1), (1, 6, 3, 1, 5, 1e-3)]
     for seed, (b, c, groups, h, w, eps) in enumerate(cases):
         x = 2 * _drawn(seed, b, c, h, w) + torch.arange(c, dtype=torch.float64)[:, None, None]
@@ -212,11 +212,11 @@ def _group_slips(x: Tensor, groups: int, eps: float) -> Slips:
     yield "eps: it is missing under the root.", scaled(torch.sqrt(variance))
     batch = x.var(dim=(0, 2, 3), keepdim=True, correction=0)
     batch_normed = (x - x.mean(dim=(0, 2, 3), keepdim=True)) / torch.sqrt(batch + eps)
-    yield "the batch: this is batch normalisation. Each picture has its own statistics here.", batch_normed
+    yield "the batch: this is batch normalization. Each picture has its own statistics here.", batch_normed
     yield "the batch: a group's statistics are of one image, not of all.", _over_the_batch(x, groups, eps)
     for other, text in (
-        (1, "the groups: this normalises over all channels of a picture."),
-        (c, "the groups: this normalises each channel by itself."),
+        (1, "the groups: this normalizes over all channels of a picture."),
+        (c, "the groups: this normalizes each channel by itself."),
     ):
         if other != groups:
             yield text, F.group_norm(x, other, eps=eps)
@@ -281,7 +281,7 @@ def _fold_weight_slips(weight: Tensor, gamma: Tensor, variance: Tensor, eps: flo
 
 def _fold_bias_slips(bias: Tensor, beta: Tensor, mean: Tensor, scale: Tensor) -> Slips:
     yield (
-        "the convolution's bias: it is normalised like all that comes out of the convolution.",
+        "the convolution's bias: it is normalized like all that comes out of the convolution.",
         beta - scale * mean,
     )
     yield "the convolution's bias: it is scaled too.", beta + bias - scale * mean
@@ -384,7 +384,7 @@ def _rms_slips(g: Tensor, x: Tensor, eps: float) -> Slips:
     mean, deviation = x.mean(), torch.sqrt(x.var(correction=0) + eps)
     hat = (x - mean) / deviation
     yield (
-        "the mean: this is the backward pass of batch normalisation.",
+        "the mean: this is the backward pass of batch normalization.",
         (g - g.mean() - hat * (g * hat).mean()) / deviation,
     )
 

@@ -1,4 +1,4 @@
-"""Checks of the exercises of lab 10, regularisation and augmentation."""
+"""Checks of the exercises of lab 10, regularization and augmentation."""
 
 from __future__ import annotations
 
@@ -171,7 +171,7 @@ def cutmix(function: Callable) -> None:
     for size, row, column in cases:
         a, b = torch.rand(2, 3, 8, 10, generator=generator)
         label_a, label_b = torch.softmax(torch.randn(2, 5, generator=generator), dim=1)
-        what = f"cutmix of 8 × 10 pictures, size {size}, centre ({row}, {column})"
+        what = f"cutmix of 8 × 10 pictures, size {size}, center ({row}, {column})"
         before = [tensor.clone() for tensor in (a, b, label_a, label_b)]
         got = call_with_originals(function, a, b, label_a, label_b, size, row, column)
         if not all(old.equal(new) for old, new in zip(before, (a, b, label_a, label_b), strict=True)):
@@ -199,7 +199,7 @@ def _square(size: int, row: int, column: int) -> Tensor:
 def _cutmix_slips(a: Tensor, b: Tensor, size: int, row: int, column: int) -> Slips:
     square, corner = _square(size, row, column), _square(size, row + size // 2, column + size // 2)
     yield "the two pictures: the square comes from the second one.", torch.where(square, a, b)
-    yield "the place: (row, column) is the centre of the square, not its corner.", torch.where(corner, b, a)
+    yield "the place: (row, column) is the center of the square, not its corner.", torch.where(corner, b, a)
     black = torch.where(square, 0.0, a)
     yield "the square: it is filled with the second picture, not with black.", black
     yield "negative indices: Python counts them from the end; clip them to 0.", a

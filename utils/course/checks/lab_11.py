@@ -21,38 +21,38 @@ from utils.course.checks.core import (
 RULES = ("gradient", "deconvnet", "guided")
 
 
-def grey_share(function: Callable) -> None:
-    """``function(weight [n, C, k, k])`` is the share of each filter's energy that is grey."""
+def gray_share(function: Callable) -> None:
+    """``function(weight [n, C, k, k])`` is the share of each filter's energy that is gray."""
     generator = Generator().manual_seed(11)
     for filters, channels, side in ((4, 3, 5), (7, 3, 3), (3, 2, 1), (2, 1, 4), (1, 5, 3)):
         weight = torch.randn(filters, channels, side, side, generator=generator)
-        want = _grey_share(weight)
+        want = _gray_share(weight)
         got = call(function, weight)
         hint = hint_for(
-            got, _grey_slips(weight, want), "the mean over the channels at each place, its squares, times C."
+            got, _gray_slips(weight, want), "the mean over the channels at each place, its squares, times C."
         )
-        expect_close(got, want, what=f"grey_share of weights {list(weight.shape)}", look_at=hint)
-    grey = torch.randn(2, 1, 5, 5, generator=generator).expand(2, 3, 5, 5)
+        expect_close(got, want, what=f"gray_share of weights {list(weight.shape)}", look_at=hint)
+    gray = torch.randn(2, 1, 5, 5, generator=generator).expand(2, 3, 5, 5)
     expect_close(
-        call(function, grey),
+        call(function, gray),
         torch.ones(2),
-        what="grey_share of two grey filters",
-        look_at="a grey filter is all grey: 1.",
+        what="gray_share of two gray filters",
+        look_at="a gray filter is all gray: 1.",
     )
-    passed("grey_share", "five layers agree, and grey filters have share 1")
+    passed("gray_share", "five layers agree, and gray filters have share 1")
 
 
-def _grey_share(weight: Tensor) -> Tensor:
+def _gray_share(weight: Tensor) -> Tensor:
     mean = weight.mean(dim=1, keepdim=True).expand_as(weight)
     return mean.square().sum(dim=(1, 2, 3)) / weight.square().sum(dim=(1, 2, 3))
 
 
-def _grey_slips(weight: Tensor, want: Tensor) -> Slips:
+def _gray_slips(weight: Tensor, want: Tensor) -> Slips:
     channels = weight.shape[1]
     mean, energy = weight.mean(dim=1), weight.square().sum(dim=(1, 2, 3))
-    yield "the factor C: the grey part stands in each of the C channels.", want / channels
+    yield "the factor C: the gray part stands in each of the C channels.", want / channels
     yield "the mean over the channels: this is their sum.", want * channels**2
-    yield "the other part: this is the share that is not grey.", 1 - want
+    yield "the other part: this is the share that is not gray.", 1 - want
     yield "the squares: the share is of the sum of squares, not of its root.", want.sqrt()
     yield (
         "the order: first the mean over the channels, then the squares.",
@@ -315,6 +315,6 @@ def _rank_slips(a: Tensor, b: Tensor) -> Slips:
         "the means: subtract the mean rank first.",
         (x * y).sum() / (x.square().sum() * y.square().sum()).sqrt(),
     )
-    centred = (x - x.mean()) * (y - y.mean())
-    yield "the denominator: the standard deviations of both.", centred.mean()
-    yield "the denominator: the standard deviations of both.", centred.sum()
+    centered = (x - x.mean()) * (y - y.mean())
+    yield "the denominator: the standard deviations of both.", centered.mean()
+    yield "the denominator: the standard deviations of both.", centered.sum()

@@ -188,8 +188,8 @@ def _speed_slips(encoder: float, head: float, epochs: int) -> Slips:
     )
 
 
-def renormalise(function: Callable) -> None:
-    """``function(x, mean, std, new_mean, new_std)`` brings x from one normalisation to another."""
+def renormalize(function: Callable) -> None:
+    """``function(x, mean, std, new_mean, new_std)`` brings x from one normalization to another."""
     generator = Generator().manual_seed(12)
     for batch, channels, height, width in ((2, 3, 4, 5), (1, 1, 3, 3), (4, 2, 1, 6), (3, 3, 3, 3)):
         pixels = torch.rand(batch, channels, height, width, generator=generator)
@@ -203,8 +203,8 @@ def renormalise(function: Callable) -> None:
             "a number for each channel."
         )
         hint = hint_for(got, _normal_slips(x, pixels, mean, std, new_mean, new_std), hint)
-        expect_close(got, want, what=f"renormalise of x {list(x.shape)}", look_at=hint)
-    passed("renormalise", "four batches agree")
+        expect_close(got, want, what=f"renormalize of x {list(x.shape)}", look_at=hint)
+    passed("renormalize", "four batches agree")
 
 
 def _per_channel(values: Tensor) -> Tensor:
@@ -219,10 +219,10 @@ def _normal_slips(
     x: Tensor, pixels: Tensor, mean: Tensor, std: Tensor, new_mean: Tensor, new_std: Tensor
 ) -> Slips:
     yield (
-        "the first half: x is normalised already; undo that with the old mean and std.",
+        "the first half: x is normalized already; undo that with the old mean and std.",
         _normal(x, new_mean, new_std),
     )
-    yield "the second half: these are the pixels; normalise them with the new mean and std.", pixels
+    yield "the second half: these are the pixels; normalize them with the new mean and std.", pixels
     yield (
         "which is old and which is new: they have changed places.",
         _normal(x * _per_channel(new_std) + _per_channel(new_mean), mean, std),

@@ -190,11 +190,11 @@ def _report_slips(losses: Tensor, wrong: Tensor, rate: float) -> Slips:
     )
     yield "the order of the results: precision, recall, lost.", (recall, precision, lost)
     yield (
-        "what is lost: a share of the rightly labelled examples, not of those left out.",
+        "what is lost: a share of the rightly labeled examples, not of those left out.",
         (precision, recall, (out - found) / max(out, 1)),
     )
     yield (
-        "what is lost: a share of the rightly labelled examples, not of all.",
+        "what is lost: a share of the rightly labeled examples, not of all.",
         (precision, recall, (out - found) / n),
     )
     yield "the precision: a share of those left out, not of all.", (found / n, recall, lost)

@@ -96,7 +96,7 @@ def _layer(name: str, queries: np.ndarray, keys: np.ndarray) -> dict[str, Any]:
 
 
 def _pixels(name: str, picture: Any) -> list[list[str]]:
-    """[H][W] colours as "rrggbb"."""
+    """[H][W] colors as "rrggbb"."""
     values = as_array(picture)
     if values.ndim != 3 or values.shape[0] not in (1, 3) or max(values.shape[1:]) > MOST_PIXELS:
         raise ValueError(

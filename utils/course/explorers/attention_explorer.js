@@ -145,7 +145,7 @@ function build(ui, data) {
     const [across, down] = [side / pixels[0].length, side / pixels.length];
     const picture = drawing(side, side, `${example().name}, ${S} by ${S} patches`, { class: "touch" });
     pixels.forEach((line, r) =>
-      line.forEach((colour, c) =>
+      line.forEach((color, c) =>
         picture.append(
           // a little wider than a pixel, so that no ground shines through between two
           svg("rect", {
@@ -153,7 +153,7 @@ function build(ui, data) {
             y: r * down,
             width: across + 0.4,
             height: down + 0.4,
-            fill: `#${colour}`,
+            fill: `#${color}`,
           }),
         ),
       ),
@@ -230,12 +230,12 @@ function build(ui, data) {
     const { cell, map, table, marks, scale } = parts;
 
     range(PLACES).forEach((at) => {
-      const colour = signed(weights[at], largest, ui.dark());
+      const color = signed(weights[at], largest, ui.dark());
       const { box, label } = table[row(at)][column(at)];
-      box.setAttribute("fill", colour);
+      box.setAttribute("fill", color);
       if (label) {
         label.textContent = format(100 * weights[at], weights[at] >= 0.0995 ? 0 : 1);
-        label.setAttribute("fill", inkOn(colour));
+        label.setAttribute("fill", inkOn(color));
         label.setAttribute("font-size", cell * 0.3);
       }
     });
@@ -262,7 +262,7 @@ function build(ui, data) {
         ? weights.reduce((sum, value, at) => sum + value * away(at), 0) / onPatches
         : null;
     if (fixed) {
-      readout.textContent = `${asking} is computed from itself and its neighbours: ${inside} of the 9 weights fall on the picture.`;
+      readout.textContent = `${asking} is computed from itself and its neighbors: ${inside} of the 9 weights fall on the picture.`;
       detail.textContent = inside < 9 ? `The other ${9 - inside} fall on the padding, on zeros.` : "";
       note.textContent =
         "These weights are the same for every patch and every picture. Training sets them once.";

@@ -10,7 +10,7 @@ function build(ui, data) {
     pixels: Float64Array.from(atob(pixels), (letter) => letter.charCodeAt(0)),
   }));
 
-  // ---- arithmetic: a picture is [row, column, channel] in grey levels, each function makes a new one ----
+  // ---- arithmetic: a picture is [row, column, channel] in gray levels, each function makes a new one ----
   const at = (row, column) => 3 * (row * SIDE + column);
   const reflected = (place) => SIDE - 1 - Math.abs(SIDE - 1 - Math.abs(place));
   const inside = (place) => place >= 0 && place < SIDE;
@@ -31,7 +31,7 @@ function build(ui, data) {
     const place = border === "reflect" ? reflected : (value) => value;
     return moved(pixels, (row, column) => [place(row - down), place(column - right)]);
   }
-  // counter-clockwise about the centre: where does each pixel come from?
+  // counter-clockwise about the center: where does each pixel come from?
   function rotated(pixels, degrees) {
     const angle = (degrees * Math.PI) / 180,
       [cos, sin] = [Math.cos(angle), Math.sin(angle)],
@@ -58,8 +58,8 @@ function build(ui, data) {
   }
   const saturated = (pixels, factor) =>
     eachPixel(pixels, (rgb) => {
-      const grey = luma(rgb);
-      return rgb.map((value) => grey + factor * (value - grey));
+      const gray = luma(rgb);
+      return rgb.map((value) => gray + factor * (value - gray));
     });
   function hueTurned(pixels, turn) {
     return eachPixel(pixels, (rgb) => {
@@ -73,7 +73,7 @@ function build(ui, data) {
           : value === green
             ? (blue - red) / part + 2
             : (red - green) / part + 4;
-      // a channel loses the whole chroma at the far side of the circle of colours, none within one sixth of its own colour
+      // a channel loses the whole chroma at the far side of the circle of colors, none within one sixth of its own color
       return [5, 3, 1].map((own) => {
         const distance = own + sixths + 6 * turn,
           on = distance - 6 * Math.floor(distance / 6);
@@ -82,11 +82,11 @@ function build(ui, data) {
     });
   }
   function covered(pixels, { size, row, column, fill }) {
-    const colour = fill === "black" ? [0, 0, 0] : data.mean,
+    const color = fill === "black" ? [0, 0, 0] : data.mean,
       result = pixels.slice(),
-      [top, left] = [row, column].map((centre) => centre - Math.floor(size / 2));
+      [top, left] = [row, column].map((center) => center - Math.floor(size / 2));
     for (let r = Math.max(0, top); r < Math.min(SIDE, top + size); r++)
-      for (let c = Math.max(0, left); c < Math.min(SIDE, left + size); c++) result.set(colour, at(r, c));
+      for (let c = Math.max(0, left); c < Math.min(SIDE, left + size); c++) result.set(color, at(r, c));
     return result;
   }
   const blended = (pixels, other, share) =>
@@ -235,7 +235,7 @@ function build(ui, data) {
   );
   const flip = toggle("Flip left and right", false, change("flip"));
   const border = choice("What comes in", ["reflect", "black"], NEUTRAL.border, change("border"));
-  const fill = choice("Cutout with", ["black", "mean colour"], NEUTRAL.fill, change("fill"));
+  const fill = choice("Cutout with", ["black", "mean color"], NEUTRAL.fill, change("fill"));
   const again = button("Draw at random", "Draw at random", draw, { class: "primary" });
   const reset = button("Reset", "Reset to the picture as it is", () => {
     state.chosen = { ...NEUTRAL };

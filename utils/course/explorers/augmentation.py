@@ -1,4 +1,4 @@
-"""The augmentation explorer: pictures to turn, shift, recolour, cover and blend, by hand or at random."""
+"""The augmentation explorer: pictures to turn, shift, recolor, cover and blend, by hand or at random."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from utils.course.explorers.base import Explorer
 PICTURES = (2, 8)  # how many: mixup needs two, and a long list is hard to choose from
 SIDES = (8, 64)  # pixels
 SHIFT = 8  # pixels, the furthest that a picture can be moved
-GREY_LEVELS = 255
+GRAY_LEVELS = 255
 
 # name -> what is drawn at random: probability of a flip; largest shift in pixels and what comes in at the
 # border; largest angle in degrees; strengths of brightness, contrast, saturation and hue, as in ColorJitter;
-# side of the Cutout square and its colour; whether a second picture is mixed in, with a share from Beta(1,
+# side of the Cutout square and its color; whether a second picture is mixed in, with a share from Beta(1,
 # 1), which is uniform
 _NOTHING = {
     "flip": 0.0, "shift": 0, "border": "reflect", "degrees": 0,
@@ -27,7 +27,7 @@ _NOTHING = {
 }  # fmt: skip
 RECIPES: dict[str, dict[str, Any]] = {
     "flip and crop": {**_NOTHING, "flip": 0.5, "shift": 4},
-    "flip, crop and colours": {
+    "flip, crop and colors": {
         **_NOTHING, "flip": 0.5, "shift": 4,
         "brightness": 0.2, "contrast": 0.2, "saturation": 0.2, "hue": 0.1,
     },
@@ -37,7 +37,7 @@ RECIPES: dict[str, dict[str, Any]] = {
     "everything at once": {
         "flip": 0.5, "shift": 8, "border": "reflect", "degrees": 30,
         "brightness": 0.8, "contrast": 0.8, "saturation": 1.0, "hue": 0.5,
-        "size": 12, "fill": "mean colour", "mixup": True,
+        "size": 12, "fill": "mean color", "mixup": True,
     },
 }  # fmt: skip
 EXAMPLES = ("plus", "tee", "ell", "crescent", "ring")  # shapes that say something about flips and rotations
@@ -58,7 +58,7 @@ def augmentation_explorer(
 
     The operations are those of ``utils.data.augment``, in the order flip, shift, rotation (nearest pixel),
     brightness, contrast, saturation, hue, Cutout, mixup. The second picture of a mixup is taken as it is, and
-    blended before normalisation, which gives the same as after it but for rounding to grey levels.
+    blended before normalization, which gives the same as after it but for rounding to gray levels.
     """
     if images is None:
         images, names = _examples()
@@ -80,13 +80,13 @@ def augmentation_explorer(
         )
     if names is None or len(names) != len(pictures):
         raise ValueError(f"names must be one for each of {len(pictures)} pictures, got {names!r}")
-    colour = np.repeat(pictures, 3, axis=1) if pictures.shape[1] == 1 else pictures
+    color = np.repeat(pictures, 3, axis=1) if pictures.shape[1] == 1 else pictures
     levels = (
-        colour.mean(axis=(0, 2, 3))
+        color.mean(axis=(0, 2, 3))
         if mean is None
-        else np.resize(np.asarray(mean, dtype=float), 3) * GREY_LEVELS
+        else np.resize(np.asarray(mean, dtype=float), 3) * GRAY_LEVELS
     )
-    if not ((levels >= 0) & (levels <= GREY_LEVELS)).all():
+    if not ((levels >= 0) & (levels <= GRAY_LEVELS)).all():
         raise ValueError(f"mean is in [0, 1] per channel, got {mean}")
     data = {
         "side": side,
@@ -99,12 +99,12 @@ def augmentation_explorer(
                     "ascii"
                 ),
             }
-            for name, picture in zip(names, colour, strict=True)
+            for name, picture in zip(names, color, strict=True)
         ],
         "recipes": [{"name": name, **recipe} for name, recipe in RECIPES.items()],
     }
     summary = (
-        "Pictures to flip, shift, turn, recolour, cover and blend, "
+        "Pictures to flip, shift, turn, recolor, cover and blend, "
         "with the label that each result would be given."
     )
     return Explorer("augmentation", title, data, summary)

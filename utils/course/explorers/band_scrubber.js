@@ -2,9 +2,9 @@
 
 function build(ui, data) {
   const LOOKS = [
-    { colour: PALETTE.blue, dash: null },
-    { colour: PALETTE.vermillion, dash: "7 3" },
-    { colour: PALETTE.green, dash: "2 3" },
+    { color: PALETTE.blue, dash: null },
+    { color: PALETTE.vermillion, dash: "7 3" },
+    { color: PALETTE.green, dash: "2 3" },
   ];
   const HEIGHT = 330;
   const T = data.steps.length;
@@ -153,7 +153,7 @@ function build(ui, data) {
       ),
     );
 
-    // stripes in different directions, because bands overlap and colour is not all that everyone sees
+    // stripes in different directions, because bands overlap and color is not all that everyone sees
     const defs = svg("defs", {});
     picture.append(defs);
     const line = (values) =>
@@ -236,7 +236,7 @@ function build(ui, data) {
     stage.replaceChildren(picture);
   }
   const inkOf = (number_) =>
-    ui.dark() ? mix(LOOKS[number_].colour, "#ffffff", 0.45) : LOOKS[number_].colour;
+    ui.dark() ? mix(LOOKS[number_].color, "#ffffff", 0.45) : LOOKS[number_].color;
 
   // ---- words ----
   const stepText = () => {

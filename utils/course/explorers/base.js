@@ -1,6 +1,6 @@
 // The ground that every explorer stands on. Python wraps this file, one explorer's file and the data into one function, so
 // nothing here is global, any number of explorers can stand on a page, and the same script may be there twice.
-// Given by Python: PALETTE (name -> colour), STYLE (the style sheet). An explorer defines build(ui, data).
+// Given by Python: PALETTE (name -> color), STYLE (the style sheet). An explorer defines build(ui, data).
 
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -67,7 +67,7 @@ function cells(parent, rows, columns, size, paint, { x = 0, y = 0, font = size *
   return table;
 }
 
-// Text centred on (x, y) both ways.
+// Text centered on (x, y) both ways.
 function words(x, y, text, attributes = {}) {
   return svg(
     "text",
@@ -76,7 +76,7 @@ function words(x, y, text, attributes = {}) {
   );
 }
 
-// ---- numbers and colours --------------------------------------------------------------------------------------------
+// ---- numbers and colors --------------------------------------------------------------------------------------------
 
 const MINUS = "\u2212";
 const round = (value, digits = 2) => Math.round(value * 10 ** digits) / 10 ** digits + 0;
@@ -92,7 +92,7 @@ const subscript = (number) =>
 const range = (count) => Array.from({ length: Math.max(0, count) }, (_, index) => index);
 const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
 
-const channels = (colour) => [1, 3, 5].map((at) => parseInt(colour.slice(at, at + 2), 16));
+const channels = (color) => [1, 3, 5].map((at) => parseInt(color.slice(at, at + 2), 16));
 function mix(from, to, share) {
   const [a, b] = [channels(from), channels(to)];
   return (
@@ -106,15 +106,15 @@ function mix(from, to, share) {
       .join("")
   );
 }
-function luminance(colour) {
-  const [r, g, b] = channels(colour).map((value) =>
+function luminance(color) {
+  const [r, g, b] = channels(color).map((value) =>
     value <= 10 ? value / 3294 : ((value / 255 + 0.055) / 1.055) ** 2.4,
   );
   return 0.2126 * r + 0.7152 * g + 0.0722 * b;
 }
-// black or white, whichever can be read better on the colour
-const inkOn = (colour) => (luminance(colour) > 0.179 ? "#000000" : "#ffffff");
-const grey = (value, low = 0, high = 1) =>
+// black or white, whichever can be read better on the color
+const inkOn = (color) => (luminance(color) > 0.179 ? "#000000" : "#ffffff");
+const gray = (value, low = 0, high = 1) =>
   mix("#000000", "#ffffff", clamp((value - low) / (high - low || 1), 0, 1));
 // blue below zero, vermillion above, the page's ground at zero
 function signed(value, largest, dark) {
@@ -258,7 +258,7 @@ function start(host, title, build, data) {
     html("div", { class: "explorer", role: "group", "aria-labelledby": "title" }, heading, body),
   );
 
-  // the book's theme lays every HTML output on a white card when it is dark; an explorer has its own dark colours
+  // the book's theme lays every HTML output on a white card when it is dark; an explorer has its own dark colors
   const card = host.closest(".text_html");
   if (card) Object.assign(card.style, { background: "none", padding: "0" });
 

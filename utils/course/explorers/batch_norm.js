@@ -197,20 +197,20 @@ function build(ui, data) {
     const text = (x, at, words_, attributes = {}) =>
       picture.append(words(x, at, words_, { fill: "var(--muted)", "font-size": 11.5, ...attributes }));
 
-    const band = ({ mean, variance }, colour, dash) => {
+    const band = ({ mean, variance }, color, dash) => {
       const deviation = Math.sqrt(variance),
         left = atX(mean - deviation),
         right = atX(mean + deviation);
       const look = dash
         ? { fill: "none", "stroke-dasharray": "4 3" }
-        : { fill: colour, "fill-opacity": 0.35 };
+        : { fill: color, "fill-opacity": 0.35 };
       picture.append(
         svg("rect", {
           x: left,
           y: TOP - 21,
           width: Math.max(1, right - left),
           height: 42,
-          stroke: colour,
+          stroke: color,
           "stroke-width": 1.5,
           ...look,
         }),
@@ -219,7 +219,7 @@ function build(ui, data) {
           x2: atX(mean),
           y1: TOP - 21,
           y2: TOP + 21,
-          stroke: colour,
+          stroke: color,
           "stroke-width": 2.5,
           "stroke-dasharray": dash ? "4 3" : null,
         }),
@@ -254,18 +254,18 @@ function build(ui, data) {
         }),
       ),
     );
-    const dot = (x, at, index, colour) => {
+    const dot = (x, at, index, color) => {
       picture.append(
         svg("circle", {
           cx: x,
           cy: at,
           r: RADIUS,
-          fill: colour,
+          fill: color,
           stroke: "var(--ground)",
           "stroke-width": 1.5,
         }),
       );
-      picture.append(words(x, at, index + 1, { fill: inkOn(colour), "font-size": 11.5, "font-weight": 700 }));
+      picture.append(words(x, at, index + 1, { fill: inkOn(color), "font-size": 11.5, "font-weight": 700 }));
     };
     y.forEach((value, index) => dot(atY(value), BOTTOM, index, PALETTE.orange));
     state.x.forEach((value, index) => dot(atX(value), TOP, index, PALETTE.blue));
@@ -273,9 +273,9 @@ function build(ui, data) {
 
     const patch = (style) =>
       html("i", { style: `display:inline-block;width:18px;height:12px;${style}`, "aria-hidden": "true" });
-    const line = (colour, solid) => patch(solid ? `background:${colour}` : `border:1.5px dashed ${colour}`);
-    const entry = (colour, solid, name) =>
-      html("li", {}, line(colour, solid), `${name}: mean ± standard deviation${solid ? ", in use" : ""}`);
+    const line = (color, solid) => patch(solid ? `background:${color}` : `border:1.5px dashed ${color}`);
+    const entry = (color, solid, name) =>
+      html("li", {}, line(color, solid), `${name}: mean ± standard deviation${solid ? ", in use" : ""}`);
     legend.replaceChildren(entry(PALETTE.sky, training, "batch"), entry(PALETTE.green, !training, "running"));
   }
 

@@ -1,7 +1,7 @@
 // Embeddings on the unit circle under the contrastive loss: dragged by hand, or moved by gradient descent.
 
 function build(ui, data) {
-  const COLOURS = [PALETTE.blue, PALETTE.orange, PALETTE.purple, PALETTE.sky]; // of the classes
+  const COLORS = [PALETTE.blue, PALETTE.orange, PALETTE.purple, PALETTE.sky]; // of the classes
   const PULL = PALETTE.green,
     PUSH = PALETTE.vermillion;
   const MANY = 50; // steps of the second button
@@ -159,7 +159,7 @@ function build(ui, data) {
     own = html("p", {}),
     spreadLine = html("p", {}),
     note = html("p", { class: "small" });
-  const key = (dash, colour) =>
+  const key = (dash, color) =>
     svg(
       "svg",
       { width: 26, height: 10, "aria-hidden": "true" },
@@ -168,7 +168,7 @@ function build(ui, data) {
         x2: 26,
         y1: 5,
         y2: 5,
-        stroke: colour,
+        stroke: color,
         "stroke-width": 3,
         "stroke-dasharray": dash,
       }),
@@ -184,7 +184,7 @@ function build(ui, data) {
       html("li", {}, key(null, PULL), "pulls the chosen point"),
       html("li", {}, key("6 4", PUSH), "pushes it"),
       html("li", {}, key(null, "var(--ink)"), "arrow: where gradient descent moves a point"),
-      html("li", {}, "a and a\u2032: two views of one picture; colour and shape: class"),
+      html("li", {}, "a and a\u2032: two views of one picture; color and shape: class"),
     ),
     html("div", { class: "result" }, readout, own, spreadLine, note),
   );
@@ -201,9 +201,9 @@ function build(ui, data) {
   ];
 
   function mark(x, y, label, chosen) {
-    const colour = COLOURS[label],
+    const color = COLORS[label],
       look = {
-        fill: colour,
+        fill: color,
         stroke: chosen ? "var(--ink)" : "var(--ground)",
         "stroke-width": chosen ? 3 : 1.5,
       };
@@ -274,7 +274,7 @@ function build(ui, data) {
       picture.append(
         mark(px, py, points[k].label, k === state.selected),
         words(px, py, nameOf(points[k]), {
-          fill: inkOn(COLOURS[points[k].label]),
+          fill: inkOn(COLORS[points[k].label]),
           "font-size": 12.5,
           "font-weight": 700,
         }),

@@ -8,7 +8,7 @@ from math import isfinite
 from utils.course.explorers.base import Explorer
 
 MOST_POINTS = 16  # more lie on top of each other
-MOST_CLASSES = 4  # colours and marks that can be told apart
+MOST_CLASSES = 4  # colors and marks that can be told apart
 TEMPERATURES = (0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.5, 0.7, 1.0, 2.0)
 RATES = (0.001, 20.0)  # smallest and largest learning rate
 

@@ -37,7 +37,7 @@ def convolution_stepper(
 ) -> Explorer:
     """A picture, a choice of kernels, and controls: padding 0–2, stride 1–3, dilation 1–2, flipping.
 
-    image: [H, W], grey, H and W from 2 to 32; uint8 is scaled to [0, 1]. Values are rounded to ``decimals``,
+    image: [H, W], gray, H and W from 2 to 32; uint8 is scaled to [0, 1]. Values are rounded to ``decimals``,
     so that the sums on the page are exactly the sums of the numbers one can read there.
     kernels: name -> [kh, kw], up to 7×7 (default ``KERNELS``); the first is shown. ``flip`` starts with true
     convolution instead of the cross-correlation that ``F.conv2d`` computes.

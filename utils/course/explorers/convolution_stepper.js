@@ -161,7 +161,7 @@ function build(ui, data) {
     let size = Math.floor((width - gap) / 2 / columns);
     if (size < 9) size = Math.floor(width / columns);
     size = clamp(size, 3, 34);
-    const paint = (fillColour, text) => ({ fill: fillColour, ink: inkOn(fillColour), text });
+    const paint = (fillColor, text) => ({ fill: fillColor, ink: inkOn(fillColor), text });
     const numbers = size >= 22;
 
     const input = drawing(
@@ -180,7 +180,7 @@ function build(ui, data) {
           ink: "var(--muted)",
         };
       const value = image[r - p][c - p];
-      return paint(grey(value, low, high), numbers ? brief(value) : undefined);
+      return paint(gray(value, low, high), numbers ? brief(value) : undefined);
     });
     const taps = svg("g", {});
     input.append(taps);
@@ -192,9 +192,9 @@ function build(ui, data) {
       { class: "touch waiting" },
     );
     const out = cells(output, now.rows, now.columns, size, (r, c) => ({
-      ...paint(colour(now.output[r][c])),
+      ...paint(color(now.output[r][c])),
       text: numbers ? brief(now.output[r][c]) : undefined,
-      ink: inkOn(colour(now.output[r][c])),
+      ink: inkOn(color(now.output[r][c])),
     }));
     const mark = svg("g", {});
     output.append(mark);
@@ -250,8 +250,8 @@ function build(ui, data) {
       picture,
       below,
     );
-  const colour = (value) =>
-    now.negative ? signed(value, now.largest, ui.dark()) : grey(value, 0, now.largest);
+  const color = (value) =>
+    now.negative ? signed(value, now.largest, ui.dark()) : gray(value, 0, now.largest);
 
   function outline(group, x, y, width, height) {
     for (const [stroke, thickness] of [
@@ -374,7 +374,7 @@ function build(ui, data) {
     window_.replaceChildren(
       table("Window", (i, j) => {
         const pixel = now.pixel(r, c, i, j);
-        return pixel === null ? ["var(--panel)", 0] : [grey(pixel, low, high), pixel];
+        return pixel === null ? ["var(--panel)", 0] : [gray(pixel, low, high), pixel];
       }),
       symbol("×"),
       table(state.flip ? "Kernel, flipped" : "Kernel", (i, j) => [

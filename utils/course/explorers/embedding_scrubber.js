@@ -1,7 +1,7 @@
 // Snapshots of embeddings on the unit circle, one circle for each training, moved along the epochs by a slider.
 
 function build(ui, data) {
-  const COLOURS = [PALETTE.blue, PALETTE.orange, PALETTE.purple, PALETTE.sky]; // of the classes
+  const COLORS = [PALETTE.blue, PALETTE.orange, PALETTE.purple, PALETTE.sky]; // of the classes
   const RING = 13, // pixels between the rings of two classes
     DOT = 4,
     MARGIN = 10;
@@ -38,7 +38,7 @@ function build(ui, data) {
   );
 
   function mark(x, y, label) {
-    const look = { fill: COLOURS[label], "fill-opacity": 0.75 };
+    const look = { fill: COLORS[label], "fill-opacity": 0.75 };
     if (label === 0) return svg("circle", { cx: x, cy: y, r: DOT, ...look });
     if (label === 1)
       return svg("rect", {
@@ -70,7 +70,7 @@ function build(ui, data) {
     const middle = side / 2,
       outer = middle - MARGIN;
     const at = data.epochs[state.at],
-      same = `${format(100 * agreement[state.at], 0)} % have a nearest neighbour of their class`;
+      same = `${format(100 * agreement[state.at], 0)} % have a nearest neighbor of their class`;
     const picture = drawing(
       side,
       side,
@@ -108,7 +108,7 @@ function build(ui, data) {
       ),
     );
     readout.textContent =
-      `Epoch ${at}. Nearest neighbour of the same class: ` +
+      `Epoch ${at}. Nearest neighbor of the same class: ` +
       data.trainings
         .map(({ name, agreement }) => `${name} ${format(100 * agreement[state.at], 0)} %`)
         .join(", ") +

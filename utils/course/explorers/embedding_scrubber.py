@@ -10,7 +10,7 @@ import numpy as np
 from utils.course.arrays import as_array
 from utils.course.explorers.base import Explorer
 
-MOST_CLASSES = 4  # colours and marks that can be told apart
+MOST_CLASSES = 4  # colors and marks that can be told apart
 LENGTH_TOLERANCE = 1e-3  # rounding of float32
 
 

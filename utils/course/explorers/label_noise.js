@@ -104,7 +104,7 @@ function build(ui, data) {
     curves,
   );
 
-  const ink = (colour) => (ui.dark() ? mix(colour, "#ffffff", 0.45) : colour);
+  const ink = (color) => (ui.dark() ? mix(color, "#ffffff", 0.45) : color);
   const percent = (value) => (value === null ? "–" : `${format(100 * value, 1)} %`);
   const short = (value) => String(Number(value.toPrecision(2)));
 
@@ -129,7 +129,7 @@ function build(ui, data) {
       ground = high + unit * tallest[0];
     const x = (value) => left + ((value / BIN - from) / bins) * (right - left);
     const picture = drawing(width, HEIGHT, describe(chosen));
-    for (const [kind, colour, sign] of [
+    for (const [kind, color, sign] of [
       [0, PALETTE.blue, -1],
       [1, PALETTE.vermillion, 1],
     ])
@@ -146,14 +146,14 @@ function build(ui, data) {
               y,
               width: Math.max(1, wide),
               height: unit * count,
-              stroke: ink(colour),
+              stroke: ink(color),
               "stroke-width": 1,
               ...attributes,
             }),
           );
         };
-        bar(0, kept, { fill: ink(colour), "fill-opacity": 0.18 });
-        bar(kept, gone, { fill: ink(colour) });
+        bar(0, kept, { fill: ink(color), "fill-opacity": 0.18 });
+        bar(kept, gone, { fill: ink(color) });
       });
     const line = (attributes) =>
       svg("line", { stroke: "var(--edge)", "shape-rendering": "crispEdges", ...attributes });
@@ -201,9 +201,9 @@ function build(ui, data) {
       }),
     );
     stage.replaceChildren(picture);
-    const patch = (colour, full) =>
+    const patch = (color, full) =>
       html("i", {
-        style: `display:inline-block;width:18px;height:12px;border:1px solid ${ink(colour)};background:${full ? ink(colour) : "none"}`,
+        style: `display:inline-block;width:18px;height:12px;border:1px solid ${ink(color)};background:${full ? ink(color) : "none"}`,
         "aria-hidden": "true",
       });
     legend.replaceChildren(
@@ -247,7 +247,7 @@ function build(ui, data) {
     picture.append(
       svg("line", { x1: x(state.epoch), x2: x(state.epoch), y1: high, y2: low, stroke: "var(--ink)" }),
     );
-    for (const [name, colour, dash] of [
+    for (const [name, color, dash] of [
       ["precision", PALETTE.green, null],
       ["recall", PALETTE.purple, "7 3"],
     ]) {
@@ -260,7 +260,7 @@ function build(ui, data) {
           svg("path", {
             d: path,
             fill: "none",
-            stroke: ink(colour),
+            stroke: ink(color),
             "stroke-width": 2.2,
             "stroke-dasharray": dash,
           }),
@@ -273,7 +273,7 @@ function build(ui, data) {
             cy: y(here),
             r: 4,
             fill: "var(--ground)",
-            stroke: ink(colour),
+            stroke: ink(color),
             "stroke-width": 2,
           }),
         );

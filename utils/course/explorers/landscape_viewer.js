@@ -1,7 +1,7 @@
 // The loss over a plane as a surface in space, turned by dragging or with two sliders, and read out point by point.
 
 function build(ui, data) {
-  // a colour scale ordered in lightness from dark blue to yellow (nine colours of viridis), for every kind of colour vision
+  // a color scale ordered in lightness from dark blue to yellow (nine colors of viridis), for every kind of color vision
   const SCALE = [
     "#440154",
     "#472d7b",
@@ -13,7 +13,7 @@ function build(ui, data) {
     "#addc30",
     "#fde725",
   ];
-  const colourAt = (share) => {
+  const colorAt = (share) => {
     const at = clamp(share, 0, 1) * (SCALE.length - 1),
       below = Math.min(Math.floor(at), SCALE.length - 2);
     return mix(SCALE[below], SCALE[below + 1], at - below);
@@ -24,12 +24,12 @@ function build(ui, data) {
   const state = { which: 0, turn: 30, tilt: 30, log: data.log, common: data.surfaces.length > 1, point: 0 };
 
   const surface = () => data.surfaces[state.which];
-  const centre = ({ alphas, betas }) => {
+  const center = ({ alphas, betas }) => {
     const nearest = (values) =>
       values.reduce((best, value, index) => (Math.abs(value) < Math.abs(values[best]) ? index : best), 0);
     return nearest(betas) * alphas.length + nearest(alphas);
   };
-  state.point = centre(surface());
+  state.point = center(surface());
 
   // ---- heights: [0, 1] between the lowest and the highest loss that is drawn ----
   const finite = (one) => one.loss.flat().filter((value) => value !== null);
@@ -57,7 +57,7 @@ function build(ui, data) {
     0,
     redraw((value) => {
       state.which = value;
-      state.point = centre(surface());
+      state.point = center(surface());
     }),
     data.surfaces.map(({ label }) => label),
   );
@@ -176,19 +176,19 @@ function build(ui, data) {
       ys = betas.map((value) => along(betas, value));
     const heights = loss.map((row) => row.map((value) => heightOf(value, shown)));
 
-    const stroke = (places, colour, thickness = 1) => {
+    const stroke = (places, color, thickness = 1) => {
       pen.beginPath();
       places.forEach((place, index) => (index ? pen.lineTo(...page(place)) : pen.moveTo(...page(place))));
-      pen.strokeStyle = colour;
+      pen.strokeStyle = color;
       pen.lineWidth = thickness;
       pen.stroke();
     };
     pen.font = "12px system-ui, sans-serif";
     const wide = (text) => pen.measureText(text).width;
-    const write = (text, [x, y], colour = muted, align = "center") => {
+    const write = (text, [x, y], color = muted, align = "center") => {
       pen.textAlign = align;
       pen.textBaseline = "middle";
-      pen.fillStyle = colour;
+      pen.fillStyle = color;
       pen.fillText(text, x, y);
     };
 
@@ -207,13 +207,13 @@ function build(ui, data) {
     const frontY = near([0, -1, 0]) ? -1 : 1,
       frontX = near([-1, 0, 0]) ? -1 : 1;
     // the text beside an edge of the floor, as far out as its width needs, so that two edges can share a corner
-    const beside = (text, [x, y], [outX, outY], colour) => {
+    const beside = (text, [x, y], [outX, outY], color) => {
       const [left, top] = page([x, y, FLOOR]),
         [nextLeft, nextTop] = page([x + outX, y + outY, FLOOR]);
       const far = Math.hypot(nextLeft - left, nextTop - top) || 1,
         [across, down] = [(nextLeft - left) / far, (nextTop - top) / far];
       const by = 11 + (Math.abs(across) * wide(text)) / 2;
-      write(text, [left + across * by, top + down * by], colour);
+      write(text, [left + across * by, top + down * by], color);
     };
     if (state.tilt > 2) {
       for (const [at, value] of [
@@ -277,10 +277,10 @@ function build(ui, data) {
       pen.beginPath();
       places.forEach((place, index) => (index ? pen.lineTo(...page(place)) : pen.moveTo(...page(place))));
       pen.closePath();
-      const colour = colourAt(mean);
-      pen.fillStyle = colour;
+      const color = colorAt(mean);
+      pen.fillStyle = color;
       pen.fill();
-      pen.strokeStyle = mix(colour, "#ffffff", 0.28);
+      pen.strokeStyle = mix(color, "#ffffff", 0.28);
       pen.stroke();
     }
 
@@ -295,11 +295,11 @@ function build(ui, data) {
     const row = Math.floor(state.point / alphas.length),
       column = state.point % alphas.length;
     ball(page([xs[column], ys[row], tall(heights[row][column])]), 6, PALETTE.vermillion);
-    function ball([x, y], radius, colour) {
+    function ball([x, y], radius, color) {
       for (const [r, fill_] of [
         [radius, "#000000"],
         [radius - 1, "#ffffff"],
-        [radius - 2.2, colour],
+        [radius - 2.2, color],
       ]) {
         pen.beginPath();
         pen.arc(x, y, r, 0, 2 * Math.PI);
@@ -358,9 +358,9 @@ function build(ui, data) {
     }
     parts.push("Drag the picture, or use the sliders: arrow keys up and down take larger steps.");
     note.textContent = parts.join(" ");
-    const dot = (colour) =>
+    const dot = (color) =>
       html("i", {
-        style: `display:inline-block;width:13px;height:13px;border-radius:50%;border:2px solid var(--ink);background:${colour}`,
+        style: `display:inline-block;width:13px;height:13px;border-radius:50%;border:2px solid var(--ink);background:${color}`,
         "aria-hidden": "true",
       });
     const bar = html("i", {

@@ -47,14 +47,14 @@ def receptive_field_builder(
 ) -> Explorer:
     """A stack of convolutions and poolings that the reader changes, and the field of one unit over a picture.
 
-    picture: [S, S] grey or [S, S, 3] colour, S from 8 to 128; uint8, or floats from 0 to 1. It is stretched
+    picture: [S, S] gray or [S, S, 3] color, S from 8 to 128; uint8, or floats from 0 to 1. It is stretched
     to the side of the input. preset: the stack shown first, a key of ``BUILDER_PRESETS``.
     The browser computes the recursion of Araujo, Norris and Sim (Distill 2019) and, for the pixels that a
     dilated or strided stack leaves out, the set of pixels on which the unit depends along each axis.
     """
     if preset not in BUILDER_PRESETS:
         raise ValueError(f"unknown preset {preset!r}; choose one of {', '.join(BUILDER_PRESETS)}")
-    pixels = _colours(picture)
+    pixels = _colors(picture)
     data = {
         "picture": {"side": len(pixels), "rgb": base64.b64encode(pixels.tobytes()).decode("ascii")},
         "preset": preset,
@@ -72,7 +72,7 @@ def receptive_field_builder(
     return Explorer("receptive_field_builder", title, data, summary)
 
 
-def _colours(picture: Any) -> np.ndarray:
+def _colors(picture: Any) -> np.ndarray:
     """uint8 [S, S, 3]."""
     pixels = as_array(picture)
     low, high = PICTURE_SIDES

@@ -57,7 +57,7 @@ function build(ui, data) {
     }
     return places.sort((a, b) => a - b);
   }
-  // neighbouring numbers as pairs (first, last)
+  // neighboring numbers as pairs (first, last)
   const runs = (numbers) => {
     const found = [];
     for (const number of numbers) {

@@ -115,7 +115,7 @@ function build(ui, data) {
   );
 
   const columns = Math.max(W1.length, W1[0].length, W2.length);
-  function coloured(value, largest) {
+  function colored(value, largest) {
     const ground = signed(value, largest, ui.dark());
     return html("td", { style: `background:${ground};color:${inkOn(ground)}` }, format(value));
   }
@@ -141,7 +141,7 @@ function build(ui, data) {
     const rows = weights.map((row, i) =>
       line(
         `unit ${i + 1}`,
-        row.map((value) => coloured(value, 3)),
+        row.map((value) => colored(value, 3)),
       ),
     );
     return table(name, "a row for each unit of the layer", rows);
@@ -153,7 +153,7 @@ function build(ui, data) {
     const slopes = state.x.map((_, i) => slope(i));
     const top = (lists) => Math.max(1, ...lists.flat().map(Math.abs));
     const reach = top([state.x, now.a, now.b]);
-    const shades = (values, largest) => values.map((value) => coloured(value, largest));
+    const shades = (values, largest) => values.map((value) => colored(value, largest));
     forward.replaceChildren(
       table("The way up", "units with a value above 0 are open", [
         line("input x", shades(state.x, reach), "end"),

@@ -126,7 +126,7 @@ function build(ui, data) {
     return `${digits.replace(/\.0$/, "")}·10${Number(exponent) < 0 ? "⁻" : ""}${raised}`;
   }
   const grouped = (count) => String(count).replace(/\B(?=(\d{3})+$)/g, "\u202f");
-  const ink = (colour) => (ui.dark() ? mix(colour, "#ffffff", 0.45) : colour);
+  const ink = (color) => (ui.dark() ? mix(color, "#ffffff", 0.45) : color);
 
   ui.draw = () => {
     const how = data.countings[state.counting].name,
@@ -291,9 +291,9 @@ function build(ui, data) {
       ),
     );
     stage.replaceChildren(picture);
-    const patch = (colour, dash) =>
+    const patch = (color, dash) =>
       html("i", {
-        style: `display:inline-block;width:22px;border-top:3px ${dash ? "dashed" : "solid"} ${ink(colour)}`,
+        style: `display:inline-block;width:22px;border-top:3px ${dash ? "dashed" : "solid"} ${ink(color)}`,
         "aria-hidden": "true",
       });
     legend.replaceChildren(

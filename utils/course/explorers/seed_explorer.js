@@ -113,7 +113,7 @@ function build(ui, data) {
   );
 
   const points = (value) => (value < 0 ? MINUS : value > 0 ? "+" : "") + Math.abs(value).toFixed(2);
-  const ink = (colour) => (ui.dark() ? mix(colour, "#ffffff", 0.45) : colour);
+  const ink = (color) => (ui.dark() ? mix(color, "#ffffff", 0.45) : color);
   const SAID = {
     better: "Verdict: B is better than A. The interval lies above 0.",
     worse: "Verdict: B is worse than A. The interval lies below 0.",
@@ -162,8 +162,8 @@ function build(ui, data) {
       at = 186,
       foot = 216;
     const reach = state.difference / 2 + 3.4 * state.sd + 0.5,
-      centre = MIDDLE + state.difference / 2;
-    const x = (value) => left + ((value - centre + reach) / (2 * reach)) * (right - left);
+      center = MIDDLE + state.difference / 2;
+    const x = (value) => left + ((value - center + reach) / (2 * reach)) * (right - left);
     const span = state.difference + 4 * state.sd + 1,
       d = (value) => left + ((clamp(value, -span, span) + span) / (2 * span)) * (right - left);
     const picture = drawing(
@@ -178,11 +178,11 @@ function build(ui, data) {
     [
       [a, "A", PALETTE.blue],
       [b, "B", PALETTE.vermillion],
-    ].forEach(([values, name, colour], row) => {
+    ].forEach(([values, name, color], row) => {
       line({ x1: left, x2: right, y1: rows[row], y2: rows[row], stroke: "var(--line)" });
       text(left - 12, rows[row], name, { "font-weight": 700, fill: "var(--ink)" });
       for (const value of values) {
-        const look = { fill: ink(colour), "fill-opacity": 0.55, stroke: ink(colour) };
+        const look = { fill: ink(color), "fill-opacity": 0.55, stroke: ink(color) };
         picture.append(
           row
             ? svg("rect", { x: x(value) - 5, y: rows[row] - 5, width: 10, height: 10, ...look })
@@ -212,7 +212,7 @@ function build(ui, data) {
         );
       }
     };
-    ticks(x, centre - reach, centre + reach, ground, false);
+    ticks(x, center - reach, center + reach, ground, false);
     text(
       (left + right) / 2,
       ground + 32,
@@ -236,7 +236,7 @@ function build(ui, data) {
         "stroke-width": 1.4,
       }),
     );
-    const colour = ink(
+    const color = ink(
       found.verdict === "better"
         ? PALETTE.green
         : found.verdict === "worse"
@@ -244,15 +244,15 @@ function build(ui, data) {
           : PALETTE.orange,
     );
     if (found.low !== null) {
-      line({ x1: d(found.low), x2: d(found.high), y1: at, y2: at, stroke: colour, "stroke-width": 5 });
+      line({ x1: d(found.low), x2: d(found.high), y1: at, y2: at, stroke: color, "stroke-width": 5 });
       for (const [end, sign] of [
         [found.low, -1],
         [found.high, 1],
       ]) {
         const px = d(end);
         if (Math.abs(end) <= span)
-          line({ x1: px, x2: px, y1: at - 8, y2: at + 8, stroke: colour, "stroke-width": 3 });
-        else picture.append(svg("path", { d: `M${px + 9 * sign} ${at}l${-11 * sign} -8v16z`, fill: colour }));
+          line({ x1: px, x2: px, y1: at - 8, y2: at + 8, stroke: color, "stroke-width": 3 });
+        else picture.append(svg("path", { d: `M${px + 9 * sign} ${at}l${-11 * sign} -8v16z`, fill: color }));
       }
     }
     picture.append(

@@ -1,4 +1,4 @@
-"""The Toeplitz builder: the matrix of a convolution, coloured by the coefficients of the kernel."""
+"""The Toeplitz builder: the matrix of a convolution, colored by the coefficients of the kernel."""
 
 from __future__ import annotations
 
@@ -85,6 +85,6 @@ def toeplitz_builder(
     }
     summary = (
         "The matrix whose product with the input is the convolution; "
-        "each coefficient of the kernel has its own colour."
+        "each coefficient of the kernel has its own color."
     )
     return Explorer("toeplitz_builder", title, data, summary)

@@ -1,7 +1,7 @@
 // The matrix of a convolution: for a signal (1-D, entries named) and for a small picture (2-D, with block lines).
 
 function build(ui, data) {
-  const COLOURS = [PALETTE.orange, PALETTE.sky, PALETTE.green, PALETTE.purple, PALETTE.yellow];
+  const COLORS = [PALETTE.orange, PALETTE.sky, PALETTE.green, PALETTE.purple, PALETTE.yellow];
   const names = "abcdefghi";
   const state = {
     mode: data.mode,
@@ -18,10 +18,10 @@ function build(ui, data) {
   let now;
 
   // In 2-D a row of the kernel has a hue and a column a lightness: a block of the matrix then has one hue.
-  const colourOf = (index) =>
+  const colorOf = (index) =>
     state.mode === "1d"
-      ? COLOURS[index]
-      : mix(COLOURS[Math.floor(index / 3)], "#ffffff", [0, 0.36, 0.66][index % 3]);
+      ? COLORS[index]
+      : mix(COLORS[Math.floor(index / 3)], "#ffffff", [0, 0.36, 0.66][index % 3]);
   const coefficient = (index) => (state.mode === "1d" ? state.kernel : state.kernel2d)[index];
   const outputLength = (n, k) => {
     const { padding: p, stride: s, dilation: d } = state[state.mode];
@@ -174,7 +174,7 @@ function build(ui, data) {
         { name: `Coefficient ${names[index]}` },
       );
       field.node.className = "";
-      field.node.style.background = colourOf(index);
+      field.node.style.background = colorOf(index);
       return field.node;
     });
     coefficients.replaceChildren(
@@ -266,7 +266,7 @@ function build(ui, data) {
         if (c < 0 || c >= now.columns)
           return { text: "0", ink: "var(--muted)", stroke: "var(--edge)", dash: "3 2" };
         const tap = now.tap(active, c);
-        const tint = tap < 0 ? "var(--panel)" : colourOf(tap);
+        const tint = tap < 0 ? "var(--panel)" : colorOf(tap);
         return {
           fill: tint,
           text: brief(now.input[c], 1),
@@ -309,7 +309,7 @@ function build(ui, data) {
               };
         return tap < 0
           ? { fill: "var(--ground)", stroke: "var(--line)" }
-          : { fill: colourOf(tap), text: names[tap], ink: "#000" };
+          : { fill: colorOf(tap), text: names[tap], ink: "#000" };
       },
       { x: left, y: y0, font },
     );
@@ -383,7 +383,7 @@ function build(ui, data) {
         const tap = now.tap(r, c);
         return tap < 0
           ? { fill: "var(--panel)" }
-          : { fill: colourOf(tap), text: size >= 15 ? names[tap] : undefined, ink: "#000" };
+          : { fill: colorOf(tap), text: size >= 15 ? names[tap] : undefined, ink: "#000" };
       },
       { x: 1, y: 1, font: size * 0.6 },
     );
@@ -431,7 +431,7 @@ function build(ui, data) {
           return { stroke: "var(--edge)", dash: "3 2", text: "0", ink: "var(--muted)" };
         const tap = now.tap(active, r * inColumns + c);
         return {
-          fill: tap < 0 ? "var(--panel)" : colourOf(tap),
+          fill: tap < 0 ? "var(--panel)" : colorOf(tap),
           text: brief(now.input[r * inColumns + c], 1),
           ink: tap < 0 ? "var(--ink)" : "#000",
           stroke: "var(--line)",
@@ -500,7 +500,7 @@ function build(ui, data) {
         html(
           "span",
           { class: "term" },
-          html("span", { class: "chip", style: `background:${colourOf(tap)}` }, names[tap]),
+          html("span", { class: "chip", style: `background:${colorOf(tap)}` }, names[tap]),
           `·${inName}${subscript(c)}`,
         ),
       );

@@ -1,13 +1,13 @@
-// Accuracy over the number of labelled pictures, for each way to use a trained network, and what the chosen way costs.
+// Accuracy over the number of labeled pictures, for each way to use a trained network, and what the chosen way costs.
 
 function build(ui, data) {
   const HEIGHT = 300,
     STRIP = 40;
   const LOOKS = [
-    { colour: PALETTE.blue, dash: null, mark: "circle" },
-    { colour: PALETTE.vermillion, dash: "7 3", mark: "square" },
-    { colour: PALETTE.green, dash: "2 3", mark: "diamond" },
-    { colour: PALETTE.purple, dash: "9 3 2 3", mark: "triangle" },
+    { color: PALETTE.blue, dash: null, mark: "circle" },
+    { color: PALETTE.vermillion, dash: "7 3", mark: "square" },
+    { color: PALETTE.green, dash: "2 3", mark: "diamond" },
+    { color: PALETTE.purple, dash: "9 3 2 3", mark: "triangle" },
   ];
   const N = data.sizes.length,
     L = data.layers.length;
@@ -47,7 +47,7 @@ function build(ui, data) {
     change("task"),
   );
   const way = choice("Way", range(names.length), state.way, change("way"), names);
-  const size = slider("Labelled pictures", state.size, change("size"));
+  const size = slider("Labeled pictures", state.size, change("size"));
   const layer = slider("Cut behind layer", state.layer, change("layer"));
 
   // ---- the page ----
@@ -82,7 +82,7 @@ function build(ui, data) {
     html("div", { class: "result" }, said, readings),
   );
 
-  const ink = (index) => (ui.dark() ? mix(LOOKS[index].colour, "#ffffff", 0.45) : LOOKS[index].colour);
+  const ink = (index) => (ui.dark() ? mix(LOOKS[index].color, "#ffffff", 0.45) : LOOKS[index].color);
   const percent = (value) => (100 * value).toFixed(1);
   const reading = ({ n, mean, sd }) =>
     (sd === null ? `${percent(mean)} %` : `${percent(mean)} ± ${percent(sd)} %`) + ` (n = ${n})`;
@@ -154,7 +154,7 @@ function build(ui, data) {
       );
     });
     strip.replaceChildren(picture);
-    // neighbours with the same fate in one phrase
+    // neighbors with the same fate in one phrase
     const phrases = [];
     boxes.forEach((name, index) => {
       const last = phrases.at(-1);
@@ -271,7 +271,7 @@ function build(ui, data) {
     const name = data.tasks[state.task].label,
       { label, frozen } = data.ways[state.way];
     const where = frozen ? `, cut behind ${data.layers[state.layer]}` : "";
-    said.textContent = `${name}, ${data.sizes[state.size]} labelled pictures, ${label}${where}: ${reading(at(state.way))}.`;
+    said.textContent = `${name}, ${data.sizes[state.size]} labeled pictures, ${label}${where}: ${reading(at(state.way))}.`;
     const head = ["accuracy", "trained weights", "multiply-adds"].map((text) =>
       html("th", { scope: "col" }, text),
     );
@@ -346,8 +346,8 @@ function build(ui, data) {
       data.sizes,
       state.size,
       (index, place) => at(index, place),
-      "labelled pictures",
-      `Over labelled pictures, frozen networks cut behind ${cut}`,
+      "labeled pictures",
+      `Over labeled pictures, frozen networks cut behind ${cut}`,
     );
     chart(
       byLayer,
@@ -355,7 +355,7 @@ function build(ui, data) {
       state.layer,
       (index, place) => at(index, state.size, place),
       "cut behind layer",
-      `Over the cut, with ${data.sizes[state.size]} labelled pictures`,
+      `Over the cut, with ${data.sizes[state.size]} labeled pictures`,
       (index, place) => data.ways[index].frozen || place === data.whole - 1,
     );
     write();

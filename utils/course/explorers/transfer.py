@@ -1,4 +1,4 @@
-"""The transfer explorer: accuracy over labelled pictures for each way to use a network, and its cost."""
+"""The transfer explorer: accuracy over labeled pictures for each way to use a network, and its cost."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from utils.course.arrays import as_array
 from utils.course.explorers.base import Explorer
 
-MOST_MODES = 4  # colours and marks that can be told apart
+MOST_MODES = 4  # colors and marks that can be told apart
 FROZEN, WHOLE = 3, 2  # dimensions of a table: [layers, sizes, seeds] and [sizes, seeds]
 
 
@@ -23,11 +23,11 @@ def transfer_explorer(
     *,
     whole: int | None = None,
 ) -> Explorer:
-    """Accuracies of up to four ways to use a network, by task, labelled pictures and place of the cut.
+    """Accuracies of up to four ways to use a network, by task, labeled pictures and place of the cut.
 
     tasks: name of the task → way → accuracies, fractions in [0, 1]: ``[layers, sizes, seeds]`` for a way
     that freezes the layers up to the cut and trains a linear layer on the features there, ``[sizes, seeds]``
-    for a way that trains the whole network. All tasks have the same ways. sizes: numbers of labelled
+    for a way that trains the whole network. All tasks have the same ways. sizes: numbers of labeled
     pictures, ascending. layers: (name, features behind it that a linear layer sees, parameters,
     multiply-adds for one picture) from the input to the last layer before the head. classes: outputs of the
     new linear layer. whole: how many of the layers a way that trains the whole network has below its head,
@@ -82,7 +82,7 @@ def transfer_explorer(
         ],
     }
     summary = (
-        f"Accuracy over {', '.join(map(str, sizes))} labelled pictures of {', '.join(tasks)}, for "
+        f"Accuracy over {', '.join(map(str, sizes))} labeled pictures of {', '.join(tasks)}, for "
         f"{'; '.join(ways)}; the network of {len(layers)} layers is cut at each of them."
     )
     return Explorer("transfer", title, data, summary)

@@ -29,8 +29,8 @@ FILLS = [
     PALETTE.yellow,
     PALETTE.purple,
 ]
-HATCHES = ["", "///", "..."]  # a second and third round through the colours
-OTHER, GREY = "other", "#b8bfc7"
+HATCHES = ["", "///", "..."]  # a second and third round through the colors
+OTHER, GRAY = "other", "#b8bfc7"
 
 # so many groups can still be told apart; a deeper level of the module paths is not shown by default
 MOST_GROUPS = 16
@@ -58,7 +58,7 @@ def plot_account(
 ) -> Figure:
     """One bar of 100 % for each column of an account ("params", "macs", "bytes"), a segment for each group.
 
-    A group is a layer that multiplies, with the layers behind it that do not (normalisation, activation,
+    A group is a layer that multiplies, with the layers behind it that do not (normalization, activation,
     pooling), cut to the first ``depth`` parts of its module path; by default as deep as leaves at most 16
     groups. Or ``group`` names the group of a row. Groups stand in the order of the network. Those below
     ``min_share`` in all bars are one, "other", at the end.
@@ -86,13 +86,13 @@ def plot_account(
     ax = figure.subplots()
     for place, column in enumerate(columns):
         left = 0.0
-        for part, label, (colour, hatch) in zip(groups, labels, looks, strict=True):
+        for part, label, (color, hatch) in zip(groups, labels, looks, strict=True):
             share = part.totals[column] / sums[column]
             if share:
                 ax.barh(
-                    place, share, THICKNESS, left, color=colour, hatch=hatch, edgecolor="white", linewidth=0.8
+                    place, share, THICKNESS, left, color=color, hatch=hatch, edgecolor="white", linewidth=0.8
                 )
-                _write(ax, left + share / 2, place, label, share, colour)
+                _write(ax, left + share / 2, place, label, share, color)
             left += share
     names = [f"{BARS[column][0]}\n{_amount(sums[column], BARS[column][1])}" for column in columns]
     ax.set_yticks(range(len(columns)), names)
@@ -103,8 +103,8 @@ def plot_account(
     ax.tick_params(axis="y", length=0)
     ax.spines[["left", "top", "right"]].set_visible(False)
     patches = [
-        Patch(facecolor=colour, hatch=hatch, edgecolor="white", label=label)
-        for label, (colour, hatch) in zip(labels, looks, strict=True)
+        Patch(facecolor=color, hatch=hatch, edgecolor="white", label=label)
+        for label, (color, hatch) in zip(labels, looks, strict=True)
     ]
     figure.legend(handles=patches, loc="outside lower center", ncols=min(6, len(groups)), fontsize=9)
     return figure
@@ -150,12 +150,12 @@ def _merged(groups: list[_Group], columns: Sequence[str], min_share: float) -> l
 
 
 def _looks(groups: Sequence[_Group]) -> list[tuple[str, str]]:
-    """Colour and hatching of each group."""
+    """Color and hatching of each group."""
     looks = []
     for number, part in enumerate(groups):
         round_, place = divmod(number, len(FILLS))
         look = (FILLS[place], HATCHES[round_ % len(HATCHES)])
-        looks.append((GREY, "") if part.name == OTHER else look)
+        looks.append((GRAY, "") if part.name == OTHER else look)
     return looks
 
 
@@ -170,16 +170,16 @@ def _short(names: Sequence[str]) -> list[str]:
     return [".".join(path) for path in paths]
 
 
-def _write(ax: Axes, x: float, y: float, label: str, share: float, colour: str) -> None:
+def _write(ax: Axes, x: float, y: float, label: str, share: float, color: str) -> None:
     """Name and share in a segment: side by side or upright, whichever fits, or nothing."""
     room = share * BAR_LENGTH
-    red, green, blue = to_rgb(colour)
+    red, green, blue = to_rgb(color)
     # black or white, whichever has the better contrast (luminance by the sRGB coefficients, gamma taken as
     # 2.2)
     ink = "black" if 0.2126 * red**2.2 + 0.7152 * green**2.2 + 0.0722 * blue**2.2 > 0.179 else "white"
     percent = f"{share:.0%}".replace("%", "\u2009%")
     style = {"ha": "center", "va": "center", "color": ink, "fontsize": 9, "linespacing": 1.1}
-    backing = {"facecolor": colour, "edgecolor": "none", "pad": 0.6}  # keeps hatching off the letters
+    backing = {"facecolor": color, "edgecolor": "none", "pad": 0.6}  # keeps hatching off the letters
     if room >= CHARACTER * max(len(label), 4) + 0.06:
         ax.text(x, y, f"{label}\n{percent}", bbox=backing, **style)
     elif room >= LINE + 0.03 and SMALL_CHARACTER * len(label) <= THICKNESS * PITCH:

@@ -84,7 +84,7 @@ def _pictures(images: Any) -> np.ndarray:
     if pictures.dtype != np.uint8 and (pictures.min() < -slack or pictures.max() > 1 + slack):
         raise ValueError(
             f"images hold values from {pictures.min():.3g} to {pictures.max():.3g}, not 0 to 1: are they "
-            "normalised? Show the pixels as they were before"
+            "normalized? Show the pixels as they were before"
         )
     return pictures
 

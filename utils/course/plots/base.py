@@ -27,7 +27,7 @@ __all__ = ["PALETTE", "SIGNED", "plot_curves", "plot_history", "show_images", "s
 SIGNED = LinearSegmentedColormap.from_list("signed", [PALETTE.blue, "#ffffff", PALETTE.vermillion])
 
 # yellow cannot be seen on white
-LINE_COLOURS = [
+LINE_COLORS = [
     PALETTE.blue,
     PALETTE.orange,
     PALETTE.green,
@@ -64,7 +64,7 @@ STYLE = {
     "lines.markersize": 5,
     "image.interpolation": "nearest",
     "image.cmap": "gray",
-    "axes.prop_cycle": plt.cycler(color=LINE_COLOURS),
+    "axes.prop_cycle": plt.cycler(color=LINE_COLORS),
 }
 
 
@@ -96,10 +96,10 @@ def show_images(
     differ); uint8, bool or float. titles: one for each. columns: default as many as fit on a page. scale:
     inches per picture.
     value_range: (low, high), or "auto" for the smallest and largest value of all; the default is 0–255 for
-    uint8, 0–1 for floats, and for grey values: symmetric about 0 in the signed colour map where one is
+    uint8, 0–1 for floats, and for gray values: symmetric about 0 in the signed color map where one is
     negative, 0–max where one is over 1. All pictures share one range, so that they can be compared. colorbar:
     default only for signed maps.
-    A colour picture with floats outside 0–1 and no ``value_range`` is a ``ValueError`` (is it normalised?).
+    A color picture with floats outside 0–1 and no ``value_range`` is a ``ValueError`` (is it normalized?).
     """
     pictures = _pictures(images)
     if titles is not None and len(titles) != len(pictures):
@@ -155,7 +155,7 @@ def _pictures(images: Any) -> list[np.ndarray]:
 def _value_range(
     pictures: list[np.ndarray], wanted: tuple[float, float] | str | None
 ) -> tuple[float, float, bool]:
-    """(low, high, whether the signed colour map is used)."""
+    """(low, high, whether the signed color map is used)."""
     smallest = float(min(np.nanmin(picture) for picture in pictures))
     largest = float(max(np.nanmax(picture) for picture in pictures))
     if isinstance(wanted, str):
@@ -172,8 +172,8 @@ def _value_range(
     slack = 1e-3  # rounding of a resize may leave [0, 1] by this much
     if any(picture.ndim == 3 for picture in pictures) and (smallest < -slack or largest > 1 + slack):
         raise ValueError(
-            f"colour pictures hold values from {smallest:.3g} to {largest:.3g}, not 0 to 1; "
-            "are they normalised? Undo that, or say value_range=(low, high) or value_range='auto'"
+            f"color pictures hold values from {smallest:.3g} to {largest:.3g}, not 0 to 1; "
+            "are they normalized? Undo that, or say value_range=(low, high) or value_range='auto'"
         )
     if smallest < 0 and not any(picture.ndim == 3 for picture in pictures):
         reach = max(-smallest, largest)
@@ -196,7 +196,7 @@ def show_matrix(
     colorbar: bool | None = None,
     cell: float = 0.42,
 ) -> Figure | Axes:
-    """A matrix [rows, columns] (dense or torch sparse) as a picture in colours that are symmetric about 0.
+    """A matrix [rows, columns] (dense or torch sparse) as a picture in colors that are symmetric about 0.
 
     values: print the entries; default where neither side has more than 16. decimals: of the printed values;
     zeros stay empty.
@@ -216,7 +216,7 @@ def show_matrix(
     figure = None
     if ax is None:
         size = min(cell, 7.0 / columns, 6.0 / rows) if not printed else cell
-        extra = 2.0 if with_bar else 1.1  # inches for labels and the colour bar
+        extra = 2.0 if with_bar else 1.1  # inches for labels and the color bar
         figure = Figure(
             figsize=(max(2.2, columns * size + extra), max(1.4, rows * size + 0.9)), layout="constrained"
         )
@@ -276,7 +276,7 @@ def plot_curves(
     log_y: bool = False,
     legend: bool = True,
 ) -> Figure | Axes:
-    """Lines by label, different in colour and in dashes.
+    """Lines by label, different in color and in dashes.
 
     A curve is [points], or [runs, points]: then its mean, with a band of ± one standard deviation (by n − 1).
     x: the places of the points (default 0, 1, 2 …).
@@ -294,7 +294,7 @@ def plot_curves(
             label,
             as_array(values),
             x,
-            color=LINE_COLOURS[index % len(LINE_COLOURS)],
+            color=LINE_COLORS[index % len(LINE_COLORS)],
             linestyle=dashes[index % len(dashes)],
         )
     ax.set(xlabel=xlabel, ylabel=ylabel, title=title or "")
@@ -342,7 +342,7 @@ def plot_history(
     for ax, metric in zip(axes, metrics, strict=True):
         for index, (label, group) in enumerate(runs.items()):
             group = group if isinstance(group, list | tuple) else [group]
-            colour = LINE_COLOURS[index % len(LINE_COLOURS)]
+            color = LINE_COLORS[index % len(LINE_COLORS)]
             for part, name, dash in (("train", "training", (0, (4, 1.5))), ("valid", "validation", "-")):
                 lists = [list(getattr(history, f"{part}_{metric}")) for history in group]
                 length = min(map(len, lists))
@@ -350,7 +350,7 @@ def plot_history(
                     continue
                 values = np.array([values[:length] for values in lists], dtype=np.float64)
                 text = f"{label}, {name}" if label else name
-                _draw_curve(ax, text, values, range(1, length + 1), color=colour, linestyle=dash)
+                _draw_curve(ax, text, values, range(1, length + 1), color=color, linestyle=dash)
         epoch_ticks(ax)
         ax.set_ylabel(metric.replace("_", " "))
         if metric == "accuracy":

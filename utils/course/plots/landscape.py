@@ -19,10 +19,10 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from utils.course.arrays import as_array
 from utils.course.palette import PALETTE
-from utils.course.plots.base import LINE_COLOURS
+from utils.course.plots.base import LINE_COLORS
 
-BAND_HATCHES = ["", "////", "....", "\\\\\\\\"]  # bands overlap, and colours are not all that everyone sees
-HEIGHT_COLOURS = "viridis"  # ordered in lightness, so that every kind of colour vision can read it
+BAND_HATCHES = ["", "////", "....", "\\\\\\\\"]  # bands overlap, and colors are not all that everyone sees
+HEIGHT_COLORS = "viridis"  # ordered in lightness, so that every kind of color vision can read it
 SMALLEST_SHARE = 1e-6  # of the largest loss: on a log scale a loss of 0 is drawn here
 
 
@@ -49,14 +49,14 @@ def plot_bands(
         steps, lower, upper = (
             window_means(values, window) for values in (band.steps, band.lower, band.upper)
         )
-        colour = LINE_COLOURS[place % len(LINE_COLOURS)]
+        color = LINE_COLORS[place % len(LINE_COLORS)]
         ax.fill_between(
-            steps, lower, upper, facecolor=colour, alpha=0.3, hatch=BAND_HATCHES[place % len(BAND_HATCHES)],
-            edgecolor=colour, linewidth=0,
+            steps, lower, upper, facecolor=color, alpha=0.3, hatch=BAND_HATCHES[place % len(BAND_HATCHES)],
+            edgecolor=color, linewidth=0,
             label=f"{label}: {len(band.labels)} runs, mean width {band.mean_width:.3g}",
         )  # fmt: skip
         for edge in (lower, upper):
-            ax.plot(steps, edge, color=colour, linewidth=1.1)
+            ax.plot(steps, edge, color=color, linewidth=1.1)
     ax.set(xlabel="training step", ylabel=ylabel, title=title or "")
     if log_y:
         ax.set_yscale("log")
@@ -93,7 +93,7 @@ def plot_lines(
     for place, (label, surface) in enumerate(surfaces.items()):
         if surface.betas is not None:
             raise ValueError(f"{label!r} is a plane, not a line: draw it with plot_contours or plot_surface")
-        look = {"color": LINE_COLOURS[place % len(LINE_COLOURS)], "linestyle": dashes[place % len(dashes)]}
+        look = {"color": LINE_COLORS[place % len(LINE_COLORS)], "linestyle": dashes[place % len(dashes)]}
         ax.plot(surface.alphas, getattr(surface, what), label=label, **look)
     ax.set(xlabel=xlabel, ylabel=what, title=title or "")
     if log_y:
@@ -122,15 +122,15 @@ def plot_contours(
     surface: two-dimensional ``LossSurface``. trajectory: ``[S, 2]`` coordinates, from a circle at the first
     state to a star at the last. limits: lowest and highest contour, so that pictures can be compared
     (default: those of this surface). Where the loss is above the highest, or not finite, the plane has the
-    colour of the highest.
+    color of the highest.
     """
     heights, (low, high) = _heights(surface, limits, log)
     figure, ax = _axes(ax, (5.4, 4.4))
     scale = np.geomspace(low, high, levels) if log else np.linspace(low, high, levels)
     norm = LogNorm(low, high) if log else Normalize(low, high)
-    ax.set_facecolor(plt.get_cmap(HEIGHT_COLOURS)(1.0))
+    ax.set_facecolor(plt.get_cmap(HEIGHT_COLORS)(1.0))
     clipped = np.clip(heights, low, None)
-    ax.contourf(surface.alphas, surface.betas, clipped, scale, cmap=HEIGHT_COLOURS, norm=norm)
+    ax.contourf(surface.alphas, surface.betas, clipped, scale, cmap=HEIGHT_COLORS, norm=norm)
     ax.contour(surface.alphas, surface.betas, clipped, scale, colors="white", linewidths=0.6)
     if trajectory is not None:
         path = _path(trajectory)
@@ -144,7 +144,7 @@ def plot_contours(
     _few_ticks(ax)
     ax.grid(False)
     if colorbar:
-        bar = ax.figure.colorbar(ScalarMappable(norm, HEIGHT_COLOURS), ax=ax, shrink=0.9)
+        bar = ax.figure.colorbar(ScalarMappable(norm, HEIGHT_COLORS), ax=ax, shrink=0.9)
         bar.set_label("loss (log scale)" if log else "loss")
     return figure if figure is not None else ax
 
@@ -171,7 +171,7 @@ def plot_surface(
     alphas, betas = np.meshgrid(surface.alphas, surface.betas)
     ends = np.log10([low, high]) if log else (low, high)
     ax.plot_surface(
-        alphas, betas, drawn, cmap=HEIGHT_COLOURS, vmin=ends[0], vmax=ends[1], rstride=1, cstride=1,
+        alphas, betas, drawn, cmap=HEIGHT_COLORS, vmin=ends[0], vmax=ends[1], rstride=1, cstride=1,
         linewidth=0.2, edgecolor="white",
     )  # fmt: skip
     ax.view_init(*view)

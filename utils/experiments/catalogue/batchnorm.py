@@ -9,7 +9,7 @@ PUBLISHED_RATES = (1e-4, 5e-4, 1e-3, 2e-3)  # those of the bands
 WIDER_RATES = (5e-3, 1e-2)
 FIT = {"optimizer": "adam", "batch_size": 128, "record_steps": True}
 SOURCE = (
-    "claims C6 to C8 (a student report on VGG-A and batch normalisation); Santurkar et al. 2018, "
+    "claims C6 to C8 (a student report on VGG-A and batch normalization); Santurkar et al. 2018, "
     "arXiv:1805.11604"
 )
 BUDGETS = {
@@ -20,14 +20,14 @@ BUDGETS = {
 DEVIATIONS = (
     "a tenth of the training images is kept for validation; the report trained on all 50,000 and chose by "
     "test accuracy",
-    "inputs normalised with the mean and deviation of each channel of the training images, not with the "
+    "inputs normalized with the mean and deviation of each channel of the training images, not with the "
     "constants of the code",
     "images are not augmented; the script that made the published logs crops and mirrors them",
 )
 
 
 def bands() -> Experiment:
-    """The loss of every step at four learning rates and beyond, with and without batch normalisation."""
+    """The loss of every step at four learning rates and beyond, with and without batch normalization."""
     configurations = [
         Configuration(f"{kind}-{rate:g}", model, "cifar10", {}, {**FIT, "lr": rate})
         for kind, model in NETWORKS.items()
@@ -36,7 +36,7 @@ def bands() -> Experiment:
     return Experiment(
         id="batchnorm-bands",
         question=(
-            "What does batch normalisation change in VGG-A: its accuracy, and how much the learning rate "
+            "What does batch normalization change in VGG-A: its accuracy, and how much the learning rate "
             "matters to its loss?"
         ),
         source=SOURCE,

@@ -19,7 +19,7 @@ LABELS = {
     REPORT: (
         "*base* is the network as printed (ReLU, 8 blocks a stage, Adam at .001, weight decay 10⁻⁴); the "
         "others change what they name. *sgd-same-rate* has Adam's learning rate, *sgd-own-rate* .1. *plain* "
-        "and *bn* are VGG-A without and with batch normalisation, with the learning rate behind the hyphen."
+        "and *bn* are VGG-A without and with batch normalization, with the learning rate behind the hyphen."
     ),
     KTH: (
         "*base* is the network as printed, with the cyclic schedule. *smoothing-cutout* adds label "
@@ -50,7 +50,7 @@ EARLY: dict[str, Any] = {
 OWN_LOGS = "so the report's words; its own logs say the reverse"
 AUGMENTED = "the training loss is that on augmented images, as in the lecture's curves"
 SMOOTHED = (
-    "with regularisation the labels of the training loss are smoothed and those of the validation loss are "
+    "with regularization the labels of the training loss are smoothed and those of the validation loss are "
     "not: their distance shrinks by that alone"
 )
 PAIR = "both networks of a co-teaching pair answer together; in the project one of them"
@@ -275,7 +275,7 @@ _ALL = (
     Claim(
         "C13",
         KTH,
-        "without batch normalisation the patchify VGG does not learn",
+        "without batch normalization the patchify VGG does not learn",
         "patchify-vgg",
         (Published("no-bn", 0.1), AtChance("no-bn")),
         ACCURACY,

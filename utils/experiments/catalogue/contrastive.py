@@ -56,7 +56,7 @@ def contrastive(dataset: str = "cifar10", narrow: bool = False) -> Experiment:
         },
         deviations=(
             "the head is trained for half as many epochs as the encoder, in the project's code for as many; "
-            "it has no batch normalisation (nor dropout of .3, nor label smoothing of .1)",
+            "it has no batch normalization (nor dropout of .3, nor label smoothing of .1)",
             "Adam without decay; in the project's code AdamW with 1e-4 for the encoder and 5e-4 for the head",
             "both views are drawn alike, as SimCLR's; in the project's code the second is milder and has a "
             "square cut out",

@@ -28,7 +28,7 @@ BUDGETS = {
 
 
 def decade() -> Experiment:
-    """Five families with about 10 million multiply-adds each: same batches, optimiser, rate and epochs."""
+    """Five families with about 10 million multiply-adds each: same batches, optimizer, rate and epochs."""
     configurations = []
     for model, width in WIDTHS.items():
         options = {"width": width, "dropout": 0.0}
@@ -49,7 +49,7 @@ def decade() -> Experiment:
         budgets=BUDGETS,
         deviations=(
             "variants for 32×32 images with all widths scaled to about 10 million multiply-adds",
-            "batch normalisation and no dropout in all five, Adam at one learning rate with a cosine: not "
+            "batch normalization and no dropout in all five, Adam at one learning rate with a cosine: not "
             "the papers' training",
             "GoogLeNet without auxiliary heads",
         ),

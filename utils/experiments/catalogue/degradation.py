@@ -63,14 +63,14 @@ def degradation(width: float = 1.0) -> Experiment:
 
 
 def shortcut_variants() -> Experiment:
-    """The five places of batch normalisation and ReLU around the addition, in 56 narrow layers."""
+    """The five places of batch normalization and ReLU around the addition, in 56 narrow layers."""
     configurations = [
         Configuration(variant, "resnet-56", "cifar10", {"variant": variant, "width": 0.5}, {**FIT, **NARROW})
         for variant in VARIANTS
     ]
     return Experiment(
         id="shortcut-variants",
-        question="Does it matter where batch normalisation and ReLU stand around the addition?",
+        question="Does it matter where batch normalization and ReLU stand around the addition?",
         source="He et al. 2016, arXiv:1603.05027, table 2",
         configurations=tuple(configurations),
         budgets={

@@ -1,4 +1,4 @@
-"""Lab 10: the lecture's factorised network and what is added to its training step by step (claim C23)."""
+"""Lab 10: the lecture's factorized network and what is added to its training step by step (claim C23)."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ NARROW = {"precision": "float32"}
 
 
 def factorised(dataset: str = "cifar100", width: float = 1.0) -> Experiment:
-    """Base, with batch normalisation, with augmentation, with regularisation: each keeps what came before."""
+    """Base, with batch normalization, with augmentation, with regularization: each keeps what came before."""
     base = {"width": width} if width != 1 else {}
     norm = {**base, "batch_norm": True}
     fit = {**FIT, **(NARROW if width != 1 else {})}
     augmented = {**fit, "augment": "flip-crop"}
-    regularised = {**augmented, "weight_decay": 2.5e-3, "label_smoothing": 0.1}
+    regularized = {**augmented, "weight_decay": 2.5e-3, "label_smoothing": 0.1}
     return Experiment(
         id=f"factorised-{dataset}{'-narrow' if width != 1 else ''}",
         question=(
-            "What do batch normalisation, augmentation and regularisation do to the distance between "
+            "What do batch normalization, augmentation and regularization do to the distance between "
             "training and validation?"
         ),
         source="a lecture on convolutional networks; claim C23",
@@ -26,7 +26,7 @@ def factorised(dataset: str = "cifar100", width: float = 1.0) -> Experiment:
             Configuration("base", "factorised-cnn", dataset, base, fit),
             Configuration("bn", "factorised-cnn", dataset, norm, fit),
             Configuration("augmentation", "factorised-cnn", dataset, norm, augmented),
-            Configuration("regularisation", "factorised-cnn", dataset, {**norm, "dropout": 0.5}, regularised),
+            Configuration("regularisation", "factorised-cnn", dataset, {**norm, "dropout": 0.5}, regularized),
         ),
         budgets={
             "smoke": SMOKE,

@@ -44,7 +44,7 @@ def families(dataset: str = "cifar10", narrow: bool = False) -> Experiment:
     deviations = [
         "one training for all four, where the project's code has a rate and a decay for each (the "
         "transformer 1e-4 and 5e-4): AdamW, warm-up and cosine",
-        "flips and crops; the project also shifts, turns by up to 15 degrees, jitters colours and cuts out "
+        "flips and crops; the project also shifts, turns by up to 15 degrees, jitters colors and cuts out "
         "squares",
         "no label smoothing (the project .1) and no dropout before the last layer of ResNet-18 (the project "
         ".5)",
@@ -99,7 +99,7 @@ def families_by_size(images: int) -> Experiment:
             ),
             "full": Budget(epochs=10 * epochs, seeds=(0, 1, 2), train_images=images),
         },
-        deviations=("about the same number of optimiser steps whatever the number of images",),
+        deviations=("about the same number of optimizer steps whatever the number of images",),
     )
 
 

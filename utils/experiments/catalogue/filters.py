@@ -39,7 +39,7 @@ def filter_networks() -> Experiment:
             "full": Budget(epochs=20, seeds=(0,)),
         },
         deviations=(
-            "0.4 times the channels of AlexNet, with batch normalisation",
+            "0.4 times the channels of AlexNet, with batch normalization",
             "one training for both instead of the report's; flips and crops only",
         ),
     )

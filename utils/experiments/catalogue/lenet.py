@@ -1,4 +1,4 @@
-"""Lab 2: what a network gains from knowing that pixels have neighbours, by four models at one budget."""
+"""Lab 2: what a network gains from knowing that pixels have neighbors, by four models at one budget."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ NARROW = {"batch_size": 32, "precision": "float32"}  # few images: more steps
 
 
 def mobilenet(width: float = 1.0) -> Experiment:
-    """Expansion 5, 6 and 7, stride of the 24-channel stage, and the optimiser."""
+    """Expansion 5, 6 and 7, stride of the 24-channel stage, and the optimizer."""
     options = {"width": width} if width != 1 else {}
     fit_options = {**FIT, **(NARROW if width != 1 else {})}
 
@@ -34,7 +34,7 @@ def mobilenet(width: float = 1.0) -> Experiment:
     )
     return Experiment(
         id="mobilenet" if width == 1 else "mobilenet-narrow",
-        question="What do expansion, an early stride and the optimiser change in MobileNetV2 for CIFAR-10?",
+        question="What do expansion, an early stride and the optimizer change in MobileNetV2 for CIFAR-10?",
         source="a paper on MobileNetV2 for CIFAR-10; claims C19 to C22",
         configurations=(
             one("base"),

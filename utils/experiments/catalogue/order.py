@@ -28,8 +28,9 @@ class Entry:
 
 
 FIRST, LATER = (0,), (1, 2)
-# of the range of rates: those around which the networks cease to train
-EDGES = tuple(f"{kind}-{rate}" for kind in ("plain", "bn", "bn-all") for rate in ("0.1", "0.3", "1"))
+# the range of rates, and of these the ones around which the networks cease to train
+EDGES = ("0.1", "0.3", "1")
+RATES = ("0.003", "0.01", "0.03", *EDGES)
 WITHOUT_CONVNEXT = ("resnet-18", "se-resnet-18", "vit")
 FIVE = tuple(range(5))
 
@@ -51,9 +52,21 @@ ORDER: tuple[Entry, ...] = (
     Entry("precision-vgg-a-bn", 1, "the interval of the difference has to come within half a point"),
     Entry("vgg-batchnorm", 1, "differences that batch normalization makes need three seeds", seeds=LATER),
     # 2: the range of rates
-    Entry("vgg-rates", 2, "the textbook finding of lab 7: normalized, more rates train", seeds=FIRST),
+    Entry(
+        "vgg-rates",
+        2,
+        "the textbook finding of lab 7: normalized, more rates train",
+        labels=tuple(f"{kind}-{rate}" for kind in ("plain", "bn") for rate in RATES),
+        seeds=FIRST,
+    ),
     Entry("vgg-rates-gradients", 2, "the gradients of both networks, compared at equal loss"),
-    Entry("vgg-rates", 2, "where training begins to fail, one seed is not enough", labels=EDGES, seeds=LATER),
+    Entry(
+        "vgg-rates",
+        2,
+        "where training begins to fail, one seed is not enough",
+        labels=tuple(f"{kind}-{rate}" for kind in ("plain", "bn") for rate in EDGES),
+        seeds=LATER,
+    ),
     # 3: weights that labs look into
     Entry("alexnet-filters", 3, "labs 11 and 12 look at first filters: edges come with a long training"),
     Entry("landscape-no-bn", 3, "lab 8 draws the loss around networks without batch normalization"),
@@ -85,6 +98,20 @@ ORDER: tuple[Entry, ...] = (
         7,
         "the accuracy at the smallest rate and at a large one, with and without norm (Bjorck et al.)",
         labels=("plain-0.003", "bn-0.003"),
+        seeds=LATER,
+    ),
+    Entry(
+        "vgg-rates",
+        7,
+        "the same with batch normalization behind the hidden layers, too",
+        labels=tuple(f"bn-all-{rate}" for rate in RATES),
+        seeds=FIRST,
+    ),
+    Entry(
+        "vgg-rates",
+        7,
+        "and where that network's training begins to fail",
+        labels=tuple(f"bn-all-{rate}" for rate in EDGES),
         seeds=LATER,
     ),
     Entry("vgg-rates-gradients", 7, "an order of gradients needs three seeds", seeds=LATER),

@@ -18,7 +18,7 @@ FIT = {
 }
 QUICK = {"precision": "float32"}  # of the experiment whose quick runs are recorded
 SCHEDULED_RATE = 1e-3  # of the other schedules, in the project's code
-REGULARISED: dict[str, Any] = {"label_smoothing": 0.1, "augment": "flip-translate-cutout"}
+REGULARIZED: dict[str, Any] = {"label_smoothing": 0.1, "augment": "flip-translate-cutout"}
 
 
 def patchify(published: bool = False) -> Experiment:
@@ -36,11 +36,11 @@ def patchify(published: bool = False) -> Experiment:
 
     return Experiment(
         id="patchify-vgg-published" if published else "patchify-vgg",
-        question="What do regularisation, schedule and variants of the network change in the patchify VGG?",
+        question="What do regularization, schedule and variants of the network change in the patchify VGG?",
         source="a student project at KTH; claims C9 to C13",
         configurations=(
             one("base"),
-            one("smoothing-cutout", **REGULARISED),
+            one("smoothing-cutout", **REGULARIZED),
             scheduled("warmup-cosine", "sixth-warmup-cosine"),
             scheduled("step", "step"),
             scheduled("step-each-10-batches", "step-each-10-batches"),
@@ -48,7 +48,7 @@ def patchify(published: bool = False) -> Experiment:
             scheduled("restarts-each-10-batches", "restarts-each-10-batches"),
             one("strided", {"downsampling": "stride"}),
             one("gap", {"head": "gap"}),
-            one("combined", {"downsampling": "stride", "head": "gap"}, **REGULARISED),
+            one("combined", {"downsampling": "stride", "head": "gap"}, **REGULARIZED),
             one("no-bn", {"batch_norm": False}),
         ),
         budgets={
@@ -66,7 +66,7 @@ def patchify(published: bool = False) -> Experiment:
             "does (they count in batches) is run beside step and restarts",
             "combined has the cyclic schedule, as in the project's code, and strides for pooling, as in its "
             "text (which has restarts)",
-            "inputs normalised with the mean and deviation of each channel instead of .5 and .5",
+            "inputs normalized with the mean and deviation of each channel instead of .5 and .5",
         ),
     )
 

@@ -45,7 +45,7 @@ def ablations(width: float = 1.0) -> Experiment:
     return Experiment(
         id="se-residual" if width == 1 else "se-residual-narrow",
         question=(
-            "How much do activation, depth, weight decay and optimiser matter, beside the spread over seeds?"
+            "How much do activation, depth, weight decay and optimizer matter, beside the spread over seeds?"
         ),
         source="a student report on an SE-residual network; claims C1 to C5",
         configurations=(

@@ -70,7 +70,7 @@ class Queue:
     busy: dict[Run, float] = field(default_factory=dict)  # run -> when to look again
     untimed: set[str] = field(default_factory=set)  # groups whose timing failed
     began: float = field(default_factory=lambda: time.monotonic())
-    learnt: float = 0.0
+    learned: float = 0.0
     logged: float = 0.0
     drawn: float = 0.0  # when the line on the screen was drawn; 0 if there is none
 
@@ -220,8 +220,8 @@ class Queue:
 
     def _show(self) -> None:
         now = time.monotonic()
-        if now - self.learnt > LEARN_EVERY:
-            self.learnt = now
+        if now - self.learned > LEARN_EVERY:
+            self.learned = now
             for job in self.jobs.values():
                 if not job.timing:
                     self.forecast.learn_from_checkpoint(job.run)

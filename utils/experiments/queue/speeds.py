@@ -46,7 +46,7 @@ def code_digest(code: Path, rooms: tuple[str, ...] = ("training", "models")) -> 
 
 
 class Speeds:
-    """The speeds of one machine; each that is learnt is written to the file, beside those of other queues."""
+    """The speeds of one machine; each that is learned is written to the file."""
 
     def __init__(self, device: str, code: Path) -> None:
         self.machine, self.code = machine_of(device), code_digest(code)
