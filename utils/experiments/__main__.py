@@ -52,7 +52,9 @@ def main(arguments: list[str] | None = None) -> int:
         help=f"the {len(CLAIMS)} published claims, or those of one ID, beside the recorded runs",
     )
     compare.add_argument("id", nargs="?", help=NAMED)
-    compare.add_argument("--write", action="store_true", help="also write the tables of book/claims.md")
+    compare.add_argument(
+        "--write", action="store_true", help="also write the tables of book/claims.md and book/how_fast.md"
+    )
     commands.add_parser(
         "verify", help="check every record: its digest and every figure that can be derived again"
     )
@@ -150,11 +152,13 @@ def _queue(options: argparse.Namespace) -> int:
 
 
 def _compare(options: argparse.Namespace) -> int:
-    from utils.experiments.comparison import PAGE, chosen_claims, page, table
+    from utils.experiments import comparison, precisions
 
     if options.write:
-        replace_text(PAGE, page(PAGE.read_text(encoding="utf-8")), "see to that, and write it again")
-    print(table(chosen_claims(options.id)).to_string(max_colwidth=60))
+        for written in (comparison, precisions):
+            text = written.page(written.PAGE.read_text(encoding="utf-8"))
+            replace_text(written.PAGE, text, "see to that, and write it again")
+    print(comparison.table(comparison.chosen_claims(options.id)).to_string(max_colwidth=60))
     return 0
 
 

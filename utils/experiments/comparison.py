@@ -18,6 +18,7 @@ from utils.experiments.claims import DUE, UNJUDGED, Check, Claim, Comparison, Wa
 from utils.experiments.configuration import WrongUse, closest, meant
 from utils.experiments.core_hours import core_hours
 from utils.experiments.differences import ENOUGH_SEEDS
+from utils.experiments.pages import with_part
 from utils.experiments.replications import vgg_a_by_rate
 from utils.experiments.summary import AT, Results, results, side_by_side
 
@@ -31,7 +32,6 @@ PUBLIC_TEXT = (
 )
 HEADER = ("", "claim", "published", "ours", "difference", "verdict", "why")
 PAGE = Path(__file__).resolve().parents[2] / "book" / "claims.md"
-BEGIN, END = "<!-- claims -->", "<!-- /claims -->"
 
 
 def chosen_claims(name: str | None) -> list[Claim]:
@@ -139,11 +139,7 @@ def markdown(claims: Iterable[Claim], folder: Path | None = None) -> str:
 
 def page(text: str, folder: Path | None = None) -> str:
     """The claims page with its tables made anew; ``ValueError`` unless its two marks are there."""
-    if text.count(BEGIN) != 1 or text.count(END) != 1:
-        raise ValueError(f"the claims page needs {BEGIN} and {END}, once each")
-    head, rest = text.split(BEGIN)
-    _, tail = rest.split(END)
-    return f"{head}{BEGIN}\n\n{page_tables(folder)}\n\n{END}{tail}"
+    return with_part(text, "claims", page_tables(folder))
 
 
 def page_tables(folder: Path | None = None) -> str:

@@ -29,7 +29,10 @@ BOUND = (
 )
 # the comments between which a command writes: what stands there is no prose
 GENERATED = (
-    *((rf"<!-- {name} -->", rf"<!-- /{name} -->") for name in ("labs", "plan", "map", "badges", "claims")),
+    *(
+        (rf"<!-- {name} -->", rf"<!-- /{name} -->")
+        for name in ("labs", "plan", "map", "badges", "claims", "precisions")
+    ),
     *((rf"<!-- {name} -->", rf"<!-- /{name} -->") for name in ("measured", "resnets", "macs", "fields")),
     (r"<!-- machine: [^>]*-->", r"<!-- /machine -->"),
 )
