@@ -6,11 +6,17 @@ import torch
 import torch.nn.functional as F
 from scipy.signal import convolve2d
 
-from tests.course.exercise_checks import proofs
+from tests.course.exercise_checks import goes_on_without, proofs
 from utils.course.checks import lab_01 as check
 from utils.course.checks.core import CheckFailed
 
-NAMES = ["correlate_1d", "input_sizes", "true_convolution", "conv2d_im2col", "kernel_gradient"]
+NAMES = ["toeplitz_matrix", "correlate_1d", "input_sizes", "true_convolution", "conv2d_im2col"]
+NAMES += ["kernel_gradient"]
+
+
+def toeplitz_matrix(w, n, padding=0):
+    """The responses to single pulses."""
+    return torch.stack([correlate_1d(pulse, w, padding) for pulse in torch.eye(n)], dim=1)
 
 
 def correlate_1d(x, w, padding=0, stride=1, dilation=1):
@@ -77,7 +83,42 @@ def too_long(x, gradient, k, padding=0, stride=1):
     return F.conv1d(F.pad(x, (padding, padding))[None, None], gradient[None, None], dilation=stride)[0, 0]
 
 
+def by_index(first, lowest):
+    """A matrix whose weight w[j] stands in column i + j − first of row i, if that is not below ``lowest``."""
+
+    def matrix(w, n, padding=0):
+        W = torch.zeros(n + 2 * padding - len(w) + 1, n)
+        for i in range(len(W)):
+            for j in range(len(w)):
+                if lowest(n) <= i + j - first(padding) < n:
+                    W[i, i + j - first(padding)] = w[j]
+        return W
+
+    return matrix
+
+
+shifted_matrix = by_index(lambda padding: 0, lambda n: 0)
+wrapped_matrix = by_index(lambda padding: padding, lambda n: -n)
+
+
 WRONG = [
+    ("toeplitz_matrix", lambda w, n, padding: toeplitz_matrix(w.flip(0), n, padding), "stands reversed"),
+    ("toeplitz_matrix", lambda w, n, padding: toeplitz_matrix(w, n, padding).T, "rows and columns"),
+    (
+        "toeplitz_matrix",
+        lambda w, n, padding: toeplitz_matrix(w, n) if n >= len(w) else torch.zeros(0, n),
+        "the padding: row 0",
+    ),
+    (
+        "toeplitz_matrix",
+        lambda w, n, padding: toeplitz_matrix(w, n, padding)[: n + padding - len(w) + 1],
+        "2 · padding more rows",
+    ),
+    ("toeplitz_matrix", shifted_matrix, "the column: i + j − padding"),
+    ("toeplitz_matrix", wrapped_matrix, "Python's name for the last one"),
+    ("toeplitz_matrix", lambda w, n, padding: toeplitz_matrix(w, n, padding)[:-1], "the + 1 is missing"),
+    ("toeplitz_matrix", lambda w, n, padding: toeplitz_matrix(w, n, padding) + 1, "where there is such"),
+    ("toeplitz_matrix", lambda w, n, padding: [[0.0]], "the return value: a tensor"),
     ("correlate_1d", lambda x, w, **o: correlate_1d(x, w.flip(0), **o), "true convolution"),
     ("correlate_1d", lambda x, w, padding, **o: correlate_1d(x, w, **o), "the padding"),
     ("correlate_1d", lambda x, w, stride, **o: correlate_1d(x, w, **o), "the stride"),
@@ -142,6 +183,11 @@ WRONG = [
     test_a_common_slip_is_named,
     test_the_stub_fails_and_is_called_unwritten,
 ) = proofs(check, {name: globals()[name] for name in NAMES}, WRONG)
+
+
+test_the_page_goes_on_with_another_way_until_an_exercise_is_written = goes_on_without(
+    check, {name: globals()[name] for name in NAMES}
+)
 
 
 def test_the_derivative_by_the_input_is_told_from_that_by_the_kernel():

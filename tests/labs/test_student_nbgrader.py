@@ -46,7 +46,7 @@ def course(tmp_path_factory):
     grading = place / "grading"
     tree = write_student_edition("https://github.com/me/students", root=root, to=place / "s", grading=grading)
     edition, original = read(tree / "labs" / f"{LAB}.ipynb"), read(root / "labs" / f"{LAB}.ipynb")
-    for student, solved in {"full": 5, "part": 2, "none": 0}.items():
+    for student, solved in {"full": 6, "part": 2, "none": 0}.items():
         hand_in(grading, student, with_solutions(edition, original, solved))
     rebound = with_solutions(short(edition), short(original), 1, REBOUND)
     for cell in rebound.cells:
@@ -84,11 +84,11 @@ def short(notebook):
 def with_solutions(edition, original, solved, first=None):
     """The student edition with the first ``solved`` exercises written, and ``first`` run before them."""
     found = copy.deepcopy(edition)
-    places = [n for n, cell in enumerate(found.cells) if "solution" in tags(cell)]
-    for place in places[:solved]:
-        found.cells[place].source = original.cells[place].source
+    stubs, solutions = ([c for c in each.cells if "solution" in tags(c)] for each in (found, original))
+    for stub, solution in list(zip(stubs, solutions, strict=True))[:solved]:
+        stub.source = solution.source
     if first:
-        found.cells.insert(places[0], nbformat.v4.new_code_cell(first))
+        found.cells.insert(found.cells.index(stubs[0]), nbformat.v4.new_code_cell(first))
     return found
 
 
@@ -101,9 +101,9 @@ def hand_in(grading, student, notebook):
 def test_full_part_and_no_answers_get_full_part_and_no_points(course):
     with open(course / "grades.csv", encoding="utf-8", newline="") as file:
         rows = {row["student_id"]: row for row in csv.DictReader(file)}
-    assert {row["max_score"] for row in rows.values()} == {"5.0"}
+    assert {row["max_score"] for row in rows.values()} == {"6.0"}
     points = {name: float(row["raw_score"]) for name, row in rows.items()}
-    assert points == {"full": 5, "part": 2, "none": 0, "rebound": 1, "own-package": 0}
+    assert points == {"full": 6, "part": 2, "none": 0, "rebound": 1, "own-package": 0}
 
 
 def test_what_nbgrader_releases_is_what_make_student_hands_out(course):

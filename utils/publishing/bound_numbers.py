@@ -24,6 +24,7 @@ BOUND = (
     "book/how_to_use.md",
     "book/instructors.md",
     "book/intro.md",
+    "labs/01_convolution_toeplitz.ipynb",
     "labs/07_batchnorm_vgg.ipynb",
     "labs/08_loss_landscapes.ipynb",
 )

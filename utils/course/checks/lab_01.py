@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from utils.analysis.convolution import im2col, toeplitz_1d
+from utils.course.checks import core
 from utils.course.checks.core import (
     Slips,
     call,
@@ -23,6 +25,75 @@ from utils.course.checks.core import (
 
 RANDOM_CASES = 20
 CLOSE = 1e-4  # absolute; sums of many products are in another order in the student's function
+
+
+def use(function: Callable) -> Callable:
+    """The student's function if it is right, another way to the same numbers if it is not written yet."""
+    return core.use(
+        function,
+        {
+            "toeplitz_matrix": (toeplitz_matrix, toeplitz_1d),
+            "correlate_1d": (correlate_1d, _by_matrix),
+            "input_sizes": (input_sizes, _inputs),
+            "true_convolution": (true_convolution, _full_convolution),
+            "conv2d_im2col": (conv2d_im2col, _by_columns),
+            "kernel_gradient": (kernel_gradient, _derivative),
+        },
+    )
+
+
+def _by_matrix(x: Tensor, w: Tensor, padding: int = 0, stride: int = 1, dilation: int = 1) -> Tensor:
+    return toeplitz_1d(w, len(x), padding, stride, dilation) @ x
+
+
+def _by_columns(x: Tensor, w: Tensor, padding: int = 0, stride: int = 1) -> Tensor:
+    columns = im2col(x[None], (w.shape[2], w.shape[3]), stride=stride, padding=padding)[0]
+    out = (x.shape[1] + 2 * padding - w.shape[2]) // stride + 1
+    return (w.flatten(1) @ columns).view(len(w), out, -1)
+
+
+def toeplitz_matrix(function: Callable) -> None:
+    """``function(w, n, padding)`` is the matrix of a cross-correlation with this kernel."""
+    draw = random.Random(3)
+    # fewer outputs than inputs, as many, more, an even kernel, a kernel of one, one longer than the signal
+    cases = [(3, 6, 0), (3, 6, 1), (3, 5, 2), (2, 5, 1), (1, 4, 0), (1, 3, 2), (5, 2, 2)]
+    while len(cases) < RANDOM_CASES:
+        k, n, padding = draw.randint(1, 5), draw.randint(1, 9), draw.randint(0, 3)
+        if n + 2 * padding >= k:
+            cases.append((k, n, padding))
+    for k, n, padding in cases:
+        (w,) = _draw(n * 79 + k, k)
+        want = toeplitz_1d(w, n, padding)
+        got = call(function, w, n, padding=padding)
+        hint = "row i: the weight w[j] stands in column i + j − padding, where there is such a column."
+        hint = _hint(got, _matrix_slips(w, n, padding, want), hint)
+        expect_close(got, want, what=f"toeplitz_matrix(w [{k}], n={n}, padding={padding})", look_at=hint)
+    passed("toeplitz_matrix", f"{len(cases)} matrices agree: padding, even and long kernels")
+
+
+def _matrix_slips(w: Tensor, n: int, padding: int, want: Tensor) -> Slips:
+    rows, k = want.shape[0], len(w)
+    yield (
+        "the direction: the kernel stands reversed, this is the true convolution.",
+        _bands(w.flip(0), rows, n, padding),
+    )
+    yield "rows and columns: a row belongs to an output, a column to an input.", want.T
+    text = "the padding: row 0 begins that many positions before the signal."
+    yield text, _bands(w, max(n - k + 1, 0), n, 0)
+    yield "the padding: on both sides, so there are 2 · padding more rows.", want[: max(rows - padding, 0)]
+    yield "the column: i + j − padding. The number of rows is right.", _bands(w, rows, n, 0)
+    wrapped = _bands(w, rows, n, padding, lowest=-n)
+    yield "columns before the first: −1 is Python's name for the last one, but there is none.", wrapped
+    yield "the number of rows, n + 2 · padding − k + 1: the + 1 is missing.", want[:-1]
+
+
+def _bands(w: Tensor, rows: int, n: int, padding: int, lowest: int = 0) -> Tensor:
+    """[rows, n] with w[j] in column i + j − padding of row i; a column of −1 is the last one."""
+    W = w.new_zeros(rows, n)
+    for i, j in itertools.product(range(rows), range(len(w))):
+        if lowest <= i + j - padding < n:
+            W[i, i + j - padding] = w[j]
+    return W
 
 
 def correlate_1d(function: Callable) -> None:
@@ -276,7 +347,7 @@ def _full_convolution(x: Tensor, w: Tensor) -> Tensor:
     return y
 
 
-def _derivative(x: Tensor, gradient: Tensor, k: int, padding: int, stride: int) -> Tensor:
+def _derivative(x: Tensor, gradient: Tensor, k: int, padding: int = 0, stride: int = 1) -> Tensor:
     """∂L/∂w if the layer had these options; places beyond the signal count as 0."""
     padded = F.pad(x, (padding, padding + k + len(gradient) * stride))
     return torch.stack([(gradient * padded[j::stride][: len(gradient)]).sum() for j in range(k)])
