@@ -5,11 +5,27 @@ import math
 import pytest
 import torch
 
-from tests.course.exercise_checks import proofs
+from tests.course.exercise_checks import goes_on_without, proofs
 from utils.course.checks import lab_06 as check
 from utils.course.checks.core import CheckFailed
 
-NAMES = ["field_interval", "layers_needed", "has_holes", "best_dilations", "influence"]
+NAMES = ["fields_of", "field_interval", "layers_needed", "has_holes", "best_dilations", "influence"]
+
+
+def fields_of(layers, early=False, dilated=True, sign=-1, spread=True, more=0):
+    size, jump, start, rows = 1, 1, 0.0, []
+    for k, s, p, d in layers:
+        jump *= s if early else 1
+        reach = (k - 1 + more) * (d if dilated else 1)
+        size += reach * (jump if spread else 1)
+        start += (reach / 2 + sign * p) * (jump if spread else 1)
+        jump *= 1 if early else s
+        rows.append((size, jump, start))
+    return rows
+
+
+def altered(**changed):
+    return lambda layers: fields_of(layers, **changed)
 
 
 def field_interval(layers, unit):
@@ -70,6 +86,17 @@ def any_dilation(layers):
 
 
 WRONG = [
+    ("fields_of", altered(early=True), "update the jump last"),
+    ("fields_of", altered(dilated=False), "(k − 1)·d units"),
+    ("fields_of", altered(sign=0), "by p jumps to the left"),
+    ("fields_of", altered(sign=1), "the sign of the padding"),
+    ("fields_of", altered(spread=False), "multiplies what is added"),
+    ("fields_of", altered(more=1), "k − 1 steps, not k"),
+    ("fields_of", lambda ls: fields_of(ls)[::-1], "the first layer's first"),
+    ("fields_of", lambda ls: [(r, j, 2 * c) for r, j, c in fields_of(ls)], "half of (k − 1)·d"),
+    ("fields_of", lambda ls: fields_of(ls)[-1:], "one for each layer"),
+    ("fields_of", lambda ls: [row[:2] for row in fields_of(ls)], "size, jump, start"),
+    ("fields_of", lambda ls: [(1, 1, 0.0)] * len(ls), "then jump·s, from layer to layer"),
     ("field_interval", lambda ls, u: field_interval(ls[::-1], u), "the last layer comes first"),
     (
         "field_interval",
@@ -109,6 +136,10 @@ WRONG = [
     test_a_common_slip_is_named,
     test_the_stub_fails_and_is_called_unwritten,
 ) = proofs(check, {name: globals()[name] for name in NAMES}, WRONG)
+
+test_the_page_goes_on_with_another_way_until_an_exercise_is_written = goes_on_without(
+    check, {name: globals()[name] for name in NAMES}
+)
 
 
 def test_forgotten_dilation_is_named():

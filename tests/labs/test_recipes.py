@@ -50,7 +50,7 @@ def exercises(notebook):
 
 def test_the_names_of_exercises_are_found():
     (path,) = [path for path in labs() if path.stem.startswith("06_")]
-    known = {"field_interval", "layers_needed", "has_holes", "best_dilations", "influence"}
+    known = {"fields_of", "field_interval", "layers_needed", "has_holes", "best_dilations", "influence"}
     assert exercises(read(path)) == known
 
 

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from utils.course.checks import core
 from utils.course.checks.core import (
     Slips,
     call,
@@ -28,6 +29,102 @@ RANDOM_CASES = 30
 Layer = tuple[int, int, int, int]  # kernel, stride, padding, dilation
 
 LENET: tuple[Layer, ...] = ((5, 1, 0, 1), (2, 2, 0, 1), (5, 1, 0, 1), (2, 2, 0, 1), (5, 1, 0, 1))
+
+
+def use(function: Callable) -> Callable:
+    """The student's function if it is right, another way to the same values if it is not written yet."""
+    return core.use(
+        function,
+        {
+            "fields_of": (fields_of, _fields),
+            "field_interval": (field_interval, _interval),
+            "influence": (influence, _influence),
+            "layers_needed": (layers_needed, _layers_needed),
+            "has_holes": (has_holes, _has_holes),
+            "best_dilations": (best_dilations, lambda n: [3 ** (n - 1 - i) for i in range(n)]),
+        },
+    )
+
+
+def fields_of(function: Callable) -> None:
+    """``function(layers)`` gives size, jump and start after each layer, in pixels."""
+    draw = random.Random(7)
+    cases: list[Sequence[Layer]] = [
+        (),
+        ((3, 1, 0, 1),),
+        ((2, 2, 0, 1), (3, 1, 0, 1)),
+        ((3, 1, 1, 1),),
+        ((3, 1, 2, 2),),
+        LENET,
+    ]
+    cases += [
+        tuple(
+            (draw.randint(1, 7), draw.randint(1, 3), draw.randint(0, 3), draw.randint(1, 3))
+            for _ in range(draw.randint(1, 6))
+        )
+        for _ in range(RANDOM_CASES)
+    ]
+    for layers in cases:
+        want = _fields(layers)
+        what = f"fields_of({list(layers)})"
+        got = listed(call(function, list(layers)))
+        if not isinstance(got, list) or len(got) != len(want):
+            fail(what, f"a list of {len(want)} rows, one for each layer", repr(got), "the return value.")
+        got = [tuple(parts_of(listed(row), ("size", "jump", "start"), what)) for row in got]
+        hint = "size + (k − 1)·d·jump, start + ((k − 1)·d/2 − p)·jump, then jump·s, from layer to layer."
+        expect_equal(got, want, what=what, look_at=hint_for(got, _field_slips(layers), hint))
+    passed("fields_of", f"LeNet-5's, and {RANDOM_CASES} random stacks agree, with padding and dilation")
+
+
+def _fields(layers: Sequence[Layer]) -> list[tuple[int, int, float]]:
+    """From the first and the last pixel of the first two units of each layer."""
+    rows = []
+    for end in range(1, len(layers) + 1):
+        (first, last), (next_first, _) = (_interval(layers[:end], unit) for unit in (0, 1))
+        rows.append((last - first + 1, next_first - first, (first + last) / 2))
+    return rows
+
+
+def _field_slips(layers: Sequence[Layer]) -> Slips:
+    want = _fields(layers)
+    slips = {
+        "the order: a layer's own stride counts from the next layer on; update the jump last.": {
+            "early": True
+        },
+        "the dilation: from the first tap to the last it is (k − 1)·d units.": {"dilation": False},
+        "the padding: it moves the start by p jumps to the left.": {"padding": 0},
+        "the sign of the padding: zeros on the left move the start to the left.": {"padding": 1},
+        "the jump: taps of this layer are that many pixels apart, it multiplies what is added.": {
+            "jump": False
+        },
+        "the size: from the first tap to the last there are k − 1 steps, not k.": {"steps": 0},
+    }
+    for text, changed in slips.items():
+        yield text, _wrong_fields(layers, **changed)
+    yield (
+        "the start: for a kernel of k it moves by half of (k − 1)·d.",
+        [(size, jump, 2.0 * start) for size, jump, start in want],
+    )
+    yield "the return value: the three numbers after each layer, the first layer's first.", want[::-1]
+
+
+def _wrong_fields(
+    layers: Sequence[Layer],
+    early: bool = False,
+    dilation: bool = True,
+    padding: int = -1,
+    jump: bool = True,
+    steps: int = 1,
+) -> list[tuple[int, int, float]]:
+    """The recursion with one thing changed."""
+    size, apart, start, rows = 1, 1, 0.0, []
+    for k, s, p, d in layers:
+        apart *= s if early else 1
+        reach, step = (k - steps) * (d if dilation else 1), apart if jump else 1
+        size, start = size + reach * step, start + (reach / 2 + padding * p) * step
+        apart *= 1 if early else s
+        rows.append((size, apart, start))
+    return rows
 
 
 def field_interval(function: Callable) -> None:
@@ -124,8 +221,7 @@ def has_holes(function: Callable) -> None:
             )
         )
     for layers in cases:
-        seen = _seen(layers)
-        want = len(seen) < max(seen) - min(seen) + 1
+        want = _has_holes(layers)
         got = call(function, list(layers))
         hint = "the set of pixels below one unit: is it as large as the distance from its first to its last?"
         if isinstance(got, bool) and not want and any(d > 1 for *_, d in layers):
@@ -211,6 +307,11 @@ def _seen(layers: Sequence[Layer]) -> set[int]:
         places = {place + (tap * d - p) * jump for place in places for tap in range(k)}
         jump *= s
     return places
+
+
+def _has_holes(layers: Sequence[Layer]) -> bool:
+    seen = _seen(layers)
+    return len(seen) < max(seen) - min(seen) + 1
 
 
 def _influence(kernels: Sequence[Tensor]) -> Tensor:
