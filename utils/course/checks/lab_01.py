@@ -256,7 +256,7 @@ def _im2col_slips(x: Tensor, w: Tensor, want: Tensor, padding: int, stride: int)
 
 
 def kernel_gradient(function: Callable) -> None:
-    """``function(x, gradient, k, padding, stride)`` is the derivative of the loss by the kernel."""
+    """``function(x, gradient, k, padding, stride)`` is ∂L/∂w, the gradient of the kernel."""
     for n, k, padding, stride, _ in _cases_1d(seed=2, dilated=False):
         x, w = (drawn.requires_grad_() for drawn in _draw(n * 89 + k, n, k))
         y = _conv1d(x, w, padding, stride)
