@@ -157,6 +157,12 @@ def test_what_is_no_number_is_refused(paired):
             {"unit": "s", "scale": 1},
             "+1.5 s (95 % interval +1.0 to +2.0, n = 3): higher",
         ),
+        # an end that would be rounded to 0 shows on which side of it it lies
+        (
+            Difference(-0.0028, (-0.0051, -0.0004), 9),
+            {},
+            "−0.28 points (95 % interval −0.51 to −0.04, n = 9): lower",
+        ),
         (Difference(0.5, (0.4, 0.6), 2), {}, "too few runs (n = 2)"),
         (Difference(0.5, None, 1), {}, "too few runs (n = 1)"),
         (Difference(0.5, (0.4, 0.6), 3, early=True), {}, "too early to compare (n = 3)"),

@@ -50,11 +50,13 @@ class Difference:
     def text(self, unit: str = "points", digits: int = 1, scale: float = 100) -> str:
         """In words: ``+23.6 points (95 % interval +16.5 to +30.7, n = 3): higher``.
 
-        The numbers are multiplied by ``scale``. They are left out where there is no verdict on them.
+        The numbers are multiplied by ``scale``. They are left out where there is no verdict on them. An end
+        of the interval that would be rounded to 0 gets a digit more, so that it shows on which side it lies.
         """
         count = f"n = {self.n}{' pairs' if self.paired else ''}"
         if self.interval is None or self.verdict in (TOO_FEW, TOO_EARLY):
             return f"{self.verdict} ({unbroken(count)})"
+        digits += any(end != 0 and round(scale * end, digits) == 0 for end in self.interval)
         mean, low, high = (signed(scale * value, digits) for value in (self.mean, *self.interval))
         figure, span = unbroken(f"{mean} {unit}".strip()), unbroken(f"{low} to {high}")
         return f"{figure} ({unbroken('95 % interval')} {span}, {unbroken(count)}): {self.verdict}"

@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from utils.analysis.accounting import account
+from utils.course.checks import core
 from utils.course.checks.core import (
     Slips,
     call,
@@ -28,6 +30,20 @@ from utils.models.mobilenet_v2 import InvertedResidual
 RANDOM_CASES = 20
 
 
+def use(function: Callable) -> Callable:
+    """The student's function if it is right, another way to the same values if it is not written yet."""
+    return core.use(
+        function,
+        {
+            "nearest_separable": (nearest_separable, _nearest),
+            "depthwise_separable": (depthwise_separable, _depthwise_separable),
+            "arithmetic_intensity": (arithmetic_intensity, _intensity),
+            "widest_middle": (widest_middle, _widest),
+            "inverted_residual_parameters": (inverted_residual_parameters, _block_parameters),
+        },
+    )
+
+
 def widest_middle(function: Callable) -> None:
     """``function(c_in, c_out, k)`` is the widest middle at which 1×k and k×1 have fewer weights than k×k."""
     draw = random.Random(5)
@@ -35,7 +51,7 @@ def widest_middle(function: Callable) -> None:
     cases = [(64, 64, 3), (64, 128, 3), (32, 32, 5), (1, 1, 3), (1, 1, 2), (16, 48, 1), (3, 96, 7)]
     cases += [(draw.randint(1, 300), draw.randint(1, 300), draw.randint(1, 9)) for _ in range(RANDOM_CASES)]
     for c_in, c_out, k in cases:
-        want = max(m for m in range(k * (c_in + c_out)) if m * (c_in + c_out) < k * c_in * c_out)
+        want = _widest(c_in, c_out, k)
         what = f"widest_middle({c_in}, {c_out}, {k})"
         got = number_of(call(function, c_in, c_out, k), what)
         bound = k * c_in * c_out / (c_in + c_out)
@@ -49,9 +65,13 @@ def widest_middle(function: Callable) -> None:
         ]
         hint = "k·m·(c_in + c_out) < k²·c_in·c_out, solved for m."
         if isinstance(got, float) and not got.is_integer():
-            hint = "the return value: a whole number of maps."
+            hint = "the return value: a whole number of channels."
         expect_equal(got, want, what=what, look_at=hint_for(got, slips, hint))
     passed("widest_middle", f"{len(cases)} layers agree with a search over all m")
+
+
+def _widest(c_in: int, c_out: int, k: int) -> int:
+    return max(m for m in range(k * (c_in + c_out)) if m * (c_in + c_out) < k * c_in * c_out)
 
 
 def nearest_separable(function: Callable) -> None:
@@ -82,6 +102,12 @@ def nearest_separable(function: Callable) -> None:
         hint = hint_for(got, _rank_one_slips(u, s, vt), hint, atol=1e-4)
         expect_close(got, want, what=f"torch.outer(column, row) for {name}", look_at=hint, atol=1e-4)
     passed("nearest_separable", f"{len(cases)} kernels, square or not: the nearest of rank 1")
+
+
+def _nearest(kernel: Tensor) -> tuple[Tensor, Tensor]:
+    """By the eigenvector of kernelᵀ kernel with the largest eigenvalue, without an SVD."""
+    row = torch.linalg.eigh(kernel.double().T @ kernel.double()).eigenvectors[:, -1]
+    return (kernel.double() @ row).to(kernel.dtype), row.to(kernel.dtype)
 
 
 def _rank_one_slips(u: Tensor, s: Tensor, vt: Tensor) -> Slips:
@@ -118,11 +144,18 @@ def depthwise_separable(function: Callable) -> None:
         pointwise = torch.randn(outputs, maps, generator=generator)
         got = call_without_convolutions(function, x, depthwise, pointwise, stride=stride)
         want = _separable(x, depthwise, pointwise, stride, k // 2)
-        hint = "first each map with its own kernel, then for every pixel the matrix pointwise times its maps."
+        hint = "first each channel with its own kernel, then at every position pointwise times the channels."
         hint = hint_for(got, _separable_slips(x, depthwise, pointwise, stride), hint, atol=1e-4)
         given = f"x [{batch}, {maps}, {height}, {width}], {k}×{k}, {outputs} outputs, stride={stride}"
         expect_close(got, want, what=f"depthwise_separable({given})", look_at=hint, atol=1e-4)
     passed("depthwise_separable", f"{len(cases)} layers agree with F.conv2d(groups=C) and a 1×1 after it")
+
+
+def _depthwise_separable(x: Tensor, depthwise: Tensor, pointwise: Tensor, stride: int = 1) -> Tensor:
+    """From all windows at once, without a convolution."""
+    k = depthwise.shape[-1]
+    windows = F.pad(x, (k // 2,) * 4).unfold(2, k, stride).unfold(3, k, stride)
+    return torch.einsum("oc,cij,bchwij->bohw", pointwise, depthwise, windows)
 
 
 def _separable(x: Tensor, depthwise: Tensor, pointwise: Tensor, stride: int, padding: int) -> Tensor:
@@ -137,9 +170,12 @@ def _separable_slips(x: Tensor, depthwise: Tensor, pointwise: Tensor, stride: in
     padding = depthwise.shape[-1] // 2
     mixed_first = F.conv2d(x, depthwise[None], padding=padding, stride=stride)
     mixed_first = pointwise.sum(1)[:, None, None] * mixed_first
-    yield "the depthwise part: each map is filtered alone, nothing is added up over maps.", mixed_first
+    yield (
+        "the depthwise part: each channel is filtered alone, nothing is added up over channels.",
+        mixed_first,
+    )
     filtered = _filtered(x, depthwise, stride, padding)
-    yield "the 1×1 convolution: the maps are not mixed yet.", filtered
+    yield "the 1×1 convolution: the channels are not mixed yet.", filtered
     unpadded = _separable(x, depthwise, pointwise, stride, 0)
     yield "the padding: (k − 1) / 2 zeros on each side.", unpadded
     dense = _separable(x, depthwise, pointwise, 1, padding)
@@ -156,36 +192,42 @@ def inverted_residual_parameters(function: Callable) -> None:
     cases = [(16, 24, 6), (24, 24, 6), (32, 16, 1), (160, 320, 6), (3, 5, 2)]
     cases += [(draw.randint(1, 64), draw.randint(1, 64), draw.randint(1, 8)) for _ in range(RANDOM_CASES)]
     for c_in, c_out, t in cases:
-        with torch.device("meta"):
-            block = InvertedResidual(
-                c_in, c_out, 1, t, expand=t > 1, project_shortcut=False, activation=torch.nn.ReLU6
-            )
-        want = sum(parameter.numel() for parameter in block.parameters())
+        want = _block_parameters(c_in, c_out, t)
         what = f"inverted_residual_parameters({c_in}, {c_out}, {t})"
         got = number_of(call(function, c_in, c_out, t), what)
         wide = t * c_in
         norms = (2 * wide if t > 1 else 0) + 2 * wide + 2 * c_out
         slips = [
-            ("batch norm: two parameters for each map that it gets.", want - norms),
-            ("batch norm: each map has two parameters, a factor and a shift.", want - norms // 2),
+            ("batch normalization: two parameters for each channel that it gets.", want - norms),
+            (
+                "batch normalization: each channel has two parameters, a factor and a shift.",
+                want - norms // 2,
+            ),
             ("biases: these convolutions have none.", want + norms // 2),
             (
-                "the depthwise part: one 3×3 kernel per map, not per pair of maps.",
+                "the depthwise part: one 3×3 kernel per channel, not per pair of channels.",
                 want - 9 * wide + 9 * wide * wide,
             ),
             ("the depthwise part: a 3×3 kernel has nine weights.", want - 9 * wide + wide),
-            ("batch norm after the projection: there is one, only no activation.", want - 2 * c_out),
-            ("the width: the depthwise part has t·c_in maps.", want - 9 * wide + 9 * c_in),
+            ("batch normalization after the projection: there is one, only no activation.", want - 2 * c_out),
+            ("the width: the depthwise part has t·c_in channels.", want - 9 * wide + 9 * c_in),
             ("the shortcut: the paper's has no parameters.", want + c_in * c_out + 2 * c_out),
         ]
         if t == 1:
             expanded = want + c_in * wide + 2 * wide
-            slips.append(("t = 1: there is no expanding 1×1, and no batch norm after it.", expanded))
-        hint = "expand c_in·t·c_in, depthwise 9·t·c_in, project t·c_in·c_out, and 2 per map after each."
+            slips.append(("t = 1: there is no expanding 1×1, and no batch normalization after it.", expanded))
+        hint = "expand c_in·t·c_in, depthwise 9·t·c_in, project t·c_in·c_out, and 2 per channel after each."
         expect_equal(got, want, what=what, look_at=hint_for(got, slips, hint))
     passed(
         "inverted_residual_parameters", f"{len(cases)} blocks of the library agree, with t = 1 and without"
     )
+
+
+def _block_parameters(c_in: int, c_out: int, t: int) -> int:
+    options: dict = {"expand": t > 1, "project_shortcut": False, "activation": torch.nn.ReLU6}
+    with torch.device("meta"):
+        block = InvertedResidual(c_in, c_out, 1, t, **options)
+    return sum(parameter.numel() for parameter in block.parameters())
 
 
 def arithmetic_intensity(function: Callable) -> None:
@@ -227,20 +269,20 @@ def arithmetic_intensity(function: Callable) -> None:
                 everywhere / (size * (read + number + batch * c_out * side**2)),
             ),
             (
-                "the places: one for each pixel of the output.",
+                "the positions: one for each value of an output map.",
                 everywhere / (size * (read + number + written)),
             ),
             (
-                "groups: a map reads c_in / groups maps, and has as few weights.",
+                "groups: an output channel sees c_in / groups channels, and has as few weights.",
                 macs * groups / (size * (read + number * groups + written)),
             ),
             (
-                "groups in the multiply-adds: a map reads c_in / groups maps.",
+                "groups in the multiply-adds: an output channel sees c_in / groups channels.",
                 macs * groups / (size * (read + number + written)),
             ),
             ("the output: it has to be written too.", macs / (size * (read + number))),
-            ("the input: it has to be fetched too.", macs / (size * (number + written))),
-            ("the weights: they have to be fetched too.", macs / (size * (read + written))),
+            ("the input: it has to be read too.", macs / (size * (number + written))),
+            ("the weights: they have to be read too.", macs / (size * (read + written))),
             (
                 "the weights: they are moved once for the whole batch.",
                 macs / (size * (read + batch * number + written)),
@@ -259,3 +301,21 @@ def arithmetic_intensity(function: Callable) -> None:
         hint = hint_for(got, slips, hint, rtol=1e-6, atol=0.0)
         expect_number(got, want, what=what, look_at=hint, rtol=1e-6)
     passed("arithmetic_intensity", f"{len(cases)} layers, with stride, groups and two sizes of numbers")
+
+
+def _intensity(
+    batch: int,
+    c_in: int,
+    c_out: int,
+    k: int,
+    side: int,
+    stride: int = 1,
+    groups: int = 1,
+    bytes_per_value: int = 4,
+) -> float:
+    """From the accounting of the layer itself."""
+    with torch.device("meta"):
+        layer = torch.nn.Conv2d(c_in, c_out, k, stride, k // 2, groups=groups, bias=False)
+    bill = account(layer, (c_in, side, side))
+    values = batch * (c_in * side**2 + math.prod(next(iter(bill)).output_shape)) + bill.total_params
+    return batch * bill.total_macs / (bytes_per_value * values)
