@@ -16,7 +16,7 @@ from utils.experiments.run import run
 from utils.models import build_model
 
 HOURS = 2.25
-OLD = {"lenet-cifar10", "lenet-fashion-mnist", "imagenet-decade"}  # experiments whose quick runs are recorded
+OLD = {"imagenet-decade"}  # experiments whose quick runs are recorded
 RUNS = runs_of(ORDER, EXPERIMENTS)
 CIFAR_SIZED = [e for e in EXPERIMENTS.values() if "imagenette" not in e.id]  # images of 32×32 or 28×28
 ONE_OF_EACH = {(r.experiment.id, r.configuration.label): r for r in RUNS}.values()  # without regard to seeds
