@@ -22,7 +22,7 @@ RATES = {
     "se-residual": 26, "patchify-vgg": 52, "mobilenet-v2": 8.8, "lenet": 4.9, "linear": 1, "mlp": 2,
     "alexnet": 51, "zfnet": 51, "googlenet": 13, "cleanlab-cnn": 55, "vit": 35, "convnext": 27,
     "factorised-cnn": 37, "model-c": 48, "strided-cnn-c": 35, "convpool-cnn-c": 47, "all-cnn-c": 50,
-    "convnext-walk": 8,
+    "convnext-walk": 8, "shuffled": 4.9,
 }  # fmt: skip
 # options that make a network narrower, and those that do not change its multiply-adds
 SIZES = {"width", "features", "depth", "heads", "hidden", "depths", "channels"}

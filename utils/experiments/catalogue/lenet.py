@@ -19,11 +19,19 @@ BUDGETS = {
 
 
 def lenet_on(dataset: str) -> Experiment:
-    """Linear, MLP, modern LeNet and the LeNet-5 of 1998 on one dataset, all trained alike at three rates."""
+    """Linear, MLP, modern LeNet and the LeNet-5 of 1998 on one dataset, all trained alike at three rates.
+
+    On CIFAR-10 the first three also see images whose pixels have all been put into the same new order.
+    """
     side, channels, parameters = SHAPES[dataset]
     width = mlp_width(parameters, in_features=side * side * channels)
     shape = {"in_channels": channels, "input_size": side}
-    models = (("linear", shape), ("mlp", {**shape, "hidden": width}), ("lenet", shape), ("lenet-5", shape))
+    plain = {"linear": shape, "mlp": {**shape, "hidden": width}, "lenet": shape}
+    models = [(name, name, options) for name, options in plain.items()] + [("lenet-5", "lenet-5", shape)]
+    if dataset == "cifar10":  # where neighborhoods say most
+        models += [
+            (f"{name}-shuffled", "shuffled", {**options, "network": name}) for name, options in plain.items()
+        ]
     return Experiment(
         id=f"lenet-{dataset}",
         question=(
@@ -32,10 +40,10 @@ def lenet_on(dataset: str) -> Experiment:
         source="lab 2; models of LeCun et al. 1998, section III",
         configurations=tuple(
             Configuration(
-                name if rate == RATE else f"{name}-{rate}", name, dataset, options, {**FIT, "lr": rate}
+                label if rate == RATE else f"{label}-{rate}", model, dataset, options, {**FIT, "lr": rate}
             )
             for rate in (RATE, *OTHER_RATES)
-            for name, options in models
+            for label, model, options in models
         ),
         budgets={"smoke": replace(SMOKE, dataset=STAND_INS[dataset]), **BUDGETS},
         deviations=(
