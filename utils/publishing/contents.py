@@ -211,11 +211,11 @@ def _put_map(notebook: NotebookNode, each: Card) -> None:
 
 
 def told_sections(notebook: NotebookNode) -> list[Section]:
-    """The sections that the map tells: those of a lab whose core fits into a class, if they take a minute."""
+    """The sections that the map tells, of a lab whose core fits into a class: what takes half a minute."""
     if core_minutes(notebook) > MOST:
         return []
     return [
-        part for part in sections(notebook) if part.minutes >= 1 and MAP_HEADING not in part.title.lower()
+        part for part in sections(notebook) if part.minutes >= 0.5 and MAP_HEADING not in part.title.lower()
     ]
 
 

@@ -5,17 +5,20 @@ from __future__ import annotations
 import itertools
 import math
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from copy import deepcopy
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
+from utils.course.checks import core
 from utils.course.checks.core import (
     Slips,
     call,
     expect_close,
     expect_equal,
+    expect_number,
     expect_shape,
     hint_for,
     listed,
@@ -27,6 +30,21 @@ from utils.models.lenet import C3_CONNECTIONS
 
 LENET_LAYERS = ((5, 1), (2, 2), (5, 1), (2, 2), (5, 1))  # kernel and stride of C1, S2, C3, S4, C5
 RANDOM_CASES = 20
+
+
+def use(function: Callable) -> Callable:
+    """The student's function if it is right, another way to the same values if it is not written yet."""
+    return core.use(
+        function,
+        {
+            "unscramble": (unscramble, _unscramble),
+            "conv_parameters": (conv_parameters, _conv_parameters),
+            "gradient_step": (gradient_step, _gradient_step),
+            "subsampling_weight": (subsampling_weight, _subsampling_weight),
+            "rbf_as_linear": (rbf_as_linear, _rbf_as_linear),
+            "receptive_fields": (receptive_fields, _fields),
+        },
+    )
 
 
 def conv_parameters(function: Callable) -> None:
@@ -47,7 +65,7 @@ def conv_parameters(function: Callable) -> None:
     for table, size in cases:
         links, outputs = sum(len(inputs) for inputs in table), len(table)
         full = len({i for inputs in table for i in inputs}) * outputs
-        want = links * size**2 + outputs
+        want = _conv_parameters(table, size)
         slips = [  # the likelier first: two may give the same number
             ("the biases: one for every output map.", links * size**2),
             ("the biases: an output map has one bias, however many maps feed it.", links * (size**2 + 1)),
@@ -59,6 +77,74 @@ def conv_parameters(function: Callable) -> None:
         hint = "one kernel for each connected pair of maps, one bias for each output map."
         expect_equal(got, want, what=what, look_at=hint_for(got, slips, hint))
     passed("conv_parameters", f"C1 has 156, C3 has 1,516 parameters, and {RANDOM_CASES} random tables agree")
+
+
+def _conv_parameters(connections: Sequence[Sequence[int]], kernel_size: int) -> int:
+    """Each output map in turn: a kernel for each map that feeds it, and a bias."""
+    return sum(len(inputs) * kernel_size**2 + 1 for inputs in connections)
+
+
+def gradient_step(function: Callable) -> None:
+    """``function(model, x, y, rate)`` makes a step of gradient descent and returns the loss before it."""
+    generator = torch.Generator().manual_seed(2)
+    cases = [(1, 0.5), (7, 0.1), (32, 1.0)]
+    for images, rate in cases:
+        model = nn.Sequential(nn.Flatten(), nn.Linear(6, 5), nn.Tanh(), nn.Linear(5, 3))
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.copy_(torch.randn(parameter.shape, generator=generator))
+                parameter.grad = torch.randn(parameter.shape, generator=generator)  # of an earlier step
+        x = torch.randn(images, 1, 2, 3, generator=generator)
+        y = torch.randint(3, (images,), generator=generator)
+        before, old = _flat(model.parameters()), _flat(p.grad for p in model.parameters())
+        loss = F.cross_entropy(model(x), y)
+        gradient = _flat(torch.autograd.grad(loss, list(model.parameters())))
+        twice = F.cross_entropy(model(x).softmax(dim=1), y)
+        of_twice = _flat(torch.autograd.grad(twice, list(model.parameters())))
+
+        student = deepcopy(model)
+        for parameter, source in zip(student.parameters(), model.parameters(), strict=True):
+            parameter.grad = source.grad.clone()  # which a deep copy leaves behind
+        got = number_of(call(function, student, x, y, rate), "gradient_step(...)")
+        what = f"gradient_step with {images} images and rate {rate}"
+        with torch.no_grad():
+            after = F.cross_entropy(student(x), y).item()
+        slips = [
+            ("the loss: the one before the step, of the batch that was used.", after),
+            ("the loss: the mean over the batch, not the sum.", images * loss.item()),
+            ("the softmax: F.cross_entropy takes the logits and does it itself.", twice.item()),
+        ]
+        hint = hint_for(got, slips, "the loss: F.cross_entropy(model(x), y).")
+        expect_number(got, loss.item(), what=f"The loss that {what} returns", look_at=hint)
+        changes: Slips = [
+            ("the update: the parameters are as they were.", before),
+            ("the sign: the gradient points uphill.", before + rate * gradient),
+            (
+                "the gradients: those of the step before were not set to zero, and backward adds to them.",
+                before - rate * (gradient + old),
+            ),
+            ("the rate: the gradient is multiplied by it.", before - gradient),
+            ("the loss: the gradient of the mean over the batch.", before - rate * images * gradient),
+            ("the softmax: F.cross_entropy takes the logits.", before - rate * of_twice),
+        ]
+        new = _flat(student.parameters())
+        hint = hint_for(new, changes, "every parameter minus rate times its gradient, under torch.no_grad().")
+        expect_close(new, before - rate * gradient, what=f"The parameters after {what}", look_at=hint)
+    passed("gradient_step", f"loss and parameters agree for batches of {', '.join(str(n) for n, _ in cases)}")
+
+
+def _flat(tensors: Iterable[Tensor]) -> Tensor:
+    return torch.cat([tensor.detach().flatten() for tensor in tensors])
+
+
+def _gradient_step(model: nn.Module, x: Tensor, y: Tensor, rate: float) -> float:
+    """By the optimizer of torch."""
+    descent = torch.optim.SGD(model.parameters(), lr=rate)
+    descent.zero_grad()
+    loss = F.cross_entropy(model(x), y)
+    loss.backward()
+    descent.step()
+    return loss.item()
 
 
 def subsampling_weight(function: Callable) -> None:
@@ -91,6 +177,14 @@ def subsampling_weight(function: Callable) -> None:
     passed(
         "subsampling_weight", "the convolution equals coefficient × sum of 2×2 + bias for 1, 3, 6 and 16 maps"
     )
+
+
+def _subsampling_weight(coefficient: Tensor) -> Tensor:
+    """The kernel of every map with itself, and none between different maps."""
+    weight = coefficient.new_zeros(len(coefficient), len(coefficient), 2, 2)
+    for number, value in enumerate(coefficient):
+        weight[number, number] = value
+    return weight
 
 
 def rbf_as_linear(function: Callable) -> None:
@@ -143,6 +237,18 @@ def rbf_as_linear(function: Callable) -> None:
     )
 
 
+def _rbf_as_linear(prototypes: Tensor) -> tuple[Tensor, Tensor]:
+    """Slopes and intercept of minus the squared distance, less that of the first code, read off at points."""
+    origin, steps = prototypes.new_zeros(prototypes.shape[1]), torch.eye(prototypes.shape[1])
+
+    def scores(x: Tensor) -> Tensor:
+        distances = -((x - prototypes) ** 2).sum(dim=1)
+        return distances - distances[0]
+
+    bias = scores(origin)
+    return torch.stack([scores(step) - bias for step in steps.to(prototypes)], dim=1), bias
+
+
 def receptive_fields(function: Callable) -> None:
     """``function(layers)`` gives the receptive field size after each (kernel, stride) layer."""
     generator = random.Random(2)
@@ -182,7 +288,7 @@ def unscramble(function: Callable) -> None:
         weight = torch.randn(4, n, generator=generator)
         x = torch.rand(3, n, generator=generator)
         got = call(function, weight, order)
-        want = torch.stack([weight[:, int((order == pixel).nonzero())] for pixel in range(n)], dim=1)
+        want = _unscramble(weight, order)
         hint = "input i of the trained layer was pixel order[i]: its weights belong in column order[i]."
         slips = [
             (
@@ -199,6 +305,12 @@ def unscramble(function: Callable) -> None:
         )
         expect_close(x @ got.T, x[:, order] @ weight.T, what="The layer's output", look_at=hint)
     passed("unscramble", "the layer gives on plain pictures what it gave on scrambled ones, up to 784 pixels")
+
+
+def _unscramble(weight: Tensor, order: Tensor) -> Tensor:
+    """For each pixel the column of the input that it was."""
+    columns = [weight[:, int((order == pixel).nonzero())] for pixel in range(len(order))]
+    return torch.stack(columns, dim=1)
 
 
 def _field_slips(layers: Sequence[tuple[int, int]]) -> Slips:

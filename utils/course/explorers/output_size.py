@@ -7,6 +7,8 @@ from utils.course.explorers.base import Explorer
 # name -> mode, and the numbers of the layer: n input length, k kernel, p padding, s stride, d dilation, op
 # output padding
 PRESETS: dict[str, dict] = {
+    "LeNet-5, C1: 32, 5/1": {"mode": "conv", "n": 32, "k": 5, "p": 0, "s": 1, "d": 1},
+    "LeNet-5, S2: 28, 2/2": {"mode": "conv", "n": 28, "k": 2, "p": 0, "s": 2, "d": 1},
     "AlexNet as printed: 224, 11/4": {"mode": "conv", "n": 224, "k": 11, "p": 0, "s": 4, "d": 1},
     "AlexNet with 227": {"mode": "conv", "n": 227, "k": 11, "p": 0, "s": 4, "d": 1},
     "AlexNet, 224 with padding 2": {"mode": "conv", "n": 224, "k": 11, "p": 2, "s": 4, "d": 1},
