@@ -1,15 +1,58 @@
 """Lab 02's checks: right answers pass, each common slip fails with a message that names it, stubs fail."""
 
 import torch
+import torch.nn.functional as F
 
-from tests.course.exercise_checks import proofs
+from tests.course.exercise_checks import goes_on_without, proofs
 from utils.course.checks import lab_02 as check
 
-NAMES = ["conv_parameters", "subsampling_weight", "rbf_as_linear", "receptive_fields", "unscramble"]
+NAMES = [
+    "conv_parameters",
+    "gradient_step",
+    "subsampling_weight",
+    "rbf_as_linear",
+    "receptive_fields",
+    "unscramble",
+]
 
 
 def conv_parameters(connections, kernel_size):
     return sum(len(inputs) * kernel_size**2 + 1 for inputs in connections)
+
+
+def gradient_step(model, x, y, rate, sign=-1.0, fresh=True, of=F.cross_entropy):
+    if fresh:
+        for parameter in model.parameters():
+            parameter.grad = None
+    loss = of(model(x), y)
+    loss.backward()
+    for parameter in model.parameters():
+        parameter.data += sign * rate * parameter.grad
+    return loss
+
+
+def loss_after(model, x, y, rate):
+    gradient_step(model, x, y, rate)
+    return F.cross_entropy(model(x), y)
+
+
+def step_that_returns_the_mean_loss(of):
+    """A step by another loss, that returns the right one."""
+
+    def step(model, x, y, rate):
+        right = F.cross_entropy(model(x), y).item()
+        gradient_step(model, x, y, rate, of=of)
+        return right
+
+    return step
+
+
+def summed(logits, y):
+    return F.cross_entropy(logits, y, reduction="sum")
+
+
+def softmax_twice(logits, y):
+    return F.cross_entropy(logits.softmax(dim=1), y)
 
 
 def subsampling_weight(coefficient):
@@ -63,6 +106,18 @@ WRONG = [
     ("conv_parameters", lambda c, k: torch.zeros(2), "a tensor of shape (2,)"),
     ("conv_parameters", lambda c, k: None, "returned None"),
     ("conv_parameters", lambda c, k: 1 / 0, "ZeroDivisionError"),
+    ("gradient_step", lambda m, x, y, r: F.cross_entropy(m(x), y), "as they were"),
+    ("gradient_step", lambda m, x, y, r: gradient_step(m, x, y, r, sign=1.0), "points uphill"),
+    ("gradient_step", lambda m, x, y, r: gradient_step(m, x, y, r, fresh=False), "backward adds to them"),
+    ("gradient_step", lambda m, x, y, r: gradient_step(m, x, y, 1.0), "multiplied by it"),
+    ("gradient_step", lambda m, x, y, r: gradient_step(m, x, y, 3 * r), "minus rate times"),
+    ("gradient_step", loss_after, "the one before the step"),
+    ("gradient_step", lambda m, x, y, r: gradient_step(m, x, y, r, of=summed), "not the sum"),
+    ("gradient_step", step_that_returns_the_mean_loss(summed), "mean over the batch"),
+    ("gradient_step", lambda m, x, y, r: gradient_step(m, x, y, r, of=softmax_twice), "does it itself"),
+    ("gradient_step", step_that_returns_the_mean_loss(softmax_twice), "takes the logits"),
+    ("gradient_step", lambda m, x, y, r: 7.0, "F.cross_entropy(model(x), y)"),
+    ("gradient_step", lambda m, x, y, r: None, "returned None"),
     ("subsampling_weight", lambda a: subsampling_weight(a) / 4, "does not average"),
     ("subsampling_weight", lambda a: a[:, None, None, None].expand(-1, len(a), 2, 2), "does not mix maps"),
     ("subsampling_weight", lambda a: a[:, None, None, None].expand(-1, 1, 2, 2), "groups=C"),
@@ -94,6 +149,10 @@ WRONG = [
     test_a_common_slip_is_named,
     test_the_stub_fails_and_is_called_unwritten,
 ) = proofs(check, {name: globals()[name] for name in NAMES}, WRONG)
+
+test_the_page_goes_on_with_another_way_until_an_exercise_is_written = goes_on_without(
+    check, {name: globals()[name] for name in NAMES}
+)
 
 
 def test_an_answer_that_is_right_up_to_what_the_softmax_ignores_passes():
