@@ -31,6 +31,7 @@ HELD = (
     "book/instructors.md",
     "book/intro.md",
     "labs/01_convolution_toeplitz.ipynb",
+    "labs/02_lenet.ipynb",
     "labs/04_resnet.ipynb",
     "labs/05_efficient_convolutions.ipynb",
     "labs/06_receptive_fields.ipynb",
