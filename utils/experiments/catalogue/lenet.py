@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from utils.experiments.configuration import SMOKE, Budget, Configuration, Experiment
 from utils.models import mlp_width
@@ -25,7 +26,7 @@ def lenet_on(dataset: str) -> Experiment:
     """
     side, channels, parameters = SHAPES[dataset]
     width = mlp_width(parameters, in_features=side * side * channels)
-    shape = {"in_channels": channels, "input_size": side}
+    shape: dict[str, Any] = {"in_channels": channels, "input_size": side}
     plain = {"linear": shape, "mlp": {**shape, "hidden": width}, "lenet": shape}
     models = [(name, name, options) for name, options in plain.items()] + [("lenet-5", "lenet-5", shape)]
     if dataset == "cifar10":  # where neighborhoods say most
