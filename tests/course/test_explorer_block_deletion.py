@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tests.course.explorer_page import browser_test, manners, read
-from utils.course.explorers.block_deletion import block_deletion
+from utils.course.explorers.block_deletion import block_deletion_explorer
 
 N = 6
 
@@ -22,7 +22,7 @@ NETWORKS = {"residual": (99.2, table(0)), "plain": (98.0, table(1, missing=(2,))
 
 
 def explorer(**changes):
-    return block_deletion(**({"networks": NETWORKS} | changes))
+    return block_deletion_explorer(**({"networks": NETWORKS} | changes))
 
 
 # ---- Python
@@ -98,5 +98,5 @@ def test_a_click_on_a_cell_chooses_it_and_a_block_without_shortcut_says_so(show)
     test_it_is_accessible,
 ) = manners(
     {"two networks": explorer, "one network": lambda: explorer(networks={"a": NETWORKS["residual"]})},
-    {"twenty blocks": lambda: block_deletion({"large": (99.0, np.full((20, 20), 54.3))})},
+    {"twenty blocks": lambda: block_deletion_explorer({"large": (99.0, np.full((20, 20), 54.3))})},
 )

@@ -13,7 +13,7 @@ from utils.course.explorers.base import Explorer
 MOST_BLOCKS = 20  # per side of the table, whose cells can still be told apart on a phone
 
 
-def block_deletion(
+def block_deletion_explorer(
     networks: Mapping[str, tuple[float, Any]], title: str = "Delete two blocks", *, first: tuple = (1, 2)
 ) -> Explorer:
     """Networks to choose from, and two sliders for the blocks to delete.
