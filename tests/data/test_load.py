@@ -13,7 +13,7 @@ from tests import tiny_datasets as tiny
 from utils.data import DatasetNotFound, Provenance, load_dataset
 from utils.data.local import find_local
 from utils.data.sources import EMBEDDED, SOURCES, get_source
-from utils.data.split import carve, valid_size
+from utils.data.split import balanced, carve, valid_size
 
 # real datasets that are on this machine, else embedded data: at least one is always tested
 AVAILABLE = [
@@ -273,3 +273,27 @@ def test_options_of_shapes_are_for_shapes():
         load_dataset("digits", n_train=50)
     with pytest.raises(ValueError, match="size=64"):
         load_dataset("shapes", size=64)
+
+
+def test_some_classes_are_numbered_anew_and_keep_the_statistics_of_all():
+    digits = load_dataset("digits")
+    some = digits.of_classes((8, 3))
+    assert some.classes == ("8", "3") and some.mean == digits.mean
+    eights = digits.valid.images[digits.valid.labels == 8]
+    assert torch.equal(some.valid.images[some.valid.labels == 0], eights)
+    assert len(some.test) == int(((digits.test.labels == 8) | (digits.test.labels == 3)).sum())
+    for wrong in ((3, 3), (10,), (-1, 2)):
+        with pytest.raises(ValueError, match="classes of digits are numbers from 0 to 9, each once, got"):
+            digits.of_classes(wrong)
+
+
+def test_a_balanced_draw_by_hand():
+    labels = np.array([0] * 5 + [1] * 3 + [2] * 4)
+    drawn = balanced(labels, 7, seed=4)
+    assert labels[drawn].tolist() == [0, 1, 2, 0, 1, 2, 0] and len(set(drawn.tolist())) == 7
+    assert balanced(labels, 4, seed=4).tolist() == drawn[:4].tolist()
+    assert balanced(labels, 7, seed=5).tolist() != drawn.tolist()
+    with pytest.raises(ValueError, match="12 examples .* need 4 of each; the smallest class has 3"):
+        balanced(labels, 12, seed=4)
+    with pytest.raises(ValueError, match="0 examples"):
+        balanced(labels, 0, seed=4)

@@ -34,18 +34,18 @@ def test_probes_by_hand():
 
 
 def test_a_transfer_by_hand():
-    """Ten epochs of 5,000 images after five of 45,000, of 2,000 in validation, and 10,000 in the end."""
-    options = {"source": "cifar10", "way": "fine-tuned", "pretrain_share": 0.5}
-    fine = replace(PLAIN, method="transfer", method_options=options)
+    """Ten epochs of 5,000 images and 2,000 in validation, and half of 10,000 in the end."""
+    options = {"source": "transfer-source", "network": "alexnet", "way": "fine-tuned"}
+    fine = replace(PLAIN, method="transfer", method_options=options, classes=(0, 1, 2, 3, 4), drawn=True)
     budget = Budget(epochs=10, seeds=(0,), train_images=100, valid_images=2_000)
-    images = 10 * (5_000 + 2_000 / 3) + 5 * 45_000 + 10_000 / 3
+    images = 10 * (5_000 + 2_000 / 3) + 5_000 / 3
     assert core_hours(fine, budget) == pytest.approx(images * macs_of("vgg-a-cifar", {}) / 55e9 / 3600)
     frozen = replace(fine, method_options={**options, "way": "frozen"})
-    scratch = replace(fine, method_options={**options, "way": "scratch"})
     per_image = macs_of("vgg-a-cifar", {}) / 55e9 / 3600
     saved = core_hours(fine, budget) - core_hours(frozen, budget)
     assert saved == pytest.approx(10 * 5_000 * 2 / 3 * per_image)
-    assert core_hours(fine, budget) - core_hours(scratch, budget) == pytest.approx(5 * 45_000 * per_image)
+    more = core_hours(fine, replace(budget, train_images=None)) - core_hours(fine, budget)
+    assert more == pytest.approx(10 * 17_500 * per_image), "22,500 are of these classes"
     assert reference.TRANSFERRED == methods.EPOCH
 
 

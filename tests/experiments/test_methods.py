@@ -1,15 +1,17 @@
 """Methods of training: each leaves a sound record, and a run that was killed ends as if it had not been."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from utils.data import load_dataset
 from utils.experiments import methods, records
-from utils.experiments.configuration import Budget, Configuration, Experiment
+from utils.experiments.configuration import PROFILES, Budget, Configuration, Experiment
 from utils.experiments.methods import Task, checkpoint_files, train
 from utils.experiments.run import run
+from utils.models import build_model
 
 FIT = {"lr": 1e-2, "batch_size": 50}
 LINEAR = Configuration("plain", "linear", "digits", {"input_size": 32}, FIT)
@@ -51,14 +53,12 @@ def killed_after(monkeypatch, calls):
     monkeypatch.setattr(fitting, "evaluate", evaluate)
 
 
-FIRST = {"source": "digits", "pretrain_share": 0.67}
-OTHER = replace(LINEAR, label="other", method="transfer", method_options=FIRST)
 CO = replace(
     LINEAR, label="co", method="co-teaching", method_options={"forget_rate": 0.3, "ramp_share": 0.34}
 )
 
 
-@pytest.mark.parametrize("configuration, epochs_before_the_end", [(LINEAR, 2), (CO, 2), (OTHER, 2)])
+@pytest.mark.parametrize("configuration, epochs_before_the_end", [(LINEAR, 2), (CO, 2)])
 def test_a_killed_run_goes_on_and_ends_the_same(
     task, monkeypatch, tmp_path, configuration, epochs_before_the_end
 ):
@@ -130,59 +130,71 @@ def test_without_pre_training_the_encoder_stays_as_it_was_drawn(task, monkeypatc
     assert kept and all(torch.equal(tensor, drawn[name]) for name, tensor in kept.items())
 
 
-def test_a_transfer_trains_on_the_source_first_and_on_every_label_several_times(task, monkeypatch):
+@pytest.fixture
+def learned(monkeypatch):
+    """Weights of a network that has learned something else, in the place of those of the book."""
+
+    def trained(experiment, label):
+        assert (experiment, label) == ("transfer-source", "alexnet")
+        torch.manual_seed(99)
+        return SimpleNamespace(model=build_model(NET.model, num_classes=7, **NET.model_options))
+
+    monkeypatch.setattr(methods, "trained", trained)
+    return trained("transfer-source", "alexnet").model.state_dict()
+
+
+def test_a_transfer_begins_with_kept_weights_and_sees_every_label_several_times(task, learned, monkeypatch):
     monkeypatch.setattr(methods, "EPOCH", 700)
-    tasks = {
-        way: replace(
-            task,
-            configuration=replace(
-                NET, fit_options=FIT, method="transfer", method_options={**FIRST, "way": way}
-            ),
+    source = {"source": "transfer-source", "network": "alexnet"}
+    found = {}
+    for way in methods.WAYS:
+        configuration = replace(
+            NET, fit_options=FIT, method="transfer", method_options={**source, "way": way}
         )
-        for way in methods.WAYS
-    }
-    # each has a place of its own for its checkpoints
-    tasks = {
-        way: replace(one, checkpoint=one.checkpoint.with_name(f"{way}.checkpoint"))
-        for way, one in tasks.items()
-    }
-    found = {way: train(one) for way, one in tasks.items()}
-    for way, outcome in found.items():
-        assert outcome.history.train_size == 900, "300 labels, three times over"
-        assert len(outcome.history) == 3
-        assert [len(stage) for stage in outcome.stages.values()] == ([] if way == "scratch" else [2])
-    drawn = tasks["frozen"].build().state_dict()
-    frozen = found["frozen"].model[0].encoder
-    assert not any(parameter.requires_grad for parameter in frozen.parameters())
-    kept = frozen.state_dict()
-    assert not any(torch.equal(kept[name], drawn[name]) for name in kept if name.endswith("conv1_1.weight"))
-    assert found["fine-tuned"].stages["pretraining"].as_dict(times=False) == found["frozen"].stages[
-        "pretraining"
-    ].as_dict(times=False)
-    with pytest.raises(ValueError, match="way must be one of fine-tuned, frozen, scratch, got 'thawed'"):
-        methods.transfer(task, source="digits", way="thawed")
+        found[way] = train(
+            replace(task, configuration=configuration, checkpoint=task.checkpoint.with_suffix(f".{way}"))
+        )
+        history = found[way].history
+        assert len(history) == 3 and history.train_size == 900, "300 labels, three times over"
+    drawn = replace(task, configuration=NET).build().state_dict()
+    weight = "features.conv1_1.weight"
+
+    def distance(way, start):
+        body = found[way].model[0]
+        return (getattr(body, "encoder", body).state_dict()[weight] - start[weight]).abs().max()
+
+    assert distance("frozen", learned) == distance("untrained", drawn) == 0
+    assert 0 < distance("fine-tuned", learned) < distance("fine-tuned", drawn)
+    assert 0 < distance("scratch", drawn) < distance("scratch", learned)
+    statistics = found["untrained"].model[0].encoder.state_dict()
+    means = [tensor for name, tensor in statistics.items() if name.endswith("running_mean")]
+    assert means and all(mean.abs().sum() > 0 for mean in means), "it has measured the images"
+    known = "fine-tuned, frozen, untrained, scratch"
+    with pytest.raises(ValueError, match=f"way must be one of {known}, got 'thawed'"):
+        methods.transfer(task, **source, way="thawed")
 
 
-def test_a_source_in_color_becomes_gray_and_a_smoke_test_has_a_stand_in(task):
-    colored = methods._like(task, load_dataset("shapes").train.subset(40))
-    assert colored.images.shape[:2] == (40, 1) and colored.images.dtype == torch.uint8
-    original = load_dataset("shapes").train.images[:40].float().mean(dim=1)
-    assert (colored.images[:, 0].float() - original).abs().max() <= 0.51
-    assert colored.mean[0] == pytest.approx(original.mean().item() / 255, abs=1e-4)
-    smoke = replace(task, train=task.train.subset(30), stand_in="digits")
-    assert len(methods._like(smoke, load_dataset("digits").train)) == 30
-    assert methods._repeated(smoke.train, "digits") is smoke.train
+def test_a_smoke_test_sees_each_label_once(task):
+    few = task.train.subset(30)
+    assert methods._repeated(few, "digits") is few
 
 
-def test_noise_is_in_the_training_and_not_in_the_answers(task):
-    noisy = replace(
-        NET,
-        fit_options=FIT,
-        method="noisy-activations",
-        method_options={},
-    )
-    model = train(replace(task, configuration=noisy)).model.eval()
-    x = torch.rand(4, 1, 32, 32)
-    assert torch.equal(model(x), model(x))
-    model.train()
-    assert not torch.equal(model(x), model(x))
+def test_a_run_is_about_some_classes_and_draws_its_images_with_its_seed(monkeypatch, tmp_path):
+    monkeypatch.setenv("CNNLAB_CACHE", str(tmp_path / "cache"))
+    seen = []
+    fitted = methods.fit
+
+    def fit(model, train, valid, **options):
+        seen.append((train, valid))
+        return fitted(model, train, valid, **options)
+
+    monkeypatch.setattr(methods, "fit", fit)
+    budget = Budget(epochs=1, seeds=(0, 1), train_images=12)
+    some = replace(LINEAR, classes=(7, 2, 5), drawn=True)
+    experiment = Experiment("some", "?", "this test", (some,), dict.fromkeys(PROFILES, budget))
+    one, two = (records.read(path) for path in run(experiment, "full", results=tmp_path, device="cpu"))
+    assert one["dataset"]["classes"] == 3 and one["dataset"]["train"] == 12
+    assert one["configuration"]["classes"] == [7, 2, 5] and one["configuration"]["drawn"] is True
+    (train_0, valid), (train_1, _) = seen
+    assert train_0.labels.tolist() == [0, 1, 2] * 4 and valid.labels.unique().tolist() == [0, 1, 2]
+    assert not torch.equal(train_0.images, train_1.images)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -63,6 +64,13 @@ class Split:
         """The same images with other labels (label noise, relabeling)."""
         return replace(self, labels=labels)
 
+    def of_classes(self, classes: Sequence[int]) -> Split:
+        """The examples of these classes, with labels 0, 1, … in the order in which the classes are given."""
+        new = torch.full((int(self.labels.max()) + 1,), -1)
+        new[list(classes)] = torch.arange(len(classes))
+        labels = new[self.labels]
+        return replace(self, images=self.images[labels >= 0], labels=labels[labels >= 0])
+
 
 @dataclass(frozen=True)
 class Dataset:
@@ -80,6 +88,19 @@ class Dataset:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     provenance: Provenance
+
+    def of_classes(self, classes: Sequence[int]) -> Dataset:
+        """The same data with some of the classes, numbered anew in the order given; mean and std stay.
+
+        ``ValueError`` for a class that is not there, or is named twice.
+        """
+        if len(set(classes)) != len(classes) or not set(classes) <= set(range(len(self.classes))):
+            raise ValueError(
+                f"classes of {self.name} are numbers from 0 to {len(self.classes) - 1}, each once, "
+                f"got {list(classes)}"
+            )
+        splits = {name: getattr(self, name).of_classes(classes) for name in ("train", "valid", "test")}
+        return replace(self, classes=tuple(self.classes[label] for label in classes), **splits)
 
     def __str__(self) -> str:
         channels, height, width = self.train.images.shape[1:]

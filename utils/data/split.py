@@ -1,4 +1,4 @@
-"""Carving a validation part out of a training split."""
+"""Carving a validation part out of a training split, and drawing a few examples of each class."""
 
 from __future__ import annotations
 
@@ -38,3 +38,21 @@ def carve(labels: np.ndarray, valid: int, seed: int) -> tuple[np.ndarray, np.nda
     picked = np.zeros(len(labels), bool)
     picked[np.concatenate(chosen).astype(int)] = True
     return np.flatnonzero(~picked), np.flatnonzero(picked)
+
+
+def balanced(labels: np.ndarray, n: int, seed: int) -> np.ndarray:
+    """Indices of ``n`` examples drawn with a seed, in rounds of one example of each class.
+
+    A smaller draw with the same seed is the beginning of a larger one. ``ValueError`` where a class has too
+    few examples.
+    """
+    rng = np.random.default_rng(seed)
+    classes, counts = np.unique(labels, return_counts=True)
+    rounds = -(-n // len(classes))
+    if not 0 < rounds <= counts.min():
+        raise ValueError(
+            f"{n} examples in rounds of {len(classes)} classes need {rounds} of each; "
+            f"the smallest class has {counts.min()}"
+        )
+    drawn = [rng.permutation(np.flatnonzero(labels == label))[:rounds] for label in classes]
+    return np.stack(drawn, axis=1).reshape(-1)[:n]

@@ -25,7 +25,7 @@ METHOD_OPTIONS = {
         "supervised", "temperature", "hidden", "head_epochs_share", "head_augment", "head_lr", "pretrain",
     ),
     "noisy-activations": ("shift", "scale", "jitter"),
-    "transfer": ("source", "way", "pretrain_share"),
+    "transfer": ("source", "network", "way"),
 }  # fmt: skip
 NOISE_OPTIONS = tuple(
     name
@@ -86,7 +86,9 @@ class Configuration:
     networks. ``method`` and ``method_options``: how it is trained, see :mod:`utils.experiments.methods`.
     ``label_noise``: arguments of ``utils.data.label_noise.noisy_labels`` for the training labels; the noise
     depends on the seed of the run, and validation and test labels stay true. ``dataset_size``: pixels per
-    side, None for the usual ones of the dataset.
+    side, None for the usual ones of the dataset. ``classes``: those of the dataset that it is about, numbered
+    anew in this order; None for all. ``drawn``: the training images of the budget are drawn with the seed of
+    the run, of each class as many; otherwise they are the first.
     """
 
     label: str
@@ -99,6 +101,8 @@ class Configuration:
     method_options: Mapping[str, Any] = field(default_factory=dict)
     label_noise: Mapping[str, Any] = field(default_factory=dict)
     dataset_size: int | None = None
+    classes: tuple[int, ...] | None = None
+    drawn: bool = False
 
     def __post_init__(self) -> None:
         if self.method not in METHOD_OPTIONS:
@@ -118,11 +122,12 @@ class Configuration:
                 )
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain dictionaries and values, as they are written into a record; only a size that is given."""
+        """Plain dictionaries and values, as they are written into a record; of the data only what is said."""
         fields = asdict(self)
-        if self.dataset_size is None:
-            del fields["dataset_size"]
-        return fields
+        if self.classes is not None:
+            fields["classes"] = list(self.classes)
+        unsaid = [name for name in ("dataset_size", "classes", "drawn") if fields[name] in (None, False)]
+        return {name: value for name, value in fields.items() if name not in unsaid}
 
 
 @dataclass(frozen=True)

@@ -53,16 +53,18 @@ def core_hours(configuration: Configuration, budget: Budget) -> float | None:
     # a narrow network uses a core less well
     rate = 1e9 * RATES[max(families, key=len)] * (macs / whole) ** (1 / 6)
     limits = {"train": budget.train_images, "valid": budget.valid_images, "test": budget.test_images}
-    images = {split: min(IMAGES[split], limit or IMAGES[split]) for split, limit in limits.items()}
+    there = {split: images * _share(configuration) for split, images in IMAGES.items()}
+    images = {split: min(there[split], limit or there[split]) for split, limit in limits.items()}
     an_epoch = passes(configuration) * images["train"] + images["valid"] / 3
-    first = 0.0
     if configuration.method == "transfer":
-        method = configuration.method_options
-        an_epoch = max(images["train"], TRANSFERRED) / (3 if method["way"] == "frozen" else 1)
-        an_epoch += images["valid"] / 3
-        if method["way"] != "scratch":
-            first = method["pretrain_share"] * budget.epochs * IMAGES["train"]
-    return (budget.epochs * an_epoch + first + images["test"] / 3) * macs / rate / 3600
+        frozen = configuration.method_options["way"] in ("frozen", "untrained")
+        an_epoch = max(images["train"], TRANSFERRED) / (3 if frozen else 1) + images["valid"] / 3
+    return (budget.epochs * an_epoch + images["test"] / 3) * macs / rate / 3600
+
+
+def _share(configuration: Configuration) -> float:
+    """The part of the images that are of the configuration's classes, of ten."""
+    return 1.0 if configuration.classes is None else len(configuration.classes) / 10
 
 
 def passes(configuration: Configuration) -> float:

@@ -14,10 +14,12 @@ from typing import Any
 import torch
 from torch import nn
 
-from utils.data import Split, load_dataset
+from utils.analysis.batch_statistics import measure_batch_statistics
+from utils.data import Batches, Split
 from utils.experiments.activation_noise import with_noise
 from utils.experiments.configuration import Configuration
 from utils.experiments.recipes import resolve
+from utils.experiments.weights import trained
 from utils.models import build_model
 from utils.models.heads import FrozenEncoder, cut_head
 from utils.training import History, fit
@@ -152,50 +154,31 @@ def noisy_activations(task: Task, *, shift: float = 0.5, scale: float = 1.25, ji
     return _fitted(task, with_noise(task.build(), shift=shift, scale=scale, jitter=jitter))
 
 
-WAYS = ("fine-tuned", "frozen", "scratch")
+WAYS = ("fine-tuned", "frozen", "untrained", "scratch")
 EPOCH = 5_000  # images in an epoch of a transfer: with fewer labels, each is seen several times
 
 
-def transfer(task: Task, *, source: str, way: str = "fine-tuned", pretrain_share: float = 0.5) -> Outcome:
-    """Training on another task first, then on this one with a new last layer.
+def transfer(task: Task, *, source: str, network: str, way: str = "fine-tuned") -> Outcome:
+    """Training on a task with a network that has learned another one, and a new last layer.
 
-    ``source``: the dataset of the first training, in gray if this one is, with as many classes.
-    ``pretrain_share``: its epochs as a share of the run's. ``way``: "fine-tuned" trains all weights further,
-    "frozen" the last layer alone, and "scratch" leaves out the first training. An epoch of the second one has
-    at least :data:`EPOCH` images, or all that there are.
+    ``source`` and ``network``: the experiment and the label whose kept weights are the start. ``way``:
+    "fine-tuned" trains all weights further and "frozen" the last layer alone; "scratch" begins with random
+    weights, and "untrained" freezes these, but for the statistics of batch normalization, which it measures
+    on the training images. An epoch has at least :data:`EPOCH` images, or all that there are.
     """
     if way not in WAYS:
         raise ValueError(f"way must be one of {', '.join(WAYS)}, got {way!r}")
-    encoder, stages = task.build(), {}
-    if way != "scratch":
-        epochs = max(1, round(pretrain_share * task.epochs))
-        first = replace(task, train=_like(task, load_dataset(task.stand_in or source).train))
-        stages["pretraining"] = fit(
-            encoder,
-            first.train,
-            None,
-            checkpoint=_pretraining(task.checkpoint),
-            **first.options(epochs),
-        )
+    encoder = trained(source, network).model if way in ("fine-tuned", "frozen") else task.build()
     features = cut_head(encoder)
+    if way == "untrained":
+        whole = Batches(task.train, len(task.train), shuffle=False, device=task.device)
+        encoder = measure_batch_statistics(encoder.to(task.device), next(iter(whole))[0])
     torch.manual_seed(task.seed)
-    head = nn.Linear(features, task.classes)
-    body = FrozenEncoder(encoder) if way == "frozen" else encoder
-    model = nn.Sequential(body, head)
-    second = replace(task, train=_repeated(task.train, task.stand_in))
-    history = fit(model, second.train, task.valid, checkpoint=task.checkpoint, **second.options(task.epochs))
-    return Outcome(model, history, stages)
-
-
-def _like(task: Task, split: Split) -> Split:
-    """The images of another task with as many channels as this one's; few of them in a smoke test."""
-    if task.stand_in:
-        split = split.subset(min(len(task.train), len(split)))
-    if task.train.images.shape[1] == split.images.shape[1]:
-        return split
-    gray = split.images.float().mean(dim=1, keepdim=True)
-    mean, std = (gray.mean() / 255).item(), (gray.std() / 255).item()
-    return replace(split, images=gray.round().to(torch.uint8), mean=(mean,), std=(std,))
+    body = encoder if way in ("fine-tuned", "scratch") else FrozenEncoder(encoder)
+    model = nn.Sequential(body, nn.Linear(features, task.classes))
+    longer = replace(task, train=_repeated(task.train, task.stand_in))
+    history = fit(model, longer.train, task.valid, checkpoint=task.checkpoint, **longer.options(task.epochs))
+    return Outcome(model, history)
 
 
 def _repeated(split: Split, stand_in: str | None) -> Split:

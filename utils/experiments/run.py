@@ -18,6 +18,7 @@ from torch import nn
 from utils.analysis.accounting import account
 from utils.data import Dataset, Split, load_dataset
 from utils.data.label_noise import noisy_labels
+from utils.data.split import balanced
 from utils.experiments import methods, provenance, records, unfinished, weights
 from utils.experiments.compact import compacted
 from utils.experiments.configuration import Budget, Configuration, Experiment, WrongUse
@@ -115,6 +116,9 @@ def run_one(
     began = time.perf_counter()
     dataset = _load(configuration, budget, load)
     train = _part(dataset.train, budget.train_images)
+    if configuration.drawn:
+        labels = dataset.train.labels.numpy()
+        train = dataset.train.subset(torch.from_numpy(balanced(labels, len(train), seed)))
     valid = _part(dataset.valid, budget.valid_images)
     test = _part(dataset.test, budget.test_images)
     if configuration.label_noise:
@@ -195,7 +199,8 @@ def _load(configuration: Configuration, budget: Budget, load: Callable[..., Data
     size = configuration.model_options.get("input_size") if stands_in else None
     size = size or configuration.dataset_size
     name = budget.dataset or configuration.dataset
-    return load(name) if size is None else load(name, size=size)
+    dataset = load(name) if size is None else load(name, size=size)
+    return dataset if configuration.classes is None else dataset.of_classes(configuration.classes)
 
 
 def _time_left(seconds: float, trained: int, left: int) -> str:

@@ -85,6 +85,11 @@ ORDER: tuple[Entry, ...] = (
     Entry("contrastive-plateau", 6, "lab 14: contrast needs a long training, and an untrained floor"),
     Entry("noisy-labels-memorized", 6, "lab 13: co-teaching matters once wrong labels are known by heart"),
     Entry("identity-mappings", 6, "lab 4: the places of norm and ReLU matter in a deep network only"),
+    Entry("transfer-source", 6, "the network of lab 12, which all transfers begin with"),
+    Entry("transfer-50", 6, "fine-tuned, frozen, from scratch by number of labels (Kornblith et al.)"),
+    Entry("transfer-500", 6, "ten times as many labels"),
+    Entry("transfer-5000", 6, "a hundred times as many labels"),
+    Entry("transfer-22500", 6, "all labels"),
     # 7: claims of the literature, and the first labs on the original images
     Entry("lenet-cifar10", 7, "lab 2 on the original images"),
     Entry("lenet-fashion-mnist", 7, "lab 2 on images without color"),
@@ -115,9 +120,6 @@ ORDER: tuple[Entry, ...] = (
         seeds=LATER,
     ),
     Entry("vgg-rates-gradients", 7, "an order of gradients needs three seeds", seeds=LATER),
-    Entry("transfer-100", 7, "fine-tuned, frozen, from scratch by number of labels (Kornblith et al.)"),
-    Entry("transfer-1000", 7, "ten times as many labels"),
-    Entry("transfer-10000", 7, "a hundred times as many labels"),
     Entry("convnext-walk", 7, "from ResNet to ConvNeXt, step by step (Liu et al.)"),
     # 8: the networks of student reports and lectures, as many epochs as two hours of a core allow
     Entry("families-cifar10", 8, "claims C14, C16; ConvNeXt-T would take ten hours", labels=WITHOUT_CONVNEXT),
