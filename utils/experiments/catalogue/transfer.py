@@ -17,8 +17,8 @@ FIT = {
     "schedule": "warmup-cosine",
     "augment": "flip-crop",
 }
-# chosen on validation images, with seeds that are not recorded
-RATES = {"fine-tuned": 3e-4, "frozen": 3e-3, "untrained": 3e-3, "scratch": 1e-3}
+# of four or more each, 3.3 times apart, after 12 epochs with 50 and 5,000 labels on validation images, one seed
+RATES = {"fine-tuned": 1e-3, "frozen": 1e-2, "untrained": 1e-2, "scratch": 3e-3}
 
 
 def transfer_source() -> Experiment:
