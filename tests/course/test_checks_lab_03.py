@@ -4,13 +4,21 @@ import math
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 
-from tests.course.exercise_checks import proofs
+from tests.course.exercise_checks import goes_on_without, proofs
 from utils.course.checks import lab_03 as check
 from utils.models import build_model
 
-NAMES = ["alexnet_sides", "chain_parameters", "inception_parameters", "averaged_prediction", "polyak_average"]
+NAMES = [
+    "chain_parameters",
+    "one_by_one",
+    "inception_parameters",
+    "alexnet_sides",
+    "averaged_prediction",
+    "polyak_average",
+]
 
 
 def alexnet_sides(side, padding):
@@ -24,6 +32,13 @@ def chain_parameters(layers):
     with torch.device("meta"):
         chain = [nn.Conv2d(*layer) for layer in layers]
     return sum(p.numel() for layer in chain for p in layer.parameters())
+
+
+def one_by_one(x, weight, bias):
+    y = torch.zeros(len(x), len(weight), *x.shape[2:])
+    for d, row in enumerate(weight):
+        y[:, d] = bias[d] + sum(w * x[:, c] for c, w in enumerate(row))
+    return y
 
 
 def inception_parameters(maps, row):
@@ -69,15 +84,29 @@ WRONG = [
     ("alexnet_sides", lambda s, p: alexnet_sides(s, p)[-1], "a list of four"),
     ("alexnet_sides", lambda s, p: [alexnet_sides(s, p)[k] for k in (0, 2, 3)], "are four"),
     ("alexnet_sides", lambda s, p: None, "returned None"),
-    ("chain_parameters", lambda ls: sum(i * o * k * k for i, o, k in ls), "one for each output map"),
+    ("chain_parameters", lambda ls: sum(i * o * k * k for i, o, k in ls), "one for each output channel"),
     ("chain_parameters", lambda ls: sum((k * k + 1) * i * o for i, o, k in ls), "not for a kernel"),
-    ("chain_parameters", lambda ls: sum(k * k * i * o + i for i, o, k in ls), "not input map"),
+    ("chain_parameters", lambda ls: sum(k * k * i * o + i for i, o, k in ls), "not input channel"),
     ("chain_parameters", lambda ls: sum(i * o * k + o for i, o, k in ls), "kernel · kernel"),
     ("chain_parameters", lambda ls: sum((k * k + 1) * o for i, o, k in ls), "one kernel for each"),
     ("chain_parameters", lambda ls: sum(i * k + 1 for i, o, k in ls), "its own kernels"),
     ("chain_parameters", lambda ls: chain_parameters(ls[:1]), "first layer alone"),
     ("chain_parameters", lambda ls: 1_300_000, "added up over the layers"),
     ("chain_parameters", lambda ls: "many", "got str 'many'"),
+    ("one_by_one", lambda x, w, b: F.conv2d(x, w[:, :, None, None], b), "calls F.conv2d"),
+    ("one_by_one", lambda x, w, b: torch.einsum("dc,bchw->bdhw", w, x), "added to each output channel"),
+    ("one_by_one", lambda x, w, b: F.linear(x.movedim(1, 3), w, b), "channels come second"),
+    ("one_by_one", lambda x, w, b: 2 * one_by_one(x, w, b), "the sum over c"),
+    (
+        "one_by_one",
+        lambda x, w, b: one_by_one(x, w if len(w) != len(w.T) else w.T, b),
+        "rows belong to output channels",
+    ),
+    (
+        "one_by_one",
+        lambda x, w, b: one_by_one(x, w, 0 * b) + (b if len(b) == x.shape[-1] else b[:, None, None]),
+        "not for each column",
+    ),
     ("inception_parameters", lambda m, r: inception_parameters(m, r) - sum(r), "all six convolutions"),
     (
         "inception_parameters",
@@ -126,6 +155,9 @@ WRONG = [
     test_a_common_slip_is_named,
     test_the_stub_fails_and_is_called_unwritten,
 ) = proofs(check, {name: globals()[name] for name in NAMES}, WRONG)
+
+
+test_a_page_goes_on_without_an_answer = goes_on_without(check, {name: globals()[name] for name in NAMES})
 
 
 def test_the_messages_name_the_published_figures_that_do_not_hold(capsys):

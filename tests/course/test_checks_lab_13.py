@@ -2,13 +2,22 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
 from cleanlab.count import compute_confident_joint
 
-from tests.course.exercise_checks import proofs
+from tests.course.exercise_checks import goes_on_without, proofs
 from utils.course.checks import lab_13 as check
 from utils.data.label_noise import noisy_labels
+from utils.training.coteaching import kept_of
 
-NAMES = ["group_noise", "wrong_probability", "forget_report", "prune_by_class"]
+NAMES = [
+    "group_noise",
+    "swapped_losses",
+    "confident_class",
+    "wrong_probability",
+    "forget_report",
+    "prune_by_class",
+]
 
 
 def group_noise(groups, rate):
@@ -28,13 +37,73 @@ def off_diagonal(groups, rate):
     return group_noise(groups, rate).fill_diagonal_(0)
 
 
+def swapped_losses(logits_a, logits_b, labels, forget_rate, *, kept=None, shift=0):
+    each = [F.cross_entropy(logits, labels, reduction="none") for logits in (logits_a, logits_b)]
+    kept = (kept_of(len(labels), forget_rate) if kept is None else kept) + shift
+    chosen_by_a, chosen_by_b = (losses.argsort()[:kept] for losses in each)
+    return each[0][chosen_by_b].mean(), each[1][chosen_by_a].mean()
+
+
+def own_losses(logits_a, logits_b, labels, forget_rate, *, largest=False):
+    kept = kept_of(len(labels), forget_rate)
+    each = [F.cross_entropy(logits, labels, reduction="none") for logits in (logits_a, logits_b)]
+    return [losses.topk(kept, largest=largest).values.mean() for losses in each]
+
+
+def all_losses(logits_a, logits_b, labels, forget_rate):
+    return F.cross_entropy(logits_a, labels), F.cross_entropy(logits_b, labels)
+
+
+def largest_losses(logits_a, logits_b, labels, forget_rate):
+    each = [F.cross_entropy(logits, labels, reduction="none") for logits in (logits_a, logits_b)]
+    by_a, by_b = (losses.argsort(descending=True)[: kept_of(len(labels), forget_rate)] for losses in each)
+    return each[0][by_b].mean(), each[1][by_a].mean()
+
+
+def detached(*arguments):
+    return tuple(loss.detach() for loss in swapped_losses(*arguments))
+
+
+def scaled(factor):
+    def function(a, b, labels, rate):
+        return [loss * factor(len(labels), rate) for loss in swapped_losses(a, b, labels, rate)]
+
+    return function
+
+
+def confident_class(p, labels):
+    thresholds = torch.stack([p[labels == j, j].mean() for j in range(p.shape[1])])
+    return counted(p, thresholds)
+
+
+def counted(p, thresholds):
+    passed = torch.where(p >= thresholds, p, -1.0)
+    return torch.where((passed >= 0).any(dim=1), passed.argmax(dim=1), -1)
+
+
+def top_if_confident(p, labels):
+    thresholds = torch.stack([p[labels == j, j].mean() for j in range(p.shape[1])])
+    top = p.argmax(dim=1)
+    return torch.where(p.gather(1, top[:, None]).squeeze(1) >= thresholds[top], top, -1)
+
+
+def one_threshold(p, labels):
+    own = p.gather(1, labels[:, None]).squeeze(1)
+    return counted(p, own.mean().expand(p.shape[1]))
+
+
+def never_minus_one(p, labels):
+    thresholds = torch.stack([p[labels == j, j].mean() for j in range(p.shape[1])])
+    return torch.where(p >= thresholds, p, -1.0).argmax(dim=1)
+
+
 def wrong_probability(p, given, matrix):
     weight = p * matrix[:, given].T
     return 1 - weight.gather(1, given[:, None]).squeeze(1) / weight.sum(dim=1)
 
 
 def forget_report(losses, wrong, forget_rate, *, descending=False, kept=None):
-    kept = int((1 - forget_rate) * len(losses)) if kept is None else kept
+    kept = kept_of(len(losses), forget_rate) if kept is None else kept
     out = wrong[losses.argsort(descending=descending)[kept:]]
     found = int(out.sum())
     return found / max(len(out), 1), found / int(wrong.sum()), (len(out) - found) / int((~wrong).sum())
@@ -82,6 +151,26 @@ WRONG = [
     ),
     ("group_noise", lambda g, r: torch.eye(len(g)), "divided by the number of other classes"),
     ("group_noise", lambda g, r: 0.3, "got float"),
+    ("swapped_losses", own_losses, "from its own choice"),
+    ("swapped_losses", lambda *given: swapped_losses(*given)[::-1], "the loss of a comes first"),
+    ("swapped_losses", all_losses, "mean over all examples"),
+    ("swapped_losses", largest_losses, "smallest losses are kept"),
+    (
+        "swapped_losses",
+        lambda a, b, y, r: swapped_losses(a, b, y, r, kept=int((1 - r) * len(y))),
+        "in floating point",
+    ),
+    ("swapped_losses", lambda *given: swapped_losses(*given, shift=1), "rounded down"),
+    ("swapped_losses", scaled(kept_of), "over the examples that were chosen"),
+    ("swapped_losses", scaled(lambda n, r: kept_of(n, r) / n), "not over the whole batch"),
+    ("swapped_losses", detached, "a tensor with a gradient"),
+    ("swapped_losses", lambda *given: sum(swapped_losses(*given)), "two losses"),
+    ("confident_class", lambda p, y: p.argmax(dim=1), "most probable class of every example"),
+    ("confident_class", top_if_confident, "need not be the most probable of all"),
+    ("confident_class", one_threshold, "each class has its own"),
+    ("confident_class", lambda p, y: counted(p, p.mean(dim=0)), "not over all"),
+    ("confident_class", never_minus_one, "the answer is −1"),
+    ("confident_class", lambda p, y: confident_class(p, y)[:2], "expected shape"),
     ("wrong_probability", lambda p, g, t: 1 - wrong_probability(p, g, t), "the label is right"),
     (
         "wrong_probability",
@@ -138,6 +227,10 @@ def _as_row(joint):
     test_a_common_slip_is_named,
     test_the_stub_fails_and_is_called_unwritten,
 ) = proofs(check, {name: globals()[name] for name in NAMES}, WRONG)
+
+test_the_page_goes_on_with_another_way_until_an_exercise_is_written = goes_on_without(
+    check, {name: globals()[name] for name in NAMES}
+)
 
 
 def test_one_group_of_all_classes_is_the_symmetric_noise_of_the_library():

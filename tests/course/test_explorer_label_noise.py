@@ -8,6 +8,7 @@ import pytest
 
 from tests.course.explorer_page import browser_test, manners, read
 from utils.course.explorers.label_noise import LOWEST, PER_DECADE, levels, noise_explorer
+from utils.training.coteaching import kept_of
 
 GENERATOR = np.random.default_rng(13)
 EPOCHS, EXAMPLES = 12, 90
@@ -28,11 +29,11 @@ def explorer(**options):
 
 
 def left_out(losses, share):
-    """bool [N]: all but the int((1 − share) · N) of the smallest loss, as rounded for the page."""
+    """bool [N]: all but the (1 − share) · N of the smallest loss, rounded down, as rounded for the page."""
     seen = levels(losses)
     order = np.lexsort((np.arange(len(seen)), -seen))
     out = np.zeros(len(seen), dtype=bool)
-    out[order[: len(seen) - int((1 - share) * len(seen))]] = True
+    out[order[: len(seen) - kept_of(len(seen), share)]] = True
     return out
 
 

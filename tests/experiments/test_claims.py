@@ -23,6 +23,7 @@ from utils.experiments.claims import (
     Claim,
     Order,
     Published,
+    Runs,
     Waiting,
     compare,
 )
@@ -536,3 +537,13 @@ def test_runs_on_different_numbers_of_images_stand_side_by_side_and_have_leads()
         summary.side_by_side([small, small])
     with pytest.raises(ValueError, match="no results to put side by side"):
         summary.side_by_side([])
+
+
+def test_a_lead_is_too_early_only_if_its_own_networks_are():
+    labels = ("vit with 9 images", "vit with 99 images", "mlp with 9 images", "linear with 9 images")
+    runs = Runs("small", labels, {"linear with 9 images": "still improving after 4 epochs"})
+    told = "linear with 9 images was still improving after 4 epochs"
+    assert runs.too_early("lead with 9 images") == told, "nobody says what is behind it: all"
+    assert runs.too_early("lead with 9 images", behind=("vit", "mlp")) == ""
+    assert runs.too_early("lead with 9 images", behind=("vit", "linear")) == told
+    assert runs.too_early("vit with 9 images", behind=("linear",)) == "", "a label stands for itself"

@@ -41,7 +41,7 @@ from utils.experiments.differences import (
     unbroken,
 )
 from utils.experiments.learning import AT_CHANCE, CONVERGED, state_of, state_of_run
-from utils.experiments.summary import MeanSd, Measured, Results
+from utils.experiments.summary import AT, MeanSd, Measured, Results
 
 REPLICATED, NOT, UNJUDGED, DUE = "replicated", "not replicated", UNDECIDED, "due"
 CLEAR, REVERSED = "clear", "clear, the other way round"  # of comparisons that no source makes
@@ -82,8 +82,9 @@ class Order:
     ``at`` says in words what is then measured. ``claimed`` is False for a comparison that no source makes.
     ``final`` says that it is about what networks reach in the end, so that they must have converged.
     ``at_length`` says that it is about a training as long as the source's, which no shorter one can test.
-    ``untested`` tells of runs why they do not test it, or nothing if they do. ``remark`` is told beside the
-    verdict. ``incomparable`` says why no numbers could decide.
+    ``untested`` tells of runs why they do not test it, or nothing if they do. ``behind``: the networks that a
+    measure is computed from, where its names are not theirs. ``remark`` is told beside the verdict.
+    ``incomparable`` says why no numbers could decide.
     """
 
     higher: str
@@ -96,6 +97,7 @@ class Order:
     final: bool = True
     at_length: bool = False
     untested: Callable[[Results, Sequence[str]], str] | None = None
+    behind: tuple[str, ...] = ()
     remark: str = ""
     incomparable: str = ""
 
@@ -287,14 +289,19 @@ class Runs:
         """The size as a part of a sentence."""
         return f" at {self.size}" if self.size else ""
 
-    def too_early(self, *names: str) -> str:
+    def too_early(self, *names: str, behind: Sequence[str] = ()) -> str:
         """Which of the runs behind these names of a measure ended too early, in words; empty if none.
 
-        A name that is no label, as that of a band over several rates, stands for all runs.
+        A name that is no label, as that of a band over several rates, stands for all runs, or for those of
+        the networks ``behind`` it.
         """
-        behind = names if set(names) <= set(self.labels) else self.labels
+        of_these = self.labels
+        if set(names) <= set(self.labels):
+            of_these = names
+        elif behind:
+            of_these = tuple(label for label in self.labels if label.partition(AT)[0] in behind)
         by_state: dict[str, list[str]] = {}
-        for label in behind:
+        for label in of_these:
             if label in self.early:
                 by_state.setdefault(self.early[label], []).append(label)
         return "; ".join(
@@ -407,7 +414,7 @@ def _why_too_early(claim: Claim, check: Order, runs: Runs) -> str:
     if check.at_length and runs.epochs < claim.epochs:
         reasons.append(f"{runs.epochs} of {claim.epochs} epochs: a shorter training does not test it")
     elif check.final:
-        reasons.append(runs.too_early(*check.names))
+        reasons.append(runs.too_early(*check.names, behind=check.behind))
     if check.untested and runs.results is not None:
         reasons.append(check.untested(runs.results, check.names))
     return "; ".join(filter(None, reasons))

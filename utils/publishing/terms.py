@@ -32,11 +32,15 @@ HELD = (
     "book/intro.md",
     "labs/01_convolution_toeplitz.ipynb",
     "labs/02_lenet.ipynb",
+    "labs/03_imagenet_decade.ipynb",
     "labs/04_resnet.ipynb",
     "labs/05_efficient_convolutions.ipynb",
     "labs/06_receptive_fields.ipynb",
     "labs/07_batchnorm_vgg.ipynb",
     "labs/08_loss_landscapes.ipynb",
+    "labs/10_regularization_augmentation.ipynb",
+    "labs/12_transfer_learning.ipynb",
+    "labs/13_noisy_labels.ipynb",
 )
 
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
 from torch import Tensor
 
+from utils.course.checks import core
 from utils.course.checks.core import (
     Slips,
     call,
+    call_without_convolutions,
     expect_close,
     expect_equal,
     fail,
@@ -35,8 +39,23 @@ PRINTED_MODULES = dict(zip(MODULES, (159, 380, 364, 437, 463, 580, 840, 1072, 13
 PRINTED_REST = 2.7 + 112 + 1000
 REST = 9_472 + 114_944 + 1_025_000  # the stem's first layer, its other two, and the last layer
 K = 1024
-FIRST_MAPS = 192  # what module 3a reads
+FIRST_CHANNELS = 192  # what module 3a reads
 OFF = 0.01  # a printed figure is called off from this relative difference on
+
+
+def use(function: Callable) -> Callable:
+    """The student's function if it is right, another way to the same values if it is not written yet."""
+    return core.use(
+        function,
+        {
+            "chain_parameters": (chain_parameters, _parameters),
+            "one_by_one": (one_by_one, _one_by_one),
+            "inception_parameters": (inception_parameters, _module_parameters),
+            "alexnet_sides": (alexnet_sides, _counted_sides),
+            "averaged_prediction": (averaged_prediction, _averaged),
+            "polyak_average": (polyak_average, _mean_of_iterates),
+        },
+    )
 
 
 def alexnet_sides(function: Callable) -> None:
@@ -71,7 +90,7 @@ def alexnet_sides(function: Callable) -> None:
 
 
 def chain_parameters(function: Callable) -> None:
-    """``function(layers)`` counts the parameters of a chain of convolutions (maps in, maps out, kernel)."""
+    """``function(layers)`` counts the parameters of a chain of convolutions (channels in, out, kernel)."""
     generator = random.Random(3)
     cases: list[tuple[str, Sequence[tuple[int, int, int]]]] = [
         ("AlexNet's conv1", ((3, 96, 11),)),
@@ -89,7 +108,7 @@ def chain_parameters(function: Callable) -> None:
         shown = list(layers) if len(layers) < 4 else f"{len(layers)} layers"
         what = f"chain_parameters of {label} ({shown})"
         got = number_of(call(function, list(layers)), what)
-        hint = "(maps in · kernel² + 1) · maps out, added up over the layers."
+        hint = "(channels in · kernel² + 1) · channels out, added up over the layers."
         expect_equal(got, want, what=what, look_at=hint_for(got, _chain_slips(layers), hint))
     vgg = ", ".join(f"{name} {_parameters(vgg_layers(name)):,}" for name in PRINTED_VGG)
     passed(
@@ -105,12 +124,59 @@ def _chain_slips(layers: Sequence[tuple[int, int, int]]) -> Slips:
         return sum(of_one(*layer) for layer in layers)
 
     yield "the loop: this is the first layer alone.", _parameters(layers[:1])
-    yield "the biases: one for each output map.", total(lambda i, o, k: k * k * i * o)
-    yield "the biases: one for each output map, not input map.", total(lambda i, o, k: k * k * i * o + i)
-    yield "the biases: one for an output map, not for a kernel.", total(lambda i, o, k: (k * k + 1) * i * o)
-    yield "the input maps: every output map has one kernel for each.", total(lambda i, o, k: (k * k + 1) * o)
+    yield "the biases: one for each output channel.", total(lambda i, o, k: k * k * i * o)
+    yield (
+        "the biases: one for each output channel, not input channel.",
+        total(lambda i, o, k: k * k * i * o + i),
+    )
+    yield (
+        "the biases: one for an output channel, not for a kernel.",
+        total(lambda i, o, k: (k * k + 1) * i * o),
+    )
+    yield (
+        "the input channels: every output channel has one kernel for each.",
+        total(lambda i, o, k: (k * k + 1) * o),
+    )
     yield "the kernel: it has kernel · kernel weights.", total(lambda i, o, k: i * k * o + o)
-    yield "the output maps: each has its own kernels and its own bias.", total(lambda i, o, k: i * k + 1)
+    yield "the output channels: each has its own kernels and its own bias.", total(lambda i, o, k: i * k + 1)
+
+
+def one_by_one(function: Callable) -> None:
+    """``function(x, weight, bias)`` is a 1×1 convolution, [B, C, H, W] -> [B, D, H, W], written by hand."""
+    generator = torch.Generator().manual_seed(3)
+    # batch, channels in, channels out, height, width; equal sizes hide a slip, so most differ
+    for batch, c_in, c_out, height, width in (
+        (2, 3, 5, 4, 6),
+        (1, 4, 1, 5, 2),
+        (3, 1, 2, 3, 4),
+        (2, 4, 4, 4, 4),
+    ):
+        x = torch.randn(batch, c_in, height, width, generator=generator)
+        weight, bias = torch.randn(c_out, c_in, generator=generator), torch.randn(c_out, generator=generator)
+        want = torch.nn.functional.conv2d(x, weight[:, :, None, None], bias)
+        got = call_without_convolutions(function, x, weight, bias)
+        hint = "output channel d at a position: the bias d and the sum over c of weight[d, c] · x[c] there."
+        hint = hint_for(got, _one_by_one_slips(x, weight, bias), hint, atol=1e-4)
+        given = f"x [{batch}, {c_in}, {height}, {width}], weight [{c_out}, {c_in}]"
+        expect_close(got, want, what=f"one_by_one({given})", look_at=hint, atol=1e-4)
+    passed("one_by_one", "a linear layer at every position, as torch's convolution with a kernel of 1×1")
+
+
+def _one_by_one(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """All positions of an image side by side, and one product of matrices for each image."""
+    return (weight @ x.flatten(2) + bias[:, None]).unflatten(2, tuple(x.shape[2:]))
+
+
+def _one_by_one_slips(x: Tensor, weight: Tensor, bias: Tensor) -> Slips:
+    yield "the bias: it is added to each output channel.", _one_by_one(x, weight, torch.zeros_like(bias))
+    no_bias = torch.zeros_like(bias)
+    if weight.shape[0] == weight.shape[1]:
+        yield "the weight: its rows belong to output channels.", _one_by_one(x, weight.T, bias)
+    if len(bias) == x.shape[-1]:
+        added = _one_by_one(x, weight, no_bias) + bias
+        yield "the bias: one for each channel, not for each column: bias[:, None, None].", added
+    last = torch.einsum("dc,bchw->bhwd", weight, x) + bias
+    yield "the order of the dimensions: channels come second, before rows and columns.", last
 
 
 def inception_parameters(function: Callable) -> None:
@@ -131,7 +197,7 @@ def inception_parameters(function: Callable) -> None:
         a, b, c, d, e, f = row
         slips = [
             ("the biases of the two reductions.", want - b - d),
-            ("the biases: one for every map of all six convolutions.", want - sum(row)),
+            ("the biases: one for every channel of all six convolutions.", want - sum(row)),
             (
                 "the last large window: it is 5×5 in the paper (3×3 in torchvision).",
                 _parameters([(i, o, 3 if k == 5 else k) for i, o, k in convolutions]),
@@ -171,17 +237,17 @@ def averaged_prediction(function: Callable) -> None:
     cases = [
         ("3 networks, one of them ten times as loud", loud),
         ("one network", torch.randn(1, 6, 10, generator=generator)),
-        ("4 networks, as many pictures as classes", torch.randn(4, 4, 4, generator=generator)),
+        ("4 networks, as many images as classes", torch.randn(4, 4, 4, generator=generator)),
         ("scores of 1000", torch.randn(2, 3, 5, generator=generator) + 1000),
     ]
     for label, scores in cases:
-        networks, pictures, classes = scores.shape
+        networks, images, classes = scores.shape
         want = torch.stack([s.double().softmax(dim=1) for s in scores]).mean(dim=0).float()
         got = call(function, scores)
         hint = "softmax over the classes first, then the mean over the networks."
         if isinstance(got, Tensor):
             hint = hint_for(got, _average_slips(scores), hint)
-            if got.shape == (networks, classes) and networks != pictures:
+            if got.shape == (networks, classes) and networks != images:
                 hint = "the dimension of the mean: networks are the first one."
             elif not got.isfinite().all():
                 hint = "large scores: their exponentials overflow. torch's softmax takes care of that."
@@ -190,6 +256,11 @@ def averaged_prediction(function: Callable) -> None:
         "averaged_prediction",
         f"the probabilities of {len(cases)} sets of networks are averaged, each network counts alike",
     )
+
+
+def _averaged(scores: Tensor) -> Tensor:
+    """By logarithms, which cannot overflow."""
+    return (scores.log_softmax(dim=-1).logsumexp(dim=0) - math.log(len(scores))).exp()
 
 
 def _average_slips(scores: Tensor) -> Slips:
@@ -242,8 +313,16 @@ def polyak_average(function: Callable) -> None:
     passed("polyak_average", "means of lists and of an iterator, with and without a start that is left out")
 
 
+def _mean_of_iterates(iterates: Iterable[Tensor], first: int) -> Tensor:
+    """By a sum in double precision, divided at the end."""
+    total, count = torch.zeros(()), 0
+    for weights in itertools.islice(iterates, first, None):
+        total, count = total + weights.double(), count + 1
+    return (total / count).to(weights.dtype)
+
+
 def vgg_layers(name: str) -> list[tuple[int, int, int]]:
-    """VGG ``name`` ("A" to "E") as a chain of convolutions (maps in, maps out, kernel), with its head."""
+    """VGG ``name`` ("A" to "E") as a chain of convolutions (channels in, out, kernel), with its head."""
     maps, layers = 3, []
     for number, wide in zip(CONVOLUTIONS[name], CHANNELS, strict=True):
         for place in range(1, number + 1):
@@ -264,9 +343,14 @@ def _convolutions(maps: int, row: Sequence[int]) -> list[tuple[int, int, int]]:
     return [(maps, a, 1), (maps, b, 1), (b, c, 3), (maps, d, 1), (d, e, 5), (maps, f, 1)]
 
 
+def _module_parameters(maps: int, row: Sequence[int]) -> int:
+    """Counted in the layers of torch as well."""
+    return _parameters(_convolutions(maps, row))
+
+
 def _modules() -> list[tuple[int, tuple[int, ...]]]:
-    """GoogLeNet's nine modules, each as the number of maps it reads and its row."""
-    maps, modules = FIRST_MAPS, []
+    """GoogLeNet's nine modules, each as the number of channels it reads and its row."""
+    maps, modules = FIRST_CHANNELS, []
     for row in MODULES.values():
         modules.append((maps, row))
         maps = row[0] + row[2] + row[4] + row[5]
@@ -275,6 +359,15 @@ def _modules() -> list[tuple[int, tuple[int, ...]]]:
 
 def _sides(side: int, padding: int) -> list[int]:
     return _pooled((side + 2 * padding - 11) // 4 + 1)
+
+
+def _counted_sides(side: int, padding: int) -> list[int]:
+    """By counting where the windows begin."""
+    sides, line = [], side + 2 * padding
+    for kernel, stride in ((11, 4), (3, 2), (3, 2), (3, 2)):
+        line = len(range(0, line - kernel + 1, stride))
+        sides.append(line)
+    return sides
 
 
 def _side_slips(side: int, padding: int) -> Slips:

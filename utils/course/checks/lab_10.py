@@ -6,8 +6,10 @@ from collections.abc import Callable
 from math import log, nan, sqrt
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
+from utils.course.checks import core
 from utils.course.checks.core import (
     Slips,
     call,
@@ -22,6 +24,20 @@ from utils.course.checks.core import (
     parts_of,
     passed,
 )
+
+
+def use(function: Callable) -> Callable:
+    """The student's function if it is right, another way to the same values if it is not written yet."""
+    return core.use(
+        function,
+        {
+            "effective_parameters": (effective_parameters, _effective),
+            "dropout": (dropout, _dropout),
+            "smoothed_floor": (smoothed_floor, _floor),
+            "reflect_index": (reflect_index, _reflected),
+            "cutmix": (cutmix, _cutmix),
+        },
+    )
 
 
 def smoothed_floor(function: Callable) -> None:
@@ -39,7 +55,7 @@ def smoothed_floor(function: Callable) -> None:
         want = accuracy * _best(classes, epsilon) + (1 - accuracy) * _best_wrong(classes, epsilon)
         what = f"smoothed_floor({classes}, {epsilon:g}, {accuracy:g})"
         got = number_of(call(function, classes, epsilon, accuracy), what)
-        hint = "the mean over right and wrong pictures, each at its best."
+        hint = "the mean over right and wrong images, each at its best."
         hint = hint_for(got, _floor_slips(classes, epsilon, accuracy), hint, atol=1e-9)
         expect_number(got, want, what=what, look_at=hint)
     passed("smoothed_floor", f"{len(cases)} settings agree, from two classes to a thousand")
@@ -59,15 +75,25 @@ def _best_wrong(classes: int, epsilon: float) -> float:
     return -(right + other) * log((right + other) / 2) - (classes - 2) * other * log(other)
 
 
+def _floor(classes: int, epsilon: float, accuracy: float) -> float:
+    """By torch's own loss, at the best probabilities of a right and of a wrong image."""
+    right = torch.full((classes,), epsilon / classes, dtype=torch.float64)
+    right[0] += 1 - epsilon
+    wrong = torch.cat([right[:2].mean().expand(2), right[2:]])
+    logits, label = torch.stack([right, wrong]).log(), torch.zeros(2, dtype=torch.int64)
+    losses = F.cross_entropy(logits, label, label_smoothing=epsilon, reduction="none")
+    return float(accuracy * losses[0] + (1 - accuracy) * losses[1])
+
+
 def _floor_slips(classes: int, epsilon: float, accuracy: float) -> Slips:
     best, wrong = _best(classes, epsilon), _best_wrong(classes, epsilon)
     yield (
-        "the wrong pictures: their floor is higher, "
+        "the wrong images: their floor is higher, "
         "because another class is at least as probable as the right one.",
         best,
     )
     yield (
-        "the two shares: the accuracy is the share of the right pictures.",
+        "the two shares: the accuracy is the share of the right images.",
         (1 - accuracy) * best + accuracy * wrong,
     )
     yield "the logarithm: the natural one, as in torch.", (accuracy * best + (1 - accuracy) * wrong) / log(2)
@@ -83,42 +109,33 @@ def _floor_slips(classes: int, epsilon: float, accuracy: float) -> Slips:
     right, other = _target(classes, epsilon)
     swapped = -right * log(other) - other * log(right) - (classes - 2) * other * log(other)
     yield (
-        "a wrong picture at its best: the right class and one other with the same probability; "
+        "a wrong image at its best: the right class and one other with the same probability; "
         "they are not exchanged.",
         accuracy * best + (1 - accuracy) * swapped,
     )
     yield (
-        "a wrong picture: its floor is that of the smoothed target as well, "
-        "only with two classes that share.",
+        "a wrong image: its floor is that of the smoothed target as well, only with two classes that share.",
         accuracy * best,
     )
 
 
-def dropout_2d(function: Callable) -> None:
-    """``function(x, p, training)`` drops whole channels of single pictures, and keeps the expectation."""
+def dropout(function: Callable) -> None:
+    """``function(x, p, training)`` drops single entries, and keeps the expectation."""
     generator = torch.Generator().manual_seed(10)
     x = torch.rand(40, 30, 4, 5, generator=generator) + 0.5
     for p in (0.3, 0.0):
-        kept = call(function, x, p, False)
-        expect_close(
-            kept,
-            x,
-            what="dropout_2d in evaluation",
-            look_at="training: without it nothing happens, no scaling either.",
-        )
+        look_at = "training: without it nothing happens, no scaling either."
+        expect_close(call(function, x, p, False), x, what="dropout in evaluation", look_at=look_at)
     for p in (0.2, 0.5):
-        what = f"dropout_2d with p = {p:g} in training"
+        what = f"dropout with p = {p:g} in training"
         got = call(function, x, p, True)
         expect_shape(got, x.shape, what=what, look_at="the return value.")
         zero = got == 0
-        whole = zero.flatten(2).all(dim=2)
-        if not zero.flatten(2).any(dim=2).equal(whole):
-            look_at = "the mask, one draw for each channel: [B, C, 1, 1]."
-            fail(what, "channels that are zero as a whole", "some that are zero in part only", look_at)
-        if whole.any() and ((whole == whole[:1]).all() or (whole == whole[:, :1]).all()):
-            got = "the same channels in every picture, or whole pictures"
-            fail(what, "zeros in channels of their own", got, "the shape of the mask, [B, C, 1, 1].")
-        share, tolerance = whole.float().mean().item(), 5 * sqrt(p * (1 - p) / whole.numel())
+        share, tolerance = zero.float().mean().item(), 5 * sqrt(p * (1 - p) / zero.numel())
+        together = next((said for said, dims in _TOGETHER if _alike(zero, dims)), None)
+        if zero.any() and together:
+            look_at = "the mask, one draw for each entry: it has the shape of x."
+            fail(what, "entries that are zero independently of each other", together, look_at)
         if abs(share - p) > tolerance:
             swapped = abs(share - (1 - p)) <= tolerance
             hint = (
@@ -126,22 +143,34 @@ def dropout_2d(function: Callable) -> None:
                 if swapped
                 else "the probability."
             )
-            fail(f"{what}, the share of channels that are zero", f"about {p:.0%}", f"{share:.1%}", hint)
+            fail(f"{what}, the share of entries that are zero", f"about {p:.0%}", f"{share:.1%}", hint)
         factor = (got / x)[~zero]
         if not torch.allclose(factor, torch.full_like(factor, 1 / (1 - p)), atol=1e-4):
             look_at = "the factor 1 / (1 − p), which keeps the expectation."
-            what = f"{what}, the factor of the survivors"
+            what = f"{what}, the factor of the entries that are kept"
             fail(what, f"{1 / (1 - p):.4g}", f"{factor.mean():.4g}", look_at)
         if call(function, x, p, True).equal(got):
             look_at = "the random numbers, drawn anew in each call."
-            fail(what, "other channels in a second call", "the same", look_at)
-    passed(
-        "dropout_2d", "whole channels are dropped, the expectation is kept, and evaluation changes nothing"
-    )
+            fail(what, "other entries in a second call", "the same", look_at)
+    passed("dropout", "the share, the factor and the independence are right, and evaluation changes nothing")
+
+
+_TOGETHER = (("the same entries in every image", (0,)), ("the same entries in every channel", (1,)),
+             ("whole channels", (2, 3)))  # fmt: skip
+
+
+def _alike(zero: Tensor, dims: tuple[int, ...]) -> bool:
+    """Whether the mask is constant along these dimensions."""
+    return bool((zero.float().mean(dim=dims) % 1 == 0).all())
+
+
+def _dropout(x: Tensor, p: float, training: bool) -> Tensor:
+    """By coins of torch instead of a comparison."""
+    return x * torch.bernoulli(torch.full_like(x, 1 - p)) / (1 - p) if training else x
 
 
 def reflect_index(function: Callable) -> None:
-    """``function(place, size)`` is the row at any place of a picture that goes on as its mirror image."""
+    """``function(place, size)`` is the row at any position of an image that goes on as its mirror image."""
     for size in (7, 4, 3, 2, 32):
         pattern = [*range(size), *range(size - 2, 0, -1)]
         # right beside the border some slips look alike, so those places come last
@@ -151,7 +180,13 @@ def reflect_index(function: Callable) -> None:
             got = number_of(call(function, place, size), what)
             hint = hint_for(got, _reflect_slips(place, size), "the period, 2·(size − 1) places.")
             expect_equal(got, want, what=what, look_at=hint)
-    passed("reflect_index", "five sizes agree, up to five pictures away")
+    passed("reflect_index", "five sizes agree, up to five images away")
+
+
+def _reflected(place: int, size: int) -> int:
+    """By looking up the whole pattern."""
+    pattern = [*range(size), *range(size - 2, 0, -1)]
+    return pattern[place % len(pattern)]
 
 
 def _reflect_slips(place: int, size: int) -> Slips:
@@ -171,17 +206,17 @@ def cutmix(function: Callable) -> None:
     for size, row, column in cases:
         a, b = torch.rand(2, 3, 8, 10, generator=generator)
         label_a, label_b = torch.softmax(torch.randn(2, 5, generator=generator), dim=1)
-        what = f"cutmix of 8 × 10 pictures, size {size}, center ({row}, {column})"
+        what = f"cutmix of 8 × 10 images, size {size}, center ({row}, {column})"
         before = [tensor.clone() for tensor in (a, b, label_a, label_b)]
         got = call_with_originals(function, a, b, label_a, label_b, size, row, column)
         if not all(old.equal(new) for old, new in zip(before, (a, b, label_a, label_b), strict=True)):
-            look_at = "clone the first picture before you write into it."
+            look_at = "clone the first image before you write into it."
             fail(what, "the arguments as they were", "one that has been changed", look_at)
-        picture, label = parts_of(got, ("picture", "label"), what)
+        image, label = parts_of(got, ("image", "label"), what)
         covered = _square(size, row, column)
         hint = "the edges of the square, clipped at 0 and at H and W."
-        hint = hint_for(picture, _cutmix_slips(a, b, size, row, column), hint)
-        expect_close(picture, torch.where(covered, b, a), what=f"{what}: the picture", look_at=hint)
+        hint = hint_for(image, _cutmix_slips(a, b, size, row, column), hint)
+        expect_close(image, torch.where(covered, b, a), what=f"{what}: the image", look_at=hint)
         share = covered.float().mean()
         mixed = (1 - share) * label_a + share * label_b
         hint = "the covered area divided by H·W."
@@ -190,18 +225,29 @@ def cutmix(function: Callable) -> None:
     passed("cutmix", f"{len(cases)} squares, four of them clipped at the border")
 
 
-def _square(size: int, row: int, column: int) -> Tensor:
-    """bool [8, 10]: what the square covers."""
-    rows, columns = torch.arange(8)[:, None] - (row - size // 2), torch.arange(10) - (column - size // 2)
+def _cutmix(
+    image_a: Tensor, image_b: Tensor, label_a: Tensor, label_b: Tensor, size: int, row: int, column: int
+) -> tuple[Tensor, Tensor]:
+    """By asking of each pixel whether the square covers it."""
+    H, W = image_a.shape[-2:]
+    covered = _square(size, row, column, H, W)
+    share = covered.float().mean()
+    return torch.where(covered, image_b, image_a), torch.lerp(label_a, label_b, share)
+
+
+def _square(size: int, row: int, column: int, height: int = 8, width: int = 10) -> Tensor:
+    """bool [height, width]: what the square covers."""
+    rows = torch.arange(height)[:, None] - (row - size // 2)
+    columns = torch.arange(width) - (column - size // 2)
     return (rows >= 0) & (rows < size) & (columns >= 0) & (columns < size)
 
 
 def _cutmix_slips(a: Tensor, b: Tensor, size: int, row: int, column: int) -> Slips:
     square, corner = _square(size, row, column), _square(size, row + size // 2, column + size // 2)
-    yield "the two pictures: the square comes from the second one.", torch.where(square, a, b)
+    yield "the two images: the square comes from the second one.", torch.where(square, a, b)
     yield "the place: (row, column) is the center of the square, not its corner.", torch.where(corner, b, a)
     black = torch.where(square, 0.0, a)
-    yield "the square: it is filled with the second picture, not with black.", black
+    yield "the square: it is filled with the second image, not with black.", black
     yield "negative indices: Python counts them from the end; clip them to 0.", a
 
 
@@ -239,6 +285,10 @@ def effective_parameters(function: Callable) -> None:
 def _shares(X: Tensor, penalty: float) -> Tensor:
     values = torch.linalg.eigvalsh(X.T @ X).clamp(min=0)
     return values / (values + penalty)
+
+
+def _effective(X: Tensor, penalty: float) -> float:
+    return float(_shares(X, penalty).sum())
 
 
 def _trace_slips(X: Tensor, penalty: float) -> Slips:

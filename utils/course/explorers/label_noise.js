@@ -41,7 +41,7 @@ function build(ui, data) {
       sorted = order[state.source][epoch];
     const count =
       state.mode === "share"
-        ? N - Math.floor((1 - state.share / 100) * N)
+        ? N - Math.floor(((100 - state.share) * N) / 100)
         : row.filter((level) => level > state.place * STEP).length;
     let found = 0;
     for (let i = 0; i < count; i++) found += wrong[sorted[i]];

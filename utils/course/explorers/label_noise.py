@@ -29,8 +29,8 @@ def noise_explorer(
     losses: where they come from (say "ordinary training") → [epochs, examples], finite and not negative, in
     nats; at most 4 tables of one shape. wrong: bool [examples], true where the label is wrong; both kinds
     must be there. share: what is left out at first, a fraction up to 0.8. Of N examples the
-    ``int((1 − share) · N)`` of smallest loss are kept, as in co-teaching; of equal losses the first ones go
-    first. A loss is rounded to 1.2 %, and below 0.0001 to that.
+    (1 − share) · N of smallest loss are kept, rounded down, as in co-teaching; of equal losses the first
+    ones go first. A loss is rounded to 1.2 %, and below 0.0001 to that.
     """
     if not 1 <= len(losses) <= MOST_SOURCES:
         raise ValueError(f"losses must be 1 to {MOST_SOURCES} tables, got {len(losses)}")

@@ -78,8 +78,8 @@ LABELS = {
         "labels. *untrained*: the same head on an encoder that was not trained."
     ),
     KORNBLITH: (
-        "*fine-tuned* and *frozen* networks were trained on CIFAR-10 (in gray) first, *scratch* was not. "
-        "Images are those of Fashion-MNIST with labels."
+        "All networks learn five classes of CIFAR-10 from so many images with labels. *fine-tuned* and "
+        "*frozen* begin with a network of the other five classes, *scratch* with random weights."
     ),
     DOSOVITSKIY: "*resnet-18* and *vit*, narrowed to one cost; the lead is that of the residual network.",
     LIU: "Each name is a step on the way and keeps those before it; *resnet* is the start.",
@@ -395,6 +395,7 @@ CLAIMS = (
                 "lead with 22,500 images",
                 at="fine-tuned less from scratch",
                 measure=summary.lead("fine-tuned", "scratch"),
+                behind=("fine-tuned", "scratch"),
             ),
         ),
         ACCURACY,
@@ -415,6 +416,7 @@ CLAIMS = (
                 "lead with 45,000 images",
                 at="residual network less transformer",
                 measure=summary.lead("resnet-18", "vit"),
+                behind=("resnet-18", "vit"),
             ),
         ),
         ACCURACY,

@@ -17,7 +17,7 @@ FIT = {
     "schedule": "warmup-cosine",
     "augment": "flip-crop",
 }
-# of four or more each, 3.3 times apart, after 12 epochs with 50 and 5,000 labels on validation images, one seed
+# of four each, by a trial of 12 epochs with 50 and 5,000 labels, judged on validation images
 RATES = {"fine-tuned": 1e-3, "frozen": 1e-2, "untrained": 1e-2, "scratch": 3e-3}
 
 
