@@ -12,7 +12,6 @@ from torch import Generator, Tensor
 
 from utils.course.checks import core
 from utils.course.checks.core import (
-    CheckFailed,
     Slips,
     call,
     expect_close,
@@ -145,9 +144,7 @@ def _expect_gradients(function: Callable) -> None:
         want = torch.autograd.grad(coteaching_loss(*logits, labels, 0.25)[number], logits[number])[0]
         got = torch.autograd.grad(loss, logits[number], allow_unused=True)[0]
         if got is None:
-            raise CheckFailed(
-                f"the loss of {name} has no gradient for its own logits.\nLook at: the pairing."
-            )
+            fail(f"the loss of {name}", "a gradient for its own logits", "none", "the pairing.")
         expect_close(got, want, what=f"gradient of the loss of {name}", look_at="what is averaged.")
 
 
