@@ -103,9 +103,7 @@ def test_every_setting_shows_mean_and_spread_of_its_runs(show):
     host = page.locator(".cnnlab-explorer")
     assert (host.get_attribute("data-way"), read(host, "size")) == ("trained, frozen", 100)
     assert host.get_attribute("data-layer") == "fc"
-    sizes, layers = (
-        host.get_by_role("slider", name=name) for name in ("Labeled pictures", "Cut behind layer")
-    )
+    sizes, layers = (host.get_by_role("slider", name=name) for name in ("Labeled images", "Cut behind layer"))
     for task, ways in TASKS.items():
         host.get_by_role("combobox", name="Target task").select_option(task)
         for way, frozen in WAYS.items():
@@ -120,7 +118,7 @@ def test_every_setting_shows_mean_and_spread_of_its_runs(show):
                 assert read(host, "seeds") == 3 and read(host, "size") == SIZES[i]
                 assert read(host, "trained") == ((LAYERS[j][1] + 1) * 10 if frozen else 430)
                 number = f"{100 * values.mean():.1f} ± {100 * values.std(ddof=1):.1f} % (n = 3)"
-                assert f"{SIZES[i]} labeled pictures, {way}" in host.locator("[aria-live]").inner_text()
+                assert f"{SIZES[i]} labeled images, {way}" in host.locator("[aria-live]").inner_text()
                 assert number in host.locator("[aria-live]").inner_text()
 
 

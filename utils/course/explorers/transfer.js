@@ -1,4 +1,4 @@
-// Accuracy over the number of labeled pictures, for each way to use a trained network, and what the chosen way costs.
+// Accuracy over the number of labeled images, for each way to use a trained network, and what the chosen way costs.
 
 function build(ui, data) {
   const HEIGHT = 300,
@@ -47,7 +47,7 @@ function build(ui, data) {
     change("task"),
   );
   const way = choice("Way", range(names.length), state.way, change("way"), names);
-  const size = slider("Labeled pictures", state.size, change("size"));
+  const size = slider("Labeled images", state.size, change("size"));
   const layer = slider("Cut behind layer", state.layer, change("layer"));
 
   // ---- the page ----
@@ -271,7 +271,7 @@ function build(ui, data) {
     const name = data.tasks[state.task].label,
       { label, frozen } = data.ways[state.way];
     const where = frozen ? `, cut behind ${data.layers[state.layer]}` : "";
-    said.textContent = `${name}, ${data.sizes[state.size]} labeled pictures, ${label}${where}: ${reading(at(state.way))}.`;
+    said.textContent = `${name}, ${data.sizes[state.size]} labeled images, ${label}${where}: ${reading(at(state.way))}.`;
     const head = ["accuracy", "trained weights", "multiply-adds"].map((text) =>
       html("th", { scope: "col" }, text),
     );
@@ -295,7 +295,7 @@ function build(ui, data) {
       html(
         "caption",
         { class: "small", style: "text-align:left" },
-        "Multiply-adds are for one picture in one training step.",
+        "Multiply-adds are for one image in one training step.",
       ),
       html("thead", {}, html("tr", {}, html("td", {}), head)),
       html("tbody", {}, rows),
@@ -323,7 +323,7 @@ function build(ui, data) {
 
   ui.draw = () => {
     const frozen = data.ways[state.way].frozen;
-    size.set(state.size, N - 1, `${data.sizes[state.size]} pictures`);
+    size.set(state.size, N - 1, `${data.sizes[state.size]} images`);
     layer.set(state.layer, L - 1, data.layers[state.layer]);
     const chosen = at(state.way),
       { trained, macs } = cost(state.way);
@@ -346,8 +346,8 @@ function build(ui, data) {
       data.sizes,
       state.size,
       (index, place) => at(index, place),
-      "labeled pictures",
-      `Over labeled pictures, frozen networks cut behind ${cut}`,
+      "labeled images",
+      `Over labeled images, frozen networks cut behind ${cut}`,
     );
     chart(
       byLayer,
@@ -355,7 +355,7 @@ function build(ui, data) {
       state.layer,
       (index, place) => at(index, state.size, place),
       "cut behind layer",
-      `Over the cut, with ${data.sizes[state.size]} labeled pictures`,
+      `Over the cut, with ${data.sizes[state.size]} labeled images`,
       (index, place) => data.ways[index].frozen || place === data.whole - 1,
     );
     write();

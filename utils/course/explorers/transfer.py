@@ -1,4 +1,4 @@
-"""The transfer explorer: accuracy over labeled pictures for each way to use a network, and its cost."""
+"""The transfer explorer: accuracy over labeled images for each way to use a network, and its cost."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ def transfer_explorer(
     *,
     whole: int | None = None,
 ) -> Explorer:
-    """Accuracies of up to four ways to use a network, by task, labeled pictures and place of the cut.
+    """Accuracies of up to four ways to use a network, by task, labeled images and place of the cut.
 
     tasks: name of the task → way → accuracies, fractions in [0, 1]: ``[layers, sizes, seeds]`` for a way
     that freezes the layers up to the cut and trains a linear layer on the features there, ``[sizes, seeds]``
     for a way that trains the whole network. All tasks have the same ways. sizes: numbers of labeled
-    pictures, ascending. layers: (name, features behind it that a linear layer sees, parameters,
-    multiply-adds for one picture) from the input to the last layer before the head. classes: outputs of the
+    images, ascending. layers: (name, features behind it that a linear layer sees, parameters,
+    multiply-adds for one image) from the input to the last layer before the head. classes: outputs of the
     new linear layer. whole: how many of the layers a way that trains the whole network has below its head,
     default all.
 
-    Multiply-adds of a training step are for one picture: the forward pass through the layers that are used,
+    Multiply-adds of a training step are for one image: the forward pass through the layers that are used,
     and twice as many for the way back through those that are trained, once where nothing below needs a
     gradient.
     """
@@ -82,7 +82,7 @@ def transfer_explorer(
         ],
     }
     summary = (
-        f"Accuracy over {', '.join(map(str, sizes))} labeled pictures of {', '.join(tasks)}, for "
+        f"Accuracy over {', '.join(map(str, sizes))} labeled images of {', '.join(tasks)}, for "
         f"{'; '.join(ways)}; the network of {len(layers)} layers is cut at each of them."
     )
     return Explorer("transfer", title, data, summary)
