@@ -66,7 +66,7 @@ class Split:
 
     def of_classes(self, classes: Sequence[int]) -> Split:
         """The examples of these classes, with labels 0, 1, … in the order in which the classes are given."""
-        new = torch.full((int(self.labels.max()) + 1,), -1)
+        new = torch.full((max(int(self.labels.max()), *classes) + 1,), -1)
         new[list(classes)] = torch.arange(len(classes))
         labels = new[self.labels]
         return replace(self, images=self.images[labels >= 0], labels=labels[labels >= 0])
