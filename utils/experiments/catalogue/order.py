@@ -43,6 +43,7 @@ ORDER: tuple[Entry, ...] = (
         labels=("plain-0.0001", "plain-0.0005", "plain-0.001", "plain-0.002", "bn-0.0001", "bn-0.0005"),
         seeds=FIRST,
     ),
+    Entry("alexnet-filters", 1, "labs 11 and 12 look at first filters: edges come with a long training"),
     Entry("precision-lenet", 1, "whether bfloat16 may be the default: the smallest network", seeds=FIVE),
     Entry("precision-resnet-20", 1, "the same on a residual network trained by SGD", seeds=FIVE),
     Entry("precision-vgg-a-bn", 1, "the same on the widest of the three", seeds=FIVE),
@@ -68,7 +69,6 @@ ORDER: tuple[Entry, ...] = (
         seeds=LATER,
     ),
     # 3: weights that labs look into
-    Entry("alexnet-filters", 3, "labs 11 and 12 look at first filters: edges come with a long training"),
     Entry("landscape-no-bn", 3, "lab 8 draws the loss around networks without batch normalization"),
     Entry("resnet-20-long", 3, "labs 6 and 11 look into a residual network that has learned"),
     Entry("vit-long", 3, "lab 15 looks at heads, which attend after a long training only"),
