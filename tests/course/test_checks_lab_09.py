@@ -3,16 +3,58 @@
 import math
 from statistics import NormalDist
 
+import numpy as np
 import pytest
 import torch
 
-from tests.course.exercise_checks import proofs
+from tests.course.exercise_checks import goes_on_without, proofs
 from utils.course.checks import lab_09 as check
 from utils.training import schedules
 from utils.training.history import best_epoch
 
-NAMES = ["step_factors", "nesterov", "clip_by_norm", "honest_report", "seeds_needed"]
+NAMES = ["adam_step", "step_factors", "seeds_needed", "honest_report", "clip_by_norm", "nesterov"]
 Z = NormalDist().inv_cdf
+
+
+def adam_step(w, g, state, lr, beta1=0.9, beta2=0.999, eps=1e-8):
+    t, m, v = state
+    t = t + 1
+    m = beta1 * m + (1 - beta1) * g
+    v = beta2 * v + (1 - beta2) * g**2
+    return w - lr * (m / (1 - beta1**t)) / (np.sqrt(v / (1 - beta2**t)) + eps), (t, m, v)
+
+
+def adam(step, *, count=1, share=None, power=2, renewed=True):
+    """Adam with another rule (m, v, m corrected, v corrected, eps) -> direction, state, or both."""
+
+    def function(w, g, state, lr, beta1=0.9, beta2=0.999, eps=1e-8):
+        t, m, v = state
+        old = m, v
+        m = beta1 * m + (share or 1 - beta1) * g
+        v = beta2 * v + (share or 1 - beta2) * np.abs(g) ** power
+        used = (m, v) if renewed else old
+        corrected = used[0] / (1 - beta1 ** (t + 1)), used[1] / (1 - beta2 ** (t + 1))
+        direction, kept = step(*used, *corrected, eps)
+        return w - lr * direction, (t + count, *(kept or (m, v)))
+
+    return function
+
+
+def right_direction(m, v, mean, square, eps):
+    return mean / (np.sqrt(square) + eps), None
+
+
+def adam_in_place(w, g, state, lr, *options):
+    moved, state = adam_step(w, g, state, lr, *options)
+    w += moved - w
+    return w, state
+
+
+def adam_counting_from_0(w, g, state, lr, beta1=0.9, beta2=0.999, eps=1e-8):
+    t, m, v = state
+    m, v = beta1 * m + (1 - beta1) * g, beta2 * v + (1 - beta2) * g**2
+    with np.errstate(all="ignore"):
+        return w - lr * (m / (1 - beta1**t)) / (np.sqrt(v / (1 - beta2**t)) + eps), (t + 1, m, v)
 
 
 def step_factors(every, gamma, epochs, batches, after):
@@ -115,6 +157,47 @@ def norm_of(gradients):
 
 
 WRONG = [
+    ("adam_step", adam(lambda m, v, mean, square, eps: (m / (np.sqrt(v) + eps), None)), "it is missing"),
+    (
+        "adam_step",
+        adam(lambda m, v, mean, square, eps: (mean / (np.sqrt(v) + eps), None)),
+        "v needs it as well",
+    ),
+    (
+        "adam_step",
+        adam(lambda m, v, mean, square, eps: (m / (np.sqrt(square) + eps), None)),
+        "m needs it as well",
+    ),
+    (
+        "adam_step",
+        adam(lambda m, v, mean, square, eps: (-mean / (np.sqrt(square) + eps), None)),
+        "against the gradient",
+    ),
+    ("adam_step", adam(lambda m, v, mean, square, eps: (mean / (square + eps), None)), "the root of"),
+    ("adam_step", adam(lambda m, v, mean, square, eps: (mean / np.sqrt(square + eps), None)), "not under it"),
+    (
+        "adam_step",
+        adam(lambda m, v, mean, square, eps: (mean / (np.sqrt(square) + eps), (mean, square))),
+        "for this step only",
+    ),
+    ("adam_step", adam(right_direction, power=1), "squared"),
+    ("adam_step", adam(right_direction, share=1), "has the share 1 − β"),
+    ("adam_step", adam(right_direction, renewed=False), "renewed before they are used"),
+    ("adam_step", adam(right_direction, count=0), "return t + 1"),
+    (
+        "adam_step",
+        lambda w, g, state, lr, b1, b2, eps: adam_step(w, g, state, lr, b2, b1, eps),
+        "β₁ belongs to the mean",
+    ),
+    (
+        "adam_step",
+        lambda w, g, state, lr, *options: (adam_step(w, g, (0, 0.0, 0.0), lr, *options)[0], state),
+        "go on from the m and v",
+    ),
+    ("adam_step", adam_counting_from_0, "it is 1 in the first step"),
+    ("adam_step", adam_in_place, "the w that was given as it was"),
+    ("adam_step", lambda *arguments: adam_step(*arguments)[0], "expected two values (w, state)"),
+    ("adam_step", lambda w, *_: (w.sum(), (0, 0.0, 0.0)), "a list of 3 numbers"),
     ("step_factors", lambda e, g, n, b, after: step_factors(e, g, n, b, "epoch"), "stepped after each epoch"),
     ("step_factors", lambda e, g, n, b, after: step_factors(e, g, n, b, "batch"), "stepped after each batch"),
     (
@@ -230,11 +313,25 @@ WRONG = [
 ]
 
 
+RIGHT = {name: globals()[name] for name in NAMES}
 (
     test_a_right_answer_passes_and_says_so,
     test_a_common_slip_is_named,
     test_the_stub_fails_and_is_called_unwritten,
-) = proofs(check, {name: globals()[name] for name in NAMES}, WRONG)
+) = proofs(check, RIGHT, WRONG)
+test_the_page_goes_on_with_another_way_until_an_exercise_is_written = goes_on_without(check, RIGHT)
+
+
+def test_the_expected_steps_are_torchs():
+    parameter, state = torch.nn.Parameter(torch.zeros(3, dtype=torch.float64)), (0, 0.0, 0.0)
+    w = parameter.detach().numpy().copy()
+    optimizer = torch.optim.Adam([parameter], lr=0.1, betas=(0.8, 0.9), eps=0.01)
+    for seed in range(5):
+        g = np.random.default_rng(seed).standard_normal(3)
+        w, state = adam_step(w, g, state, 0.1, 0.8, 0.9, 0.01)
+        parameter.grad = torch.from_numpy(g)
+        optimizer.step()
+    assert w == pytest.approx(parameter.detach().numpy())
 
 
 def test_the_expected_factors_are_those_of_the_library():

@@ -2,13 +2,20 @@
 
 import pytest
 import torch
-from scipy.stats import spearmanr
+from scipy.stats import rankdata, spearmanr
 
-from tests.course.exercise_checks import proofs
+from tests.course.exercise_checks import goes_on_without, proofs
 from utils.analysis import attribution
 from utils.course.checks import lab_11 as check
 
-NAMES = ["gray_share", "send_back", "class_activation_map", "integrated_gradients", "spearman"]
+NAMES = [
+    "send_back",
+    "weighted_maps",
+    "spearman",
+    "gray_share",
+    "class_activation_map",
+    "integrated_gradients",
+]
 
 
 def gray_share(weight):
@@ -24,6 +31,14 @@ def through(came_in, arrives, rule):
 def send_back(x, w1, w2, g, rule):
     first = w1 @ x
     return w1.T @ through(first, w2.T @ through(w2 @ torch.relu(first), g, rule), rule)
+
+
+def alpha(slopes):
+    return slopes.mean(dim=(2, 3), keepdim=True)
+
+
+def weighted_maps(maps, slopes):
+    return (alpha(slopes) * maps).sum(dim=1).clamp(min=0)
 
 
 def weighted(maps, weight, target):
@@ -43,7 +58,19 @@ def integrated_gradients(gradient, x, baseline, steps):
 
 
 def ranks(values):
-    return values.flatten().argsort().argsort().double()
+    return torch.from_numpy(rankdata(values.flatten().numpy()))
+
+
+def by_argsort(values, stable=False):
+    return values.flatten().argsort(stable=stable).argsort().double()
+
+
+def smaller(values):
+    return (values.flatten()[:, None] > values.flatten()).double().sum(dim=1)
+
+
+def equal(values):
+    return (values.flatten()[:, None] == values.flatten()).double().sum(dim=1)
 
 
 def pearson(a, b):
@@ -135,7 +162,22 @@ WRONG = [
         "counts from 0",
     ),
     ("integrated_gradients", lambda s, x, b, n: (x - b) * s(x), "not only at x"),
+    ("weighted_maps", lambda m, s: (alpha(s) * m).sum(1), "maximum with 0 at the end"),
+    ("weighted_maps", lambda m, s: weighted_maps(m, s) * m[0, 0].numel(), "not their sum"),
+    ("weighted_maps", lambda m, s: (alpha(s).clamp(min=0) * m).sum(1), "not of each weight"),
+    ("weighted_maps", lambda m, s: (s * m).sum(1).clamp(min=0), "slopes at each position"),
+    ("weighted_maps", lambda m, s: weighted_maps(m, s) / m.shape[1], "not the mean"),
+    ("weighted_maps", lambda m, s: weighted_maps(m, s)[:, None], "expected shape"),
+    ("weighted_maps", lambda m, s: weighted_maps(m, s.mean(dim=0, keepdim=True)), "not over the batch"),
+    ("weighted_maps", lambda m, s: weighted_maps(s, m), "the maps are weighted"),
     ("spearman", pearson, "values themselves"),
+    ("spearman", lambda a, b: pearson(by_argsort(a), by_argsort(b)), "breaks ties by position"),
+    ("spearman", lambda a, b: pearson(smaller(a), smaller(b)), "half the number of the others"),
+    (
+        "spearman",
+        lambda a, b: pearson(smaller(a) + equal(a), smaller(b) + equal(b)),
+        "not all of it",
+    ),
     ("spearman", lambda a, b: pearson(a.flatten().argsort(), b.flatten().argsort()), "argsort of that"),
     ("spearman", lambda a, b: pearson(ranks(a), b), "only a has been"),
     ("spearman", lambda a, b: -spearman(a, b), "same direction"),
@@ -155,9 +197,13 @@ WRONG = [
     test_the_stub_fails_and_is_called_unwritten,
 ) = proofs(check, {name: globals()[name] for name in NAMES}, WRONG)
 
+test_the_page_goes_on_with_another_way_until_an_exercise_is_written = goes_on_without(
+    check, {name: globals()[name] for name in NAMES}
+)
+
 
 def test_the_expected_signals_are_those_of_the_library():
-    """The check's own rules against the library's, on a network of pictures with one pixel."""
+    """The check's own rules against the library's, on a network of images with one pixel."""
     generator = torch.Generator().manual_seed(3)
     x, g = torch.randn(3, generator=generator), torch.randn(4, generator=generator)
     w1, w2 = torch.randn(5, 3, generator=generator), torch.randn(4, 5, generator=generator)
@@ -182,8 +228,10 @@ def test_the_expected_signals_are_those_of_the_library():
 
 
 def test_the_expected_rank_correlation_is_that_of_scipy():
-    a, b = torch.rand(40), torch.rand(40)
-    assert check._pearson(check._ranks(a), check._ranks(b)).item() == pytest.approx(spearmanr(a, b).statistic)
+    for a, b in ((torch.rand(40), torch.rand(40)), (torch.randn(40).clamp(min=0), torch.rand(40).round())):
+        want = pytest.approx(spearmanr(a, b).statistic)
+        assert check._pearson(check._ranks(a), check._ranks(b)).item() == want
+        assert check._by_sorting(a, b) == want
 
 
 def test_a_number_of_any_kind_is_taken():

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from math import ceil
+from math import ceil, isfinite, sqrt
 from statistics import NormalDist
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from utils.course.checks import core
 from utils.course.checks.core import (
     CheckFailed,
     Slips,
@@ -26,6 +28,148 @@ from utils.course.checks.core import (
     parts_of,
     passed,
 )
+from utils.training import schedules
+
+# what adam_step is given and gives back between steps: how many there were, mean of g, mean of its square
+State = tuple[int, Any, Any]
+
+
+def use(function: Callable) -> Callable:
+    """The student's function if it is right, another way to the same values if it is not written yet."""
+    return core.use(
+        function,
+        {
+            "adam_step": (adam_step, _adam),
+            "step_factors": (step_factors, _factors),
+            "seeds_needed": (seeds_needed, _needed),
+            "honest_report": (honest_report, _reported),
+            "clip_by_norm": (clip_by_norm, _clipped),
+            "nesterov": (nesterov, _looking_ahead),
+        },
+    )
+
+
+def _adam(
+    w: Any, g: Any, state: State, lr: float, beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8
+) -> tuple[Any, State]:
+    """With both corrections drawn into the rate and into eps, as the paper's section 2 has it."""
+    t, m, v = state
+    t, m, v = t + 1, m + (1 - beta1) * (g - m), v + (1 - beta2) * (g * g - v)
+    root = sqrt(1 - beta2**t)
+    return w - lr * root / (1 - beta1**t) * m / (v**0.5 + eps * root), (t, m, v)
+
+
+def _factors(every: int, gamma: float, epochs: int, batches: int, after: str) -> list[float]:
+    schedule = schedules.step(every, gamma, unit=after)
+    return [
+        schedule(e * batches + b if after == "batch" else e) for e in range(epochs) for b in range(batches)
+    ]
+
+
+def _needed(sd: float, difference: float, power: float) -> int:
+    errors = (_z(0.975) + _z(power)) / difference  # 1 over the largest standard error that will do
+    return ceil(sd * sd * errors * errors * 2)
+
+
+def _reported(valid: Sequence[float], test: Sequence[float], patience: int) -> tuple[int, float]:
+    best, waited, epochs = -1, 0, 0
+    while epochs < len(valid) and waited < patience:
+        better = best < 0 or valid[epochs] > valid[best]
+        best, waited = (epochs, 0) if better else (best, waited + 1)
+        epochs += 1
+    return epochs, test[best]
+
+
+def _clipped(gradients: Sequence[Tensor | None], bound: float) -> list[Tensor | None]:
+    norm = sqrt(sum(float(g.square().sum()) for g in gradients if g is not None))
+    return [g if g is None or norm <= bound else g / norm * bound for g in gradients]
+
+
+def _looking_ahead(w: Tensor, gradient: Callable, lr: float, momentum: float, steps: int) -> Tensor:
+    parameter = torch.nn.Parameter(w.clone())
+    optimizer = torch.optim.SGD([parameter], lr=lr, momentum=momentum, nesterov=momentum > 0)
+    for _ in range(steps):
+        parameter.grad = gradient(parameter.detach())
+        optimizer.step()
+    return parameter.detach()
+
+
+def adam_step(function: Callable) -> None:
+    """``function(w, g, state, lr, beta1, beta2, eps)`` is (the new w, the new state), a step of Adam."""
+    random = np.random.default_rng(9)
+    settings = ((0.1, 0.9, 0.999, 1e-8), (0.01, 0.5, 0.9, 1e-8), (1.0, 0.8, 0.95, 0.1))
+    for lr, beta1, beta2, eps in settings:
+        start, gradients = random.standard_normal(3), random.standard_normal((4, 3)) * [3.0, 1.0, 0.2]
+        options = (lr, beta1, beta2, eps)
+        want = _walk(start, gradients, options, "")
+        w, state = start, (0, 0.0, 0.0)
+        for k, g in enumerate(gradients):
+            what = f"adam_step, step {k + 1} with lr {lr:g}, β₁ {beta1:g}, β₂ {beta2:g}, ε {eps:g}"
+            given = w.copy()
+            got = call_with_originals(function, w, g, state, *options)
+            moved, state = parts_of(got, ("w", "state"), what)
+            if not np.array_equal(given, w):
+                look_at = "w = w - … in place of w -= …, which writes into it."
+                fail(what, "the w that was given as it was", "one that has been changed", look_at)
+            look_at = "the first of the two results, the weights after the step."
+            numbers = numbers_of(moved, 3, f"{what}, the new w", look_at)
+            if not all(map(isfinite, numbers)):
+                look_at = "t: it is 1 in the first step, so that 1 − β^t is not 0."
+                fail(f"{what}, the new w", "three finite numbers", str(numbers), look_at)
+            hint = "the order: t, m and v first, then the corrected ones, then the step."
+            hint = hint_for(numbers, _adam_slips(start, gradients, options, k), hint, atol=1e-9)
+            for ours, theirs in zip(want[k], numbers, strict=True):
+                expect_number(theirs, float(ours), what=f"{what}, the new w", look_at=hint, rtol=1e-6)
+            w = np.array(numbers)
+    passed("adam_step", f"{len(settings)} walks of four steps agree, and leave the old weights as they were")
+
+
+def _walk(start: Any, gradients: Any, options: tuple[float, ...], slip: str) -> list[Any]:
+    """The weights after each step, with a slip or, for "", without."""
+    lr, beta1, beta2, eps = options
+    if slip == "betas":
+        beta1, beta2 = beta2, beta1
+    w, m, v, places = start, np.zeros(3), np.zeros(3), []
+    for t, g in enumerate(gradients, 1):
+        if slip == "forgets":
+            t, m, v = 1, np.zeros(3), np.zeros(3)
+        old_m, old_v = m, v
+        m = beta1 * m + (1.0 if slip == "sums" else 1 - beta1) * g
+        v = beta2 * v + (1.0 if slip == "sums" else 1 - beta2) * (np.abs(g) if slip == "size" else g * g)
+        t = 1 if slip == "stuck" else t
+        used_m, used_v = (old_m, old_v) if slip == "old" else (m, v)
+        mean = used_m if slip in ("uncorrected", "square only") else used_m / (1 - beta1**t)
+        square = used_v if slip in ("uncorrected", "mean only") else used_v / (1 - beta2**t)
+        if slip == "keeps":
+            m, v = mean, square
+        root = {"no root": square, "eps inside": np.sqrt(square + eps)}.get(slip, np.sqrt(square))
+        step = lr * mean / (root + (0 if slip == "eps inside" else eps))
+        w = w + step if slip == "sign" else w - step
+        places.append(w)
+    return places
+
+
+ADAM_SLIPS = {
+    "uncorrected": "the bias correction: it is missing.",
+    "mean only": "the bias correction: v needs it as well, with β₂.",
+    "square only": "the bias correction: m needs it as well, with β₁.",
+    "sign": "the sign: against the gradient.",
+    "no root": "the divisor: the root of the mean square.",
+    "eps inside": "ε: it is added to the root, not under it.",
+    "size": "v: the mean of the *squared* gradients.",
+    "betas": "the betas: β₁ belongs to the mean, β₂ to the mean square.",
+    "sums": "the means: the new gradient has the share 1 − β.",
+    "old": "the order: m and v are renewed before they are used.",
+    "keeps": "the state: keep m and v as they are; the corrected ones are for this step only.",
+    "stuck": "t: return t + 1 in the state, or every step is corrected as if it were the first.",
+    "forgets": "the state: go on from the m and v that you are given, and return the new ones.",
+}
+
+
+def _adam_slips(start: Any, gradients: Any, options: tuple[float, ...], k: int) -> Slips:
+    for slip, look_at in ADAM_SLIPS.items():
+        with np.errstate(all="ignore"):
+            yield look_at, _walk(start, gradients, options, slip)[k].tolist()
 
 
 def step_factors(function: Callable) -> None:
@@ -153,7 +297,9 @@ def clip_by_norm(function: Callable) -> None:
     """``function(gradients, bound)`` gives gradients with a common norm of at most ``bound``."""
     generator = torch.Generator().manual_seed(9)
     shapes = [((3, 4), (4,)), ((2, 3, 3, 3), (2,), (5, 2)), ((6,),), ((1,), (), (2, 2))]
-    cases = [[torch.randn(shape, generator=generator) for shape in each] for each in shapes]
+    cases: list[list[Tensor | None]] = [
+        [torch.randn(shape, generator=generator) for shape in each] for each in shapes
+    ]
     cases.append([cases[0][0], None, cases[0][1]])
     for number, gradients in enumerate(cases):
         norm = float(torch.stack([g.norm() for g in gradients if g is not None]).norm())
@@ -168,10 +314,10 @@ def clip_by_norm(function: Callable) -> None:
                     expect_equal(got[place], None, what=entry, look_at=STAYS_NONE)
                     continue
                 hint = "all gradients times the same number, min(1, bound / norm)."
-                slips = _clip_slips(gradients, place, norm, bound)
+                slips = _clip_slips(g, gradients, norm, bound)
                 hint = hint_for(got[place], slips, hint, atol=1e-6, rtol=1e-5)
                 expect_close(got[place], factor * g, what=entry, look_at=hint)
-    edges = (
+    edges: tuple[tuple[list[Tensor | None], str, str], ...] = (
         (
             [torch.zeros(3)],
             "a gradient of zeros",
@@ -179,14 +325,14 @@ def clip_by_norm(function: Callable) -> None:
         ),
         ([None], "no gradient at all", "the norm of no gradients: the root of an empty sum, 0."),
     )
-    for gradients, text, look_at in edges:
+    for alone, text, look_at in edges:
         what = f"clip_by_norm for {text}"
         try:
-            got = call(function, list(gradients), 1.0)
+            got = call(function, list(alone), 1.0)
         except CheckFailed as failure:
             fail(what, "a list of 1 gradient", repr(failure.__cause__ or failure), look_at)
         got = _gradients_of(got, 1, what)
-        if gradients[0] is None:
+        if alone[0] is None:
             expect_equal(got[0], None, what=what, look_at=STAYS_NONE)
         else:
             expect_close(got[0], torch.zeros(3), what=what, look_at=look_at)
@@ -203,8 +349,7 @@ def _gradients_of(value: object, count: int, what: str) -> Sequence:
     return value
 
 
-def _clip_slips(gradients: Sequence[Tensor | None], place: int, norm: float, bound: float) -> Slips:
-    g = gradients[place]
+def _clip_slips(g: Tensor, gradients: Sequence[Tensor | None], norm: float, bound: float) -> Slips:
     yield "a small gradient: below the bound it stays as it is, this one was made longer.", g * bound / norm
     if norm > bound:
         yield "the factor: nothing was changed, and the norm is above the bound.", g

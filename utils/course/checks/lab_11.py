@@ -8,6 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Generator, Tensor
 
+from utils.course.checks import core
 from utils.course.checks.core import (
     Slips,
     call,
@@ -19,6 +20,60 @@ from utils.course.checks.core import (
 )
 
 RULES = ("gradient", "deconvnet", "guided")
+
+
+def use(function: Callable) -> Callable:
+    """The student's function if it is right, another way to the same values if it is not written yet."""
+    return core.use(
+        function,
+        {
+            "send_back": (send_back, _masked_way_back),
+            "weighted_maps": (weighted_maps, _contracted),
+            "spearman": (spearman, _by_sorting),
+            "gray_share": (gray_share, _gray_share),
+            "class_activation_map": (class_activation_map, _weighted_sum),
+            "integrated_gradients": (integrated_gradients, _mean_slope),
+        },
+    )
+
+
+def _masked_way_back(x: Tensor, w1: Tensor, w2: Tensor, g: Tensor, rule: str) -> Tensor:
+    came_in = [w1 @ x]
+    came_in.append(w2 @ came_in[0].clamp(min=0))
+    for weight, values in ((w2, came_in[1]), (w1, came_in[0])):
+        passes = torch.ones_like(values, dtype=torch.bool)
+        if rule != "deconvnet":
+            passes &= values > 0
+        if rule != "gradient":
+            passes &= g > 0
+        g = (g * passes) @ weight
+    return g
+
+
+def _contracted(maps: Tensor, slopes: Tensor) -> Tensor:
+    height, width = maps.shape[2:]
+    return (torch.einsum("bkij,bkhw->bhw", slopes, maps) / (height * width)).clamp(min=0)
+
+
+def _by_sorting(a: Tensor, b: Tensor) -> float:
+    first, second = (_places(values.flatten()) for values in (a, b))
+    return torch.nn.functional.cosine_similarity(first, second, dim=0).item()
+
+
+def _places(values: Tensor) -> Tensor:
+    ordered = values.sort().values
+    below, up_to = (torch.searchsorted(ordered, values, right=right) for right in (False, True))
+    places = (below + up_to).double()  # twice the rank, but for a constant
+    return places - places.mean()
+
+
+def _weighted_sum(maps: Tensor, weight: Tensor, target: Tensor) -> Tensor:
+    return torch.einsum("bk,bkhw->bhw", weight[target], maps).clamp(min=0) / maps[0, 0].numel()
+
+
+def _mean_slope(gradient: Callable, x: Tensor, baseline: Tensor, steps: int) -> Tensor:
+    middles = [(j + 0.5) / steps for j in range(steps)]
+    return _integrated(gradient, x, baseline, middles)
 
 
 def gray_share(function: Callable) -> None:
@@ -150,18 +205,63 @@ def _rule_slips(x: Tensor, w1: Tensor, w2: Tensor, g: Tensor, rule: str) -> Slip
             yield "the first layer: its rule looks at the signal that arrives there, not at g.", w1.T @ masked
 
 
+def weighted_maps(function: Callable) -> None:
+    """``function(maps, slopes)``, both [B, K, h, w], is Grad-CAM [B, h, w]."""
+    generator = Generator().manual_seed(11)
+    for shape in ((2, 6, 4, 4), (5, 3, 2, 7), (1, 8, 8, 8), (3, 1, 1, 1), (3, 4, 5, 3)):
+        maps, slopes = torch.rand(shape, generator=generator), torch.randn(shape, generator=generator)
+        slopes = slopes + torch.randn(*shape[:2], 1, 1, generator=generator)
+        weighted = slopes.mean(dim=(2, 3), keepdim=True) * maps
+        want = weighted.sum(dim=1).clamp(min=0)
+        got = call(function, maps, slopes)
+        hint = hint_for(
+            got,
+            _grad_cam_slips(maps, slopes, weighted, want),
+            "α_k, the mean of the slopes of map k; the sum over k of α_k times map k; the maximum with 0.",
+        )
+        expect_close(got, want, what=f"weighted_maps for maps {list(shape)}", look_at=hint, atol=1e-6)
+    passed("weighted_maps", "five sets of maps and slopes agree")
+
+
+def _grad_cam_slips(maps: Tensor, slopes: Tensor, weighted: Tensor, want: Tensor) -> Slips:
+    places = maps.shape[2] * maps.shape[3]
+    yield "the maximum with 0 at the end.", weighted.sum(dim=1)
+    yield "the weights: the mean of the slopes over the positions, not their sum.", want * places
+    alpha = slopes.mean(dim=(2, 3), keepdim=True)
+    yield (
+        "the maximum with 0: of the sum over k, not of each weight.",
+        (alpha.clamp(min=0) * maps).sum(dim=1),
+    )
+    yield "the maximum with 0: of the sum over k, not of each map.", weighted.clamp(min=0).sum(dim=1)
+    yield (
+        "the weights: each map has one, the mean of its slopes; these are the slopes at each position.",
+        (slopes * maps).sum(dim=1).clamp(min=0),
+    )
+    yield "the channels: the sum over k, not the mean.", want / maps.shape[1]
+    yield "the channels: they are added up, the result is [B, h, w].", weighted.clamp(min=0)
+    yield "the shape: [B, h, w], without a channel.", want[:, None]
+    yield (
+        "the images: each has its own weights, so the mean is not over the batch.",
+        (slopes.mean(dim=(0, 2, 3), keepdim=True) * maps).sum(dim=1).clamp(min=0),
+    )
+    yield (
+        "which of the two is averaged: the slopes give the weights, the maps are weighted.",
+        (maps.mean(dim=(2, 3), keepdim=True) * slopes).sum(dim=1).clamp(min=0),
+    )
+
+
 def class_activation_map(function: Callable) -> None:
     """``function(maps [B, K, h, w], weight [classes, K], target [B])`` is Grad-CAM at the last maps."""
     generator = Generator().manual_seed(11)
-    for pictures, channels, height, width, classes in (
+    for images, channels, height, width, classes in (
         (2, 6, 4, 4, 3),
         (5, 3, 2, 7, 10),
         (1, 8, 8, 8, 2),
         (3, 3, 1, 1, 3),
     ):
-        maps = torch.rand(pictures, channels, height, width, generator=generator)
+        maps = torch.rand(images, channels, height, width, generator=generator)
         weight = torch.randn(classes, channels, generator=generator)
-        target = torch.randint(classes, (pictures,), generator=generator)
+        target = torch.randint(classes, (images,), generator=generator)
         leaf = maps.clone().requires_grad_()
         scores = leaf.mean(dim=(2, 3)) @ weight.T
         (slopes,) = torch.autograd.grad(scores.gather(1, target[:, None]).sum(), leaf)
@@ -198,7 +298,7 @@ def _cam_slips(maps: Tensor, weight: Tensor, target: Tensor, want: Tensor) -> Sl
     yield "the shape: [B, h, w], without a channel.", want[:, None]
     for k in range(len(weight)):
         wrong = torch.relu(torch.einsum("k,bkhw->bhw", weight[k], maps)) / places
-        yield "the target: each picture has its own class, weight[target] is [B, K].", wrong
+        yield "the target: each image has its own class, weight[target] is [B, K].", wrong
 
 
 def integrated_gradients(function: Callable) -> None:
@@ -270,26 +370,35 @@ def _path_slips(gradient: Callable, x: Tensor, baseline: Tensor, steps: int, wan
 
 
 def spearman(function: Callable) -> None:
-    """``function(a, b)`` is Spearman's rank correlation of two tensors without ties."""
+    """``function(a, b)`` is Spearman's rank correlation of two tensors; equal values share their rank."""
     generator = Generator().manual_seed(11)
     for shape in ((6,), (2, 5), (4, 4), (8, 8), (2, 3, 4)):
         size = math.prod(shape)
         a, b = (torch.randperm(size, generator=generator).reshape(shape).float() ** 3 for _ in range(2))
-        want = float(_pearson(_ranks(a), _ranks(b)))
-        what = f"spearman of two maps {list(shape)}"
-        got = number_of(call(function, a, b), what)
-        hint = "ranks by argsort of argsort, then Pearson's correlation of the ranks."
-        expect_number(got, want, what=what, look_at=hint_for(got, _rank_slips(a, b), hint), atol=1e-5)
+        _compare_ranks(function, a, b, f"spearman of two maps {list(shape)}")
+    for shape in ((12,), (5, 5), (8, 8)):
+        a, b = (torch.randn(shape, generator=generator).clamp(min=0) for _ in range(2))
+        _compare_ranks(function, a, b, f"spearman of two maps {list(shape)} with many zeros")
     a = torch.rand(5, 5, generator=generator)
     for other, want, words in ((a**3, 1.0, "its cube"), (-a, -1.0, "its negative")):
         what = f"spearman of a map and {words}"
         got = number_of(call(function, a, other), what)
         expect_number(got, want, what=what, look_at="only the order of the values counts.", atol=1e-5)
-    passed("spearman", "five pairs of maps agree; a map and its cube have 1, a map and its negative −1")
+    told = "eight pairs of maps agree, three with equal values"
+    passed("spearman", f"{told}; a map and its cube have 1, a map and its negative −1")
+
+
+def _compare_ranks(function: Callable, a: Tensor, b: Tensor, what: str) -> None:
+    want = float(_pearson(_ranks(a), _ranks(b)))
+    got = number_of(call(function, a, b), what)
+    hint = "the rank: the number of smaller values plus half the number of other equal ones; then Pearson."
+    expect_number(got, want, what=what, look_at=hint_for(got, _rank_slips(a, b), hint), atol=1e-5)
 
 
 def _ranks(values: Tensor) -> Tensor:
-    return values.flatten().argsort().argsort().double()
+    flat = values.flatten()
+    differences = flat[:, None] - flat[None, :]
+    return differences.sign().double().sum(dim=1) / 2  # less the mean rank
 
 
 def _pearson(a: Tensor, b: Tensor) -> Tensor:
@@ -300,21 +409,34 @@ def _pearson(a: Tensor, b: Tensor) -> Tensor:
 def _rank_slips(a: Tensor, b: Tensor) -> Slips:
     first, second = a.flatten().double(), b.flatten().double()
     yield "the ranks: this is Pearson's correlation of the values themselves.", _pearson(first, second)
-    yield (
-        "the ranks: argsort says where the values are; argsort of that is their rank.",
-        _pearson(first.argsort().double(), second.argsort().double()),
-    )
+    for stable in (False, True):
+        one, other = (values.argsort(stable=stable) for values in (first, second))
+        yield (
+            "the ranks: argsort says where the values are; argsort of that is their rank.",
+            _pearson(one.double(), other.double()),
+        )
+        yield (
+            "equal values: they share their rank; argsort of argsort breaks ties by position.",
+            _pearson(one.argsort().double(), other.argsort().double()),
+        )
+    smaller = [(v[:, None] > v).double().sum(dim=1) for v in (first, second)]
+    yield "equal values: half the number of the others is added to the rank.", _pearson(*smaller)
+    shared = [
+        s + (v[:, None] == v).double().sum(dim=1) for s, v in zip(smaller, (first, second), strict=True)
+    ]
+    yield "equal values: half the number of the others, not all of it.", _pearson(*shared)
     yield "the ranks of b: only a has been replaced by its ranks.", _pearson(_ranks(a), second)
     yield "the ranks of a: only b has been replaced by its ranks.", _pearson(first, _ranks(b))
     yield "the sign: both maps are ranked in the same direction.", -_pearson(_ranks(a), _ranks(b))
     if a.ndim == 2:
         rows = [values.argsort(dim=-1).argsort(dim=-1).double().flatten() for values in (a, b)]
         yield "flatten: ranks are taken over the whole map, not in each row.", _pearson(*rows)
-    x, y = _ranks(a), _ranks(b)
-    yield (
-        "the means: subtract the mean rank first.",
-        (x * y).sum() / (x.square().sum() * y.square().sum()).sqrt(),
-    )
+    for lowest in (0, 1):
+        x, y = (_ranks(values) + (values.numel() - 1) / 2 + lowest for values in (a, b))
+        yield (
+            "the means: subtract the mean rank first.",
+            (x * y).sum() / (x.square().sum() * y.square().sum()).sqrt(),
+        )
     centered = (x - x.mean()) * (y - y.mean())
     yield "the denominator: the standard deviations of both.", centered.mean()
     yield "the denominator: the standard deviations of both.", centered.sum()
