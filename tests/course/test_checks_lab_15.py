@@ -4,16 +4,15 @@ import math
 
 import pytest
 import torch
-from torch.nn import functional as F
+import torch.nn.functional as F
 
-from tests.course.exercise_checks import proofs
+from tests.course.exercise_checks import goes_on_without, proofs
 from utils.analysis.accounting import account
 from utils.course.checks import lab_15 as check
-from utils.models.convnext import ConvNeXtBlock
+from utils.models.convnext import ChannelNorm, ConvNeXtBlock
 from utils.models.squeeze_excitation import SqueezeExcitation
-from utils.models.vit import Attention
 
-NAMES = ["excite", "convnext_cost", "attend", "patchify", "in_standard_errors"]
+NAMES = ["excite", "channel_norm", "in_standard_errors", "images_needed", "convnext_cost"]
 
 
 def gate(z, w1, b1, w2, b2):
@@ -25,44 +24,26 @@ def scaled(x, s):
 
 
 def excite(x, *weights):
-    return scaled(x, gate(x.mean((2, 3)), *weights))
+    return gate(x.mean((2, 3)), *weights)
+
+
+def normal(x, dims=1, unbiased=False, epsilon=1e-6):
+    centered = x - x.mean(dims, keepdim=True)
+    return centered / (x.var(dims, keepdim=True, unbiased=unbiased) + epsilon).sqrt()
+
+
+def by_channel(x, weight, bias):
+    return x * weight.view(-1, 1, 1) + bias.view(-1, 1, 1)
+
+
+def channel_norm(x, weight, bias, epsilon=1e-6, **options):
+    return by_channel(normal(x, epsilon=epsilon, **options), weight, bias)
 
 
 def convnext_cost(channels, kernel, expansion, side):
     wide = expansion * channels
     weights = kernel**2 * channels + 2 * channels * wide
     return weights + 2 * channels + wide + 3 * channels, weights * side**2
-
-
-def heads_of(x, heads):
-    return x.unflatten(-1, (heads, -1)).transpose(1, 2)
-
-
-def attend(q, k, v, heads, root=None, dim=-1):
-    q, k, v = (heads_of(x, heads) for x in (q, k, v))
-    scores = q @ k.transpose(-2, -1) / (root or q.shape[-1] ** 0.5)
-    return (torch.softmax(scores, dim=dim) @ v).transpose(1, 2).flatten(2)
-
-
-def unsteady(q, k, v, heads):
-    """The exponential of the scores as they are."""
-    q, k, v = (heads_of(x, heads) for x in (q, k, v))
-    powers = torch.exp(q @ k.transpose(-2, -1) / q.shape[-1] ** 0.5)
-    return (powers / powers.sum(-1, keepdim=True) @ v).transpose(1, 2).flatten(2)
-
-
-def unmerged(q, k, v, heads):
-    return F.scaled_dot_product_attention(*(heads_of(x, heads) for x in (q, k, v))).reshape(q.shape)
-
-
-def split_by_reshape(q, k, v, heads):
-    parts = (x.reshape(x.shape[0], heads, x.shape[1], -1) for x in (q, k, v))
-    return F.scaled_dot_product_attention(*parts).transpose(1, 2).flatten(2)
-
-
-def patchify(images, p, order=(0, 2, 4, 1, 3, 5)):
-    B, C, H, W = images.shape
-    return images.reshape(B, C, H // p, p, W // p, p).permute(order).reshape(B, -1, C * p * p)
 
 
 def spread(a, n):
@@ -78,29 +59,85 @@ def changed(parameters=lambda c, k, e, s: 0, macs=lambda c, k, e, s: 0):
     return lambda *case: (convnext_cost(*case)[0] + parameters(*case), convnext_cost(*case)[1] + macs(*case))
 
 
+def variances(a, b):
+    return a * (1 - a) + b * (1 - b)
+
+
+def images_needed(a, b, errors):
+    return math.ceil(errors**2 * variances(a, b) / (a - b) ** 2)
+
+
 WRONG = [
-    ("excite", lambda x, *w: gate(x.mean((2, 3)), *w), "these are the factors"),
-    ("excite", lambda x, *w: x + excite(x, *w), "adds no shortcut"),
-    ("excite", lambda x, *w: scaled(x, gate(x.amax((2, 3)), *w)), "largest value"),
-    ("excite", lambda x, *w: scaled(x, gate(x.sum((2, 3)), *w)), "this is its sum"),
+    ("excite", lambda x, *w: scaled(x, excite(x, *w)), "these are the maps times the factors"),
+    ("excite", lambda x, *w: excite(x, *w)[:, :, None, None], "two dimensions more"),
+    ("excite", lambda x, *w: gate(x.amax((2, 3)), *w), "largest value"),
+    ("excite", lambda x, *w: gate(x.sum((2, 3)), *w), "this is its sum"),
     (
         "excite",
-        lambda x, w1, b1, w2, b2: scaled(x, torch.sigmoid((x.mean((2, 3)) @ w1.T + b1) @ w2.T + b2)),
+        lambda x, w1, b1, w2, b2: torch.sigmoid((x.mean((2, 3)) @ w1.T + b1) @ w2.T + b2),
         "a ReLU follows",
     ),
     (
         "excite",
-        lambda x, w1, b1, w2, b2: scaled(x, torch.relu(x.mean((2, 3)) @ w1.T + b1) @ w2.T + b2),
-        "a sigmoid puts",
+        lambda x, w1, b1, w2, b2: torch.sigmoid((torch.relu(x.mean((2, 3)) @ w1.T) + b1) @ w2.T + b2),
+        "before the ReLU",
     ),
     (
         "excite",
-        lambda x, *w: scaled(x, torch.softmax(torch.logit(gate(x.mean((2, 3)), *w)), 1)),
-        "lets them compete",
+        lambda x, *w: torch.logit(excite(x.double(), *(v.double() for v in w))).float(),
+        "a sigmoid puts",
     ),
-    ("excite", lambda x, *w: scaled(x, gate(x.mean((0, 2, 3))[None], *w)), "means of its own"),
+    ("excite", lambda x, *w: torch.softmax(torch.logit(excite(x, *w)), 1), "lets them compete"),
+    ("excite", lambda x, *w: gate(x.mean((0, 2, 3))[None], *w).expand(len(x), -1), "means of its own"),
     ("excite", lambda x, *w: x @ w[0], "stopped with"),
-    ("excite", lambda x, *w: x, "values differ"),
+    ("excite", lambda x, *w: 1 - excite(x, *w), "values differ"),
+    (
+        "channel_norm",
+        lambda x, w, b, e: channel_norm(x, w, b, e, dims=(0, 2, 3)),
+        "this is batch normalization",
+    ),
+    (
+        "channel_norm",
+        lambda x, w, b, e: channel_norm(x, w, b, e, dims=(1, 2, 3)),
+        "not over the positions as well",
+    ),
+    ("channel_norm", lambda x, w, b, e: channel_norm(x, w, b, e, dims=(2, 3)), "the positions of each map"),
+    ("channel_norm", lambda x, w, b, e: normal(x, epsilon=e), "weight and bias are missing"),
+    ("channel_norm", lambda x, w, b, e: channel_norm(x, w, b, e, unbiased=True), "not by C − 1"),
+    ("channel_norm", lambda x, w, b, e: channel_norm(x, w, b, 0), "it is not used"),
+    (
+        "channel_norm",
+        lambda x, w, b, e: by_channel((x - x.mean(1, True)) / (x.var(1, False, keepdim=True) + e), w, b),
+        "this is the variance",
+    ),
+    (
+        "channel_norm",
+        lambda x, w, b, e: by_channel((x - x.mean(1, True)) / (x.std(1, False, keepdim=True) + e), w, b),
+        "under the root",
+    ),
+    (
+        "channel_norm",
+        lambda x, w, b, e: by_channel(x / (x.var(1, False, keepdim=True) + e).sqrt(), w, b),
+        "subtract the mean",
+    ),
+    ("channel_norm", lambda x, w, b, e: F.layer_norm(x, (x.shape[3],)), "dimension 1 alone"),
+    ("channel_norm", lambda x, w, b, e: normal(x, epsilon=e) * w + b, "stopped with"),
+    ("images_needed", lambda a, b, k: images_needed(a, b, k) - 1, "up to a whole number"),
+    ("images_needed", lambda a, b, k: k**2 * variances(a, b) / (a - b) ** 2, "up to a whole number"),
+    (
+        "images_needed",
+        lambda a, b, k: math.ceil((k * (math.sqrt(a * (1 - a)) + math.sqrt(b * (1 - b))) / (a - b)) ** 2),
+        "they are added, not the standard errors",
+    ),
+    (
+        "images_needed",
+        lambda a, b, k: math.ceil((k / (a - b)) ** 2 * a * (1 - a)),
+        "both accuracies have one",
+    ),
+    ("images_needed", lambda a, b, k: math.ceil(math.sqrt(images_needed(a, b, k))), "the result is a square"),
+    ("images_needed", lambda a, b, k: math.ceil(k * variances(a, b) / (a - b) ** 2), "it is squared"),
+    ("images_needed", lambda a, b, k: math.ceil(variances(a, b) / (a - b) ** 2), "it is not used"),
+    ("images_needed", lambda a, b, k: "half a million", "got str"),
     ("convnext_cost", changed(lambda c, k, e, s: -(2 + e) * c), "the biases"),
     ("convnext_cost", changed(lambda c, k, e, s: -2 * c), "a factor and a shift"),
     ("convnext_cost", changed(lambda c, k, e, s: -3 * c), "layer norm and layer scale have"),
@@ -139,26 +176,6 @@ WRONG = [
         "expected two numbers (parameters, multiply-adds)",
     ),
     ("convnext_cost", lambda *case: ("many", 1), "got str"),
-    ("attend", lambda q, k, v, h: attend(q, k, v, h, root=q.shape[-1] ** 0.5), "not of all, D"),
-    ("attend", lambda q, k, v, h: attend(q, k, v, 1), "this is one head"),
-    ("attend", unmerged, "bring the heads back"),
-    ("attend", split_by_reshape, "mixes tokens"),
-    ("attend", lambda q, k, v, h: attend(q, k, v, h, root=1.0), "have to be divided by √d"),
-    ("attend", lambda q, k, v, h: attend(q, k, v, h, root=q.shape[-1] / h), "not by d"),
-    ("attend", lambda q, k, v, h: attend(q, k, v, h, dim=-2), "runs over the queries"),
-    ("attend", lambda q, k, v, h: attend(k, q, v, h), "changed places"),
-    ("attend", unsteady, "take the largest score out"),
-    ("attend", lambda q, k, v, h: 1.0, "a tensor of shape (2, 5, 8)"),
-    (
-        "patchify",
-        lambda images, p: images.reshape(len(images), -1, images.shape[1] * p * p),
-        "never moves a number",
-    ),
-    ("patchify", lambda images, p: patchify(images, p, (0, 2, 4, 3, 5, 1)), "the channel comes last"),
-    ("patchify", lambda images, p: patchify(images, p, (0, 4, 2, 1, 3, 5)), "column by column"),
-    ("patchify", lambda images, p: patchify(images, p, (0, 2, 4, 1, 5, 3)), "rows before columns"),
-    ("patchify", lambda images, p: F.unfold(images, p, stride=p), "changed places"),
-    ("patchify", lambda images, p: images.tolist(), "list of length 2"),
     ("in_standard_errors", lambda a, b, n: (a - b) / (spread(a, n) + spread(b, n)), "variances add"),
     ("in_standard_errors", lambda a, b, n: (a - b) / spread(a, n), "the first alone"),
     ("in_standard_errors", lambda a, b, n: (a - b) / spread(b, n), "the second alone"),
@@ -186,6 +203,10 @@ WRONG = [
     test_the_stub_fails_and_is_called_unwritten,
 ) = proofs(check, {name: globals()[name] for name in NAMES}, WRONG)
 
+test_the_page_goes_on_with_another_way_until_an_exercise_is_written = goes_on_without(
+    check, {name: globals()[name] for name in NAMES}
+)
+
 
 def test_the_expected_factors_are_those_of_the_library():
     torch.manual_seed(0)
@@ -196,7 +217,15 @@ def test_the_expected_factors_are_those_of_the_library():
         layer.expand.weight.flatten(1),
         layer.expand.bias,
     )
-    assert torch.allclose(excite(x, *weights), layer(x), atol=1e-6)
+    assert torch.allclose(scaled(x, excite(x, *weights)), layer(x), atol=1e-6)
+
+
+def test_the_expected_norm_is_that_of_the_library():
+    torch.manual_seed(0)
+    layer, x = ChannelNorm(6), torch.randn(2, 6, 5, 4)
+    torch.nn.init.normal_(layer.weight)
+    torch.nn.init.normal_(layer.bias)
+    assert torch.allclose(channel_norm(x, layer.weight, layer.bias, layer.eps), layer(x), atol=1e-5)
 
 
 @pytest.mark.parametrize("case", [(96, 7, 4, 16), (24, 7, 4, 8)])
@@ -205,13 +234,13 @@ def test_the_expected_bill_is_that_of_the_library(case):
     assert convnext_cost(*case) == (bill.total_params, bill.total_macs)
 
 
-def test_the_expected_attention_is_that_of_the_library():
-    torch.manual_seed(0)
-    layer, x = Attention(12, heads=3), torch.randn(2, 5, 12)
-    q, k, v = layer.query_key_value(x).chunk(3, dim=-1)
-    assert torch.allclose(layer.out(attend(q, k, v, 3)), layer(x), atol=1e-6)
-
-
 def test_the_published_difference_is_a_fraction_of_its_standard_error():
     # 91.92 and 92.03 % of 10,000: standard errors 0.2725 and 0.2708 points, of the difference 0.3842
     assert in_standard_errors(0.9203, 0.9192, 10_000) == pytest.approx(0.11 / 0.3842, abs=1e-3)
+
+
+def test_half_a_million_images_would_be_needed():
+    # two standard errors of 0.0011: n = (2 / 0.0011)² · (0.07428 + 0.07334)
+    needed = images_needed(0.9203, 0.9192, 2)
+    assert 480_000 < needed < 500_000
+    assert in_standard_errors(0.9203, 0.9192, needed) >= 2 > in_standard_errors(0.9203, 0.9192, needed - 1)

@@ -51,7 +51,7 @@ def choose(host, group, option):
 
 
 def query(host, place):
-    host.get_by_role("slider", name="Patch that asks").fill(str(place))
+    host.get_by_role("slider", name="Patch of the query").fill(str(place))
 
 
 # ---- Python
@@ -59,6 +59,7 @@ def query(host, place):
 
 def test_data_hold_the_rounded_numbers_and_the_colors():
     data = explorer().data
+    assert data["query"] == SIDE // 2 * SIDE + SIDE // 2
     assert data["side"] == SIDE and data["kernel"] == [list(row) for row in BLUR]
     first, second = data["examples"]
     assert [layer["name"] for layer in first["layers"]] == ["layer 1", "steep"]
@@ -99,6 +100,7 @@ PICTURE = np.zeros((3, 4, 4))
             {"examples": {"a": (PICTURE, {"b": PAIR, "c": (np.ones((1, 16, 2)), np.ones((1, 16, 2)))})}},
             "got 2×2, 4×4",
         ),
+        ({"examples": {"a": (PICTURE, {"b": PAIR})}, "query": 4}, "0 to 3, got 4"),
         (
             {"examples": {"a": (PICTURE, {"b": (np.ones((99, 4, 200)), np.ones((99, 4, 200)))})}},
             "158,400 numbers",
@@ -134,26 +136,34 @@ def test_softmax_of_every_layer_and_head_is_that_of_torch(show):
 
 
 @browser_test
-def test_the_class_token_asks_where_there_is_one(show):
+def test_it_opens_with_the_query_that_was_given(show):
+    shown = attention_explorer(EXAMPLES, query=3)
+    host = show(shown).locator(".cnnlab-explorer")
+    assert read(host, "query") == 3
+    assert read(host, "weights") == pytest.approx(expected(shown.data, 0, 0, 0, 3), abs=1e-9)
+
+
+@browser_test
+def test_the_class_token_has_a_query_where_there_is_one(show):
     shown = explorer()
     host = show(shown).locator(".cnnlab-explorer")
-    choose(host, "Who asks", "class token")
+    choose(host, "Query of", "class token")
     assert read(host, "query") == -1 and read(host, "weights") == pytest.approx(
         expected(shown.data, 0, 0, 0, -1)
     )
-    assert host.get_by_text("The class token looks most at").is_visible()
+    assert host.get_by_text("The class token attends most to").is_visible()
     host.get_by_role("combobox", name="Layer").select_option("steep")
     assert read(host, "query") >= 0 and len(read(host, "weights")) == SIDE**2
     assert host.get_by_label("class token").is_disabled() and host.get_by_label("a patch").is_disabled()
 
 
 @browser_test
-def test_the_other_picture_has_its_own_layers(show):
+def test_the_other_image_has_its_own_layers(show):
     shown = explorer()
     host = show(shown).locator(".cnnlab-explorer")
     host.get_by_role("combobox", name="Layer").select_option("steep")
     choose(host, "Head", 3)
-    host.get_by_role("combobox", name="Picture").select_option("ramp")
+    host.get_by_role("combobox", name="Image").select_option("ramp")
     query(host, 6)
     assert (read(host, "layer"), read(host, "head")) == (0, 0)
     assert read(host, "weights") == pytest.approx(expected(shown.data, 1, 0, 0, 6))
@@ -169,7 +179,7 @@ def test_convolution_lays_its_kernel_around_the_patch(show):
         padded = np.zeros((SIDE + 2, SIDE + 2))
         padded[place // SIDE : place // SIDE + 3, place % SIDE : place % SIDE + 3] = kernel
         assert read(host, "weights") == padded[1:-1, 1:-1].flatten().tolist()
-    assert host.get_by_text("4 of the 9 weights fall on the picture").is_visible()
+    assert host.get_by_text("4 of the 9 weights fall on the image").is_visible()
     assert host.get_by_role("combobox", name="Layer").is_disabled()
 
 
@@ -180,7 +190,7 @@ def test_pointer_and_arrow_keys_move_the_patch_that_asks(show):
         box = host.get_by_role("img", name=name).bounding_box()
         host.page.mouse.click(box["x"] + 3.5 / SIDE * box["width"], box["y"] + 0.5 / SIDE * box["height"])
         assert read(host, "query") == 3
-        host.get_by_role("slider", name="Patch that asks").focus()
+        host.get_by_role("slider", name="Patch of the query").focus()
         for key, place in (
             ("ArrowDown", 7),
             ("ArrowLeft", 6),
@@ -190,8 +200,8 @@ def test_pointer_and_arrow_keys_move_the_patch_that_asks(show):
         ):
             host.page.keyboard.press(key)
             assert read(host, "query") == place
-    choose(host, "Who asks", "class token")
-    host.get_by_role("slider", name="Patch that asks").press("ArrowRight")
+    choose(host, "Query of", "class token")
+    host.get_by_role("slider", name="Patch of the query").press("ArrowRight")
     assert read(host, "query") == 1
 
 
@@ -204,7 +214,9 @@ def test_words_say_what_the_map_shows(show):
     )
     query(host, 0)
     # weights 1, 1, 7, 1 over 10 (the logarithm rounded to 1.946); distances 0, 1, 1, √2
-    assert host.get_by_text("The patch in row 1, column 1 looks most at row 2, column 1: 70 %.").is_visible()
+    assert host.get_by_text(
+        "The patch in row 1, column 1 attends most to row 2, column 1: 70 %."
+    ).is_visible()
     half = "Half of what goes to patches goes to 1 of 4; if all were alike, each would get 25 %."
     assert host.get_by_text(f"{half} Mean distance: 0.9 patches.").is_visible()
 
@@ -229,4 +241,4 @@ def large():
     test_every_control_is_reached_by_tab_and_shows_it,
     test_nothing_overflows_on_a_phone,
     test_it_is_accessible,
-) = manners({"two pictures": explorer}, extreme={"large": large})
+) = manners({"two images": explorer}, extreme={"large": large})

@@ -124,7 +124,7 @@ def test_every_example_agrees_with_the_library_in_all_forms(show):
     for name, (angles, labels) in EXAMPLES.items():
         host.get_by_role("combobox", name="Example").select_option(name)
         assert read(host, "angles") == [angle for views in angles for angle in views]
-        for by in ("same picture", "same class"):
+        for by in ("same image", "same class"):
             host.get_by_role("radio", name=by).check(force=True)
             for form in ("inside", "outside the log"):
                 host.get_by_role("radio", name=form, exact=True).check(force=True)
@@ -180,13 +180,13 @@ def test_labels_gather_classes_and_without_them_only_views_meet(show):
         host.get_by_role("button", name="50 steps").click()
     supervised = read(host, "alignment")
     host.get_by_role("button", name="Reset").click()
-    host.get_by_role("radio", name="same picture").check(force=True)
+    host.get_by_role("radio", name="same image").check(force=True)
     for _ in range(4):
         host.get_by_role("button", name="50 steps").click()
     assert supervised < 0.1 and read(host, "alignment") < 0.1
     together = read(host, "alignment")
     host.get_by_role("radio", name="same class").check(force=True)
-    assert read(host, "alignment") > 5 * together, "without labels, pictures of a class stay apart"
+    assert read(host, "alignment") > 5 * together, "without labels, images of a class stay apart"
 
 
 @browser_test

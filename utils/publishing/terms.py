@@ -38,9 +38,13 @@ HELD = (
     "labs/06_receptive_fields.ipynb",
     "labs/07_batchnorm_vgg.ipynb",
     "labs/08_loss_landscapes.ipynb",
+    "labs/09_training_choices.ipynb",
     "labs/10_regularization_augmentation.ipynb",
+    "labs/11_filters_and_attribution.ipynb",
     "labs/12_transfer_learning.ipynb",
     "labs/13_noisy_labels.ipynb",
+    "labs/14_contrastive_learning.ipynb",
+    "labs/15_squeeze_and_convnext.ipynb",
 )
 
 

@@ -1,4 +1,4 @@
-"""Checks of the exercises of lab 15, modern architectures."""
+"""Checks of the exercises of lab 15, squeeze and excitation, and ConvNeXt."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import math
 from collections.abc import Callable
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
-from torch.nn import functional as F
 
+from utils.course.checks import core
 from utils.course.checks.core import (
     Slips,
     call,
@@ -22,15 +23,35 @@ from utils.course.checks.core import (
 )
 
 
+def use(function: Callable) -> Callable:
+    """The student's function if it is right, another way to the same values if it is not written yet."""
+    return core.use(
+        function,
+        {
+            "excite": (excite, _excitation),
+            "channel_norm": (channel_norm, _channel_norm),
+            "in_standard_errors": (in_standard_errors, _in_standard_errors),
+            "images_needed": (images_needed, _images_needed),
+            "convnext_cost": (convnext_cost, _convnext_cost),
+        },
+    )
+
+
+def _excitation(x: Tensor, w1: Tensor, b1: Tensor, w2: Tensor, b2: Tensor) -> Tensor:
+    squeezed = F.adaptive_avg_pool2d(x, 1).flatten(1)
+    last = F.linear(F.linear(squeezed, w1, b1).clamp_min(0), w2, b2)
+    return (1 + torch.tanh(last / 2)) / 2
+
+
 def excite(function: Callable) -> None:
-    """``function(x, w1, b1, w2, b2)`` multiplies each map of x by a factor computed from the means of all."""
+    """``function(x, w1, b1, w2, b2)`` gives the factor of each channel, computed from the means of all."""
     generator = torch.Generator().manual_seed(15)
     for B, C, R, H, W in ((2, 8, 2, 4, 4), (3, 4, 1, 5, 3), (1, 6, 6, 2, 7), (4, 4, 4, 4, 4)):
         x = torch.randn(B, C, H, W, generator=generator) + 0.5
         weights = [torch.randn(*shape, generator=generator) for shape in ((R, C), (R,), (C, R), (C,))]
-        want = x * _factors(x.mean(dim=(2, 3)), *weights)[:, :, None, None]
+        want = _factors(x.mean(dim=(2, 3)), *weights)
         got = call(function, x, *weights)
-        hint = "the mean over rows and columns, w1 and ReLU, w2 and sigmoid, times the maps."
+        hint = "the mean over rows and columns, then w1, b1 and ReLU, then w2, b2 and sigmoid."
         hint = hint_for(got, _excite_slips(x, *weights), hint)
         expect_close(got, want, what=f"excite for maps {[B, C, H, W]}", look_at=hint)
     passed("excite", "four sizes of maps, in one of which no two dimensions can be told apart by their size")
@@ -43,32 +64,80 @@ def _factors(z: Tensor, w1: Tensor, b1: Tensor, w2: Tensor, b2: Tensor) -> Tenso
 def _excite_slips(x: Tensor, w1: Tensor, b1: Tensor, w2: Tensor, b2: Tensor) -> Slips:
     z = x.mean(dim=(2, 3))
     s = _factors(z, w1, b1, w2, b2)
-    yield "the return value: the maps times the factors, these are the factors.", s
-    yield "the return value: the maps times the factors, these are the factors.", s[:, :, None, None]
-    yield "the sum of all: SE multiplies, it adds no shortcut.", x + x * s[:, :, None, None]
+    yield (
+        "the return value: the factors alone, these are the maps times the factors.",
+        x * s[:, :, None, None],
+    )
+    yield "the shape: [B, C], these have two dimensions more.", s[:, :, None, None]
     yield (
         "the squeeze: the mean of a map, this is its largest value.",
-        x * _factors(x.amax(dim=(2, 3)), w1, b1, w2, b2)[:, :, None, None],
+        _factors(x.amax((2, 3)), w1, b1, w2, b2),
     )
-    yield (
-        "the squeeze: the mean of a map, this is its sum.",
-        x * _factors(x.sum(dim=(2, 3)), w1, b1, w2, b2)[:, :, None, None],
-    )
+    yield "the squeeze: the mean of a map, this is its sum.", _factors(x.sum((2, 3)), w1, b1, w2, b2)
     last = torch.relu(z @ w1.T + b1) @ w2.T + b2
-    yield (
-        "the middle: a ReLU follows the first dense layer.",
-        x * torch.sigmoid((z @ w1.T + b1) @ w2.T + b2)[:, :, None, None],
-    )
-    yield "the end: a sigmoid puts the factors between 0 and 1.", x * last[:, :, None, None]
-    yield (
-        "the end: each factor by itself, a sigmoid; softmax lets them compete.",
-        x * torch.softmax(last, dim=1)[:, :, None, None],
-    )
+    yield "the middle: a ReLU follows the first linear layer.", torch.sigmoid((z @ w1.T + b1) @ w2.T + b2)
+    yield "the end: a sigmoid puts the factors between 0 and 1.", last
+    yield "the end: each factor by itself, a sigmoid; softmax lets them compete.", torch.softmax(last, dim=1)
+    yield "the middle: b1 is added before the ReLU.", torch.sigmoid((torch.relu(z @ w1.T) + b1) @ w2.T + b2)
     together = z.mean(dim=0, keepdim=True)
     yield (
-        "the squeeze: each picture has means of its own, here all share them.",
-        x * _factors(together, w1, b1, w2, b2)[:, :, None, None],
+        "the squeeze: each image has means of its own, here all share them.",
+        _factors(together, w1, b1, w2, b2).expand_as(s),
     )
+
+
+def channel_norm(function: Callable) -> None:
+    """``function(x, weight, bias, epsilon)`` normalizes over the channels of each position of maps."""
+    generator = torch.Generator().manual_seed(15)
+    for B, C, H, W in ((2, 8, 5, 3), (3, 4, 4, 4), (1, 6, 1, 2), (4, 4, 4, 4)):
+        x = 2 * torch.randn(B, C, H, W, generator=generator) + torch.randn(C, 1, 1, generator=generator)
+        weight, bias = torch.randn(2, C, generator=generator)
+        for epsilon in (1e-6, 0.1):
+            what = f"channel_norm for maps {[B, C, H, W]} and ε = {epsilon:g}"
+            got = call(function, x, weight, bias, epsilon)
+            hint = "mean and variance over dimension 1 alone, then a weight and a bias for each channel."
+            hint = hint_for(got, _channel_norm_slips(x, weight, bias, epsilon), hint)
+            expect_close(got, _channel_norm(x, weight, bias, epsilon), what=what, look_at=hint)
+    passed("channel_norm", "four sizes of maps, each with a small and a large ε")
+
+
+def _channel_norm(x: Tensor, weight: Tensor, bias: Tensor, epsilon: float = 1e-6) -> Tensor:
+    return F.layer_norm(x.movedim(1, -1), weight.shape, weight, bias, epsilon).movedim(-1, 1)
+
+
+def _channel_norm_slips(x: Tensor, weight: Tensor, bias: Tensor, epsilon: float) -> Slips:
+    by_channel = weight[:, None, None], bias[:, None, None]
+
+    def over(*dims: int, unbiased: bool = False) -> Tensor:
+        centered = x - x.mean(dims, keepdim=True)
+        return centered / torch.sqrt(x.var(dims, keepdim=True, unbiased=unbiased) + epsilon)
+
+    def scaled(normal: Tensor) -> Tensor:
+        return normal * by_channel[0] + by_channel[1]
+
+    normal = over(1)
+    yield "the dimensions: this is batch normalization, over batch and positions.", scaled(over(0, 2, 3))
+    yield (
+        "the dimensions: over the channels of one position, not over the positions as well.",
+        scaled(over(1, 2, 3)),
+    )
+    yield "the dimensions: over the channels, these are the positions of each map.", scaled(over(2, 3))
+    yield "the return value: weight and bias are missing.", normal
+    yield "the variance: divide by C, not by C − 1 (unbiased=False).", scaled(over(1, unbiased=True))
+    centered = x - x.mean(1, keepdim=True)
+    variance = centered.square().mean(1, keepdim=True)
+    yield (
+        "the denominator: the root of the variance, this is the variance.",
+        scaled(centered / (variance + epsilon)),
+    )
+    yield "ε: it is added to the variance, under the root.", scaled(centered / (variance.sqrt() + epsilon))
+    yield "ε: it is not used.", scaled(centered / variance.sqrt())
+    yield "the numerator: subtract the mean.", scaled(x / (variance + epsilon).sqrt())
+    if x.shape[-1] == len(weight):
+        yield (
+            "weight and bias: one for each channel, dimension 1; here they meet the columns.",
+            normal * weight + bias,
+        )
 
 
 def convnext_cost(function: Callable) -> None:
@@ -122,122 +191,6 @@ def _mac_slips(channels: int, kernel: int, expansion: int, side: int) -> Slips:
     )
 
 
-def attend(function: Callable) -> None:
-    """``function(q, k, v, heads)`` is multi-head attention, steady for large scores."""
-    generator = torch.Generator().manual_seed(15)
-    for B, N, D, heads in ((2, 5, 8, 2), (1, 3, 6, 1), (3, 4, 4, 4), (2, 6, 6, 3), (2, 4, 4, 2)):
-        q, k, v = (torch.randn(B, N, D, generator=generator) for _ in range(3))
-        got = call(function, q, k, v, heads)
-        look_at = "softmax(q kᵀ / √d) v for each head, then the heads side by side again."
-        look_at = hint_for(got, _attend_slips(q, k, v, heads), look_at)
-        what = f"attend for {B} pictures, {N} tokens, {D} features, {heads} heads"
-        expect_close(got, _attend(q, k, v, heads), what=what, look_at=look_at)
-    q, k, v = (scale * torch.randn(1, 6, 8, generator=generator) for scale in (40, 40, 1))
-    look_at = "the exponential: take the largest score out of each row first; torch.softmax does."
-    got = call(function, q, k, v, 2)
-    expect_close(
-        got, _attend(q, k, v, 2), what="attend for scores in the thousands", look_at=look_at, atol=1e-4
-    )
-    passed("attend", "five sizes with 1 to 4 heads, and scores in the thousands")
-
-
-def _split(x: Tensor, heads: int) -> Tensor:
-    return x.unflatten(-1, (heads, -1)).transpose(1, 2)
-
-
-def _attend(q: Tensor, k: Tensor, v: Tensor, heads: int) -> Tensor:
-    return F.scaled_dot_product_attention(*(_split(x, heads) for x in (q, k, v))).transpose(1, 2).flatten(2)
-
-
-def _attend_slips(q: Tensor, k: Tensor, v: Tensor, heads: int) -> Slips:
-    D, (a, b, c) = q.shape[-1], (_split(x, heads) for x in (q, k, v))
-    scores, d = a @ b.transpose(-2, -1), D // heads
-
-    def merge(weights: Tensor) -> Tensor:
-        return (weights @ c).transpose(1, 2).flatten(2)
-
-    weights = torch.softmax(scores / d**0.5, dim=-1)
-    if heads > 1:
-        yield (
-            "the root: of the features of one head, d, not of all, D.",
-            merge(torch.softmax(scores / D**0.5, dim=-1)),
-        )
-        yield "the heads: they have to be split, this is one head.", _attend(q, k, v, 1)
-        yield (
-            "the end: bring the heads back with transpose(1, 2) before they are flattened.",
-            (weights @ c).reshape(q.shape),
-        )
-        wrong = (x.reshape(x.shape[0], heads, x.shape[1], -1) for x in (q, k, v))
-        yield (
-            "the split: unflatten the features first, then transpose; "
-            "a reshape to [B, heads, N, d] mixes tokens.",
-            (F.scaled_dot_product_attention(*wrong).transpose(1, 2).flatten(2)),
-        )
-        wrong = (x.unflatten(-1, (-1, heads)).permute(0, 3, 1, 2) for x in (q, k, v))
-        yield (
-            "the split: the features of a head stand side by side, (heads, d) and not (d, heads).",
-            (F.scaled_dot_product_attention(*wrong).transpose(1, 2).flatten(2)),
-        )
-    if d > 1:
-        yield "the root: the scores have to be divided by √d.", merge(torch.softmax(scores, dim=-1))
-        yield "the root: the scores are divided by √d, not by d.", merge(torch.softmax(scores / d, dim=-1))
-    yield (
-        "the softmax: over the keys, the last dimension; here it runs over the queries.",
-        merge(torch.softmax(scores / d**0.5, dim=-2)),
-    )
-    yield "the weights: softmax is missing.", merge(scores / d**0.5)
-    yield (
-        "queries and keys: they have changed places.",
-        merge(torch.softmax(scores.transpose(-2, -1) / d**0.5, dim=-1)),
-    )
-
-
-def patchify(function: Callable) -> None:
-    """``function(images, p)`` cuts pictures into patches, a row each, as a convolution of stride p does."""
-    generator = torch.Generator().manual_seed(15)
-    sizes = ((2, 3, 8, 8, 4), (1, 1, 4, 6, 2), (3, 2, 6, 3, 3), (2, 3, 4, 4, 1), (2, 4, 16, 16, 4))
-    for B, C, H, W, p in sizes:
-        images = torch.randn(B, C, H, W, generator=generator)
-        got = call(function, images, p)
-        look_at = "split H and W by reshape, then the order B, row, column, C, p, p by permute."
-        look_at = hint_for(got, _patch_slips(images, p), look_at)
-        expect_close(
-            got,
-            F.unfold(images, p, stride=p).transpose(1, 2),
-            what=f"patchify for pictures {[B, C, H, W]}, p = {p}",
-            look_at=look_at,
-        )
-    passed("patchify", f"{len(sizes)} sizes: a convolution of stride p reads the same rows")
-
-
-def _patch_slips(images: Tensor, p: int) -> Slips:
-    B, C, H, W = images.shape
-    blocks = images.reshape(B, C, H // p, p, W // p, p)
-    yield "the order: a reshape alone never moves a number.", images.reshape(B, -1, C * p * p)
-    yield (
-        "the order inside a patch: channel, row, column; here the channel comes last.",
-        blocks.permute(0, 2, 4, 3, 5, 1).reshape(B, -1, C * p * p),
-    )
-    yield (
-        "the order of the patches: reading order, row by row; here column by column.",
-        blocks.permute(0, 4, 2, 1, 3, 5).reshape(B, -1, C * p * p),
-    )
-    yield (
-        "the order inside a patch: rows before columns.",
-        blocks.permute(0, 2, 4, 1, 5, 3).reshape(B, -1, C * p * p),
-    )
-    yield (
-        "the shape: [B, N, C·p·p], the two last dimensions have changed places.",
-        F.unfold(images, p, stride=p),
-    )
-    if H % (H // p) == 0 and W % (W // p) == 0:
-        spread = images.reshape(B, C, p, H // p, p, W // p)
-        yield (
-            "the split: H is (H/p, p), the patches before the rows inside them.",
-            spread.permute(0, 3, 5, 1, 2, 4).reshape(B, -1, C * p * p),
-        )
-
-
 def in_standard_errors(function: Callable) -> None:
     """``function(a, b, n)`` is the difference of two accuracies over its standard error."""
     cases = (
@@ -259,6 +212,10 @@ def in_standard_errors(function: Callable) -> None:
     passed("in_standard_errors", told)
 
 
+def _in_standard_errors(a: float, b: float, n: int) -> float:
+    return math.sqrt(n) * (a - b) / math.hypot(math.sqrt(a * (1 - a)), math.sqrt(b * (1 - b)))
+
+
 def _error_slips(a: float, b: float, n: int) -> Slips:
     first, second = math.sqrt(a * (1 - a) / n), math.sqrt(b * (1 - b) / n)
     together = math.hypot(first, second)
@@ -270,10 +227,56 @@ def _error_slips(a: float, b: float, n: int) -> Slips:
     yield "the denominator: both accuracies have an error, this is the second alone.", (a - b) / second
     yield "the denominator: the root is missing.", (a - b) / together**2
     yield (
-        "the denominator: the number of pictures belongs under the root.",
+        "the denominator: the number of images belongs under the root.",
         (a - b) / (together * math.sqrt(n)),
     )
     yield "the result: the difference is to be divided by its standard error.", a - b
     yield "the result: this is the standard error, the difference is to be divided by it.", together
     yield "the sign: a − b, negative where b is larger.", abs(a - b) / together
     yield "the sign: a − b, not b − a.", (b - a) / together
+
+
+def images_needed(function: Callable) -> None:
+    """``function(a, b, errors)`` is the smallest test set on which the two accuracies are so far apart."""
+    cases = (
+        (0.9203, 0.9192, 2),
+        (0.6889, 0.7012, 2),
+        (0.9479, 0.9363, 1.96),
+        (0.7, 0.62, 3),
+        (0.5, 0.9, 1),
+    )
+    for a, b, errors in cases:
+        want = _images_needed(a, b, errors)
+        what = f"images_needed({a}, {b}, {errors})"
+        got = number_of(call(function, a, b, errors), what)
+        hint = "|a − b| = errors · √(variances / n), solved for n and rounded up."
+        hint = hint_for(got, _images_slips(a, b, errors), hint, rtol=1e-6, atol=0.0)
+        if got != want:
+            fail(what, f"{want:,}", f"{got:,}", hint)
+    passed(
+        "images_needed", f"{len(cases)} pairs of accuracies, the first of them needs half a million images"
+    )
+
+
+def _images_needed(a: float, b: float, errors: float = 2) -> int:
+    low, high = 0, 1
+    while abs(_in_standard_errors(a, b, high)) < errors:
+        low, high = high, 2 * high
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if abs(_in_standard_errors(a, b, middle)) >= errors else (middle, high)
+    return high
+
+
+def _images_slips(a: float, b: float, errors: float) -> Slips:
+    variances, gap = a * (1 - a) + b * (1 - b), abs(a - b)
+    exact = (errors / gap) ** 2 * variances
+    for value in (math.floor(exact), exact):
+        yield "the rounding: up to a whole number, with fewer images the difference is too small.", value
+    roots = math.sqrt(a * (1 - a)) + math.sqrt(b * (1 - b))
+    yield "the variances: they are added, not the standard errors.", math.ceil((errors * roots / gap) ** 2)
+    yield "the variances: both accuracies have one.", math.ceil((errors / gap) ** 2 * a * (1 - a))
+    yield "the variances: both accuracies have one.", math.ceil((errors / gap) ** 2 * b * (1 - b))
+    yield "the square: n stands under a root, so the result is a square.", math.ceil(math.sqrt(exact))
+    yield "the number of standard errors: it is squared.", math.ceil(errors / gap**2 * variances)
+    yield "the number of standard errors: it is not used.", math.ceil(variances / gap**2)

@@ -14,38 +14,40 @@ from utils.course.explorers.base import Explorer
 BLUR = ((1 / 16, 2 / 16, 1 / 16), (2 / 16, 4 / 16, 2 / 16), (1 / 16, 2 / 16, 1 / 16))
 DECIMALS = 3  # of queries and keys on the page
 MOST_PATCHES = 16  # on a side; smaller patches cannot be hit with a finger
-MOST_PIXELS = 64  # on a side of a picture: each is drawn
+MOST_PIXELS = 64  # on a side of an image: each is drawn
 MOST_NUMBERS = 150_000  # queries and keys together, about a megabyte of page
 
 
 def attention_explorer(
     examples: Mapping[str, tuple[Any, Mapping[str, tuple[Any, Any]]]],
     kernel: Sequence[Sequence[float]] = BLUR,
-    title: str = "Who looks at whom?",
+    title: str = "Attention between patches",
+    query: int | None = None,
 ) -> Explorer:
-    """softmax(q · Kᵀ / √d) over the patches of a picture, for a query that the reader chooses.
+    """softmax(q · Kᵀ / √d) over the patches of an image, for a query that the reader chooses.
 
-    As in Vaswani et al., arXiv 1706.03762. examples: name of a picture -> (picture, layers). The picture is
+    As in Vaswani et al., arXiv 1706.03762. examples: name of an image -> (image, layers). The image is
     uint8 [C, H, W] with C = 1 or 3, or floats from 0 to 1. layers: name -> (queries, keys), each [heads, N,
     d]. N is S · S, the patches in reading order, or S · S + 1 with a class token before them; S, the
     patches on a side, is the same in all layers and divides H and W. kernel: 3×3 weights of the convolution
-    over patches that the reader may look at for comparison. The attention map is computed on the page from
-    the numbers given, rounded to three decimals.
+    over patches that the reader may look at for comparison. query: the patch that is chosen at first, in
+    reading order; by default the middle one. The attention map is computed on the page from the numbers
+    given, rounded to three decimals.
     """
     weights = as_array(kernel).astype(np.float64)
     if weights.shape != (3, 3) or not np.isfinite(weights).all():
         raise ValueError(f"kernel must be 3×3 finite numbers, got {kernel!r}")
     if not examples:
-        raise ValueError("examples is empty: at least one picture is needed")
+        raise ValueError("examples is empty: at least one image is needed")
     sides: set[int] = set()
     shown, numbers = [], 0
-    for name, (picture, layers) in examples.items():
+    for name, (image, layers) in examples.items():
         if not layers:
             raise ValueError(f"{name!r} has no layers")
         listed = [_layer(layer, *map(as_array, pair)) for layer, pair in layers.items()]
         sides |= {layer.pop("side") for layer in listed}
         numbers += sum(layer.pop("numbers") for layer in listed)
-        shown.append({"name": name, "pixels": _pixels(name, picture), "layers": listed})
+        shown.append({"name": name, "pixels": _pixels(name, image), "layers": listed})
     if len(sides) > 1:
         found = ", ".join(f"{side}×{side}" for side in sorted(sides))
         raise ValueError(f"all layers must have the same number of patches, got {found}")
@@ -59,12 +61,15 @@ def attention_explorer(
     if numbers > MOST_NUMBERS:
         raise ValueError(
             f"queries and keys have {numbers:,} numbers; a page holds {MOST_NUMBERS:,}: "
-            "give fewer pictures or layers"
+            "give fewer images or layers"
         )
-    data = {"side": side, "examples": shown, "kernel": weights.round(6).tolist()}
+    first = side // 2 * side + side // 2 if query is None else query
+    if first not in range(side**2):
+        raise ValueError(f"query must be a patch, 0 to {side**2 - 1}, got {query}")
+    data = {"side": side, "examples": shown, "kernel": weights.round(6).tolist(), "query": first}
     summary = (
-        f"A picture of {side} by {side} patches. Choose a patch, a layer and a head: the map shows "
-        "how much attention it pays to each patch, and for comparison the weights of a convolution."
+        f"An image of {side} by {side} patches. Choose a patch, a layer and a head: the map shows the weight "
+        "with which it attends to each patch, and for comparison the weights of a convolution."
     )
     return Explorer("attention_explorer", title, data, summary)
 
@@ -95,9 +100,9 @@ def _layer(name: str, queries: np.ndarray, keys: np.ndarray) -> dict[str, Any]:
     }
 
 
-def _pixels(name: str, picture: Any) -> list[list[str]]:
+def _pixels(name: str, image: Any) -> list[list[str]]:
     """[H][W] colors as "rrggbb"."""
-    values = as_array(picture)
+    values = as_array(image)
     if values.ndim != 3 or values.shape[0] not in (1, 3) or max(values.shape[1:]) > MOST_PIXELS:
         raise ValueError(
             f"{name!r} must be [1 or 3, H, W] with at most {MOST_PIXELS} pixels a side, "

@@ -1,4 +1,4 @@
-// Attention maps from queries and keys: softmax(q · Kᵀ / √d) for the patch that the reader chooses, or the weights of a 3×3 convolution.
+// Attention maps from queries and keys: softmax(q · Kᵀ / √d) for the query that the reader chooses, or the weights of a 3×3 convolution.
 
 function build(ui, data) {
   const S = data.side,
@@ -10,7 +10,7 @@ function build(ui, data) {
     head: 0,
     way: "attention",
     asks: "patch",
-    query: Math.floor(S / 2) * S + Math.floor(S / 2),
+    query: data.query,
   };
   let parts; // the pieces of the drawing
 
@@ -22,7 +22,7 @@ function build(ui, data) {
   const percent = (share) => `${format(100 * share, 1)} %`;
 
   // ---- arithmetic ----
-  // weights of all tokens for the token that asks: row `query` of softmax(Q Kᵀ / √d), the largest taken out before the exponential
+  // weights of all tokens for the token of the query: row `query` of softmax(Q Kᵀ / √d), the largest taken out before the exponential
   function attention() {
     const { q, k, classToken } = layer();
     const asking = q[state.head][state.asks === "class" ? 0 : state.query + (classToken ? 1 : 0)];
@@ -35,7 +35,7 @@ function build(ui, data) {
     const total = powers.reduce((sum, value) => sum + value, 0);
     return powers.map((value) => value / total);
   }
-  // the kernel laid around the query; what reaches beyond the picture falls on zeros
+  // the kernel laid around the query; what reaches beyond the image falls on zeros
   function convolution() {
     const weights = Array(PLACES).fill(0);
     let inside = 0;
@@ -56,8 +56,8 @@ function build(ui, data) {
     if (name === "example") ui.draw();
     else update();
   };
-  const pictures = select(
-    "Picture",
+  const images = select(
+    "Image",
     data.examples.map(({ name }) => name),
     0,
     set("example"),
@@ -65,9 +65,9 @@ function build(ui, data) {
   const ways = choice("Weights of", WAYS, "attention", set("way"), ["attention", "3×3 convolution"]);
   const layers = html("div", {});
   const heads = html("div", {});
-  const asks = choice("Who asks", ["patch", "class"], "patch", set("asks"), ["a patch", "class token"]);
+  const asks = choice("Query of", ["patch", "class"], "patch", set("asks"), ["a patch", "class token"]);
   const place = slider(
-    "Patch that asks",
+    "Patch of the query",
     state.query,
     (value) => ask(value),
     () => S,
@@ -124,11 +124,11 @@ function build(ui, data) {
     html(
       "div",
       { class: "controls" },
-      data.examples.length > 1 ? pictures.node : null,
+      data.examples.length > 1 ? images.node : null,
       ways.node,
       layers,
       heads,
-      asks.node,
+      data.examples.some(({ layers }) => layers.some(({ classToken }) => classToken)) ? asks.node : null,
     ),
     html("div", { class: "controls" }, place.node),
     views,
@@ -202,7 +202,7 @@ function build(ui, data) {
         below,
       );
     views.replaceChildren(
-      figure("The picture", `, ${S} × ${S} patches`, picture),
+      figure("The image", `, ${S} × ${S} patches`, picture),
       figure("Weight of each patch", ", in %", map, scale),
     );
     parts = { cell, map, table, marks, scale };
@@ -262,23 +262,23 @@ function build(ui, data) {
         ? weights.reduce((sum, value, at) => sum + value * away(at), 0) / onPatches
         : null;
     if (fixed) {
-      readout.textContent = `${asking} is computed from itself and its neighbors: ${inside} of the 9 weights fall on the picture.`;
+      readout.textContent = `${asking} is computed from itself and its neighbors: ${inside} of the 9 weights fall on the image.`;
       detail.textContent = inside < 9 ? `The other ${9 - inside} fall on the padding, on zeros.` : "";
       note.textContent =
-        "These weights are the same for every patch and every picture. Training sets them once.";
+        "These weights are the same for every patch and every image. Training sets them once.";
     } else {
       const descending = [...weights].sort((a, b) => b - a);
       let held = 0,
         needed = 0;
       while (held < onPatches / 2) held += descending[needed++];
-      readout.textContent = `${asking} looks most at ${spoken(most)}: ${percent(weights[most])}.`;
+      readout.textContent = `${asking} attends most to ${spoken(most)}: ${percent(weights[most])}.`;
       detail.textContent =
         `Half of what goes to patches goes to ${needed} of ${PLACES}; ` +
         `if all were alike, each would get ${percent(1 / tokens.length)}.` +
         (own ? ` The class token gets ${percent(tokens[0])}.` : "") +
         (distance === null ? "" : ` Mean distance: ${format(distance, 1)} patches.`);
       note.textContent =
-        "These weights are computed, by softmax, from the query of the token that asks and the keys of all.";
+        "These weights are computed, by softmax, from the query of this token and the keys of all.";
     }
     map.setAttribute(
       "aria-label",

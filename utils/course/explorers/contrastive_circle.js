@@ -116,7 +116,7 @@ function build(ui, data) {
   );
   const by = choice(
     "Positives",
-    ["same class", "same picture"],
+    ["same class", "same image"],
     state.by,
     redraw((value) => (state.by = value)),
   );
@@ -184,7 +184,7 @@ function build(ui, data) {
       html("li", {}, key(null, PULL), "pulls the chosen point"),
       html("li", {}, key("6 4", PUSH), "pushes it"),
       html("li", {}, key(null, "var(--ink)"), "arrow: where gradient descent moves a point"),
-      html("li", {}, "a and a\u2032: two views of one picture; color and shape: class"),
+      html("li", {}, "a and a\u2032: two views of one image; color and shape: class"),
     ),
     html("div", { class: "result" }, readout, own, spreadLine, note),
   );

@@ -18,7 +18,7 @@ EXAMPLES: dict[str, tuple[tuple[tuple[float, ...], ...], tuple[int, ...]]] = {
         ((10.0, 75.0), (200.0, 250.0), (110.0, 40.0), (300.0, 335.0), (150.0, 220.0), (275.0, 355.0)),
         (0, 0, 1, 1, 2, 2),
     ),
-    "two pictures": (((0.0, 90.0), (45.0, 180.0)), (0, 1)),
+    "two images": (((0.0, 90.0), (45.0, 180.0)), (0, 1)),
     "nearly all in one place": (
         ((90.0, 91.0), (92.0, 93.0), (89.0, 94.0), (88.0, 95.0)),
         (0, 0, 1, 1),
@@ -57,7 +57,7 @@ def contrastive_circle(
         "rates": list(RATES),
     }
     summary = (
-        "Embeddings of a few pictures on a circle; arrows show where the contrastive loss "
+        "Embeddings of a few images on a circle; arrows show where the contrastive loss "
         "moves each of them, with labels and without, at temperatures from 0.05 to 2."
     )
     return Explorer("contrastive_circle", title, data, summary)

@@ -1,4 +1,4 @@
-"""Lab 15: ResNet-18, squeeze and excitation, ConvNeXt and a transformer side by side (claims C14 to C16)."""
+"""Labs 15 and 16: ResNet-18, squeeze and excitation, ConvNeXt and a transformer (claims C14 to C16)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Labs 6, 11, 12 and 15: networks that are looked into, trained until there is something to see.
+"""Labs 6, 11, 12 and 16: networks that are looked into, trained until there is something to see.
 
 Their weights are kept.
 """
@@ -67,7 +67,7 @@ def resnet_20_long() -> Experiment:
 
 
 def vit_long() -> Experiment:
-    """The small transformer of lab 15, trained until its heads differ."""
+    """The small transformer of lab 16, trained until its heads differ."""
     model, options = NARROW["vit"]
     return Experiment(
         id="vit-long",

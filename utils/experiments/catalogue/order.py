@@ -71,14 +71,14 @@ ORDER: tuple[Entry, ...] = (
     # 3: weights that labs look into
     Entry("landscape-no-bn", 3, "lab 8 draws the loss around networks without batch normalization"),
     Entry("resnet-20-long", 3, "labs 6 and 11 look into a residual network that has learned"),
-    Entry("vit-long", 3, "lab 15 looks at heads, which attend after a long training only"),
+    Entry("vit-long", 3, "lab 16 looks at heads, which attend after a long training only"),
     # 4: degradation
     Entry("degradation-paper-width", 4, "claim C24, and the other half of lab 8's networks", seeds=FIRST),
     Entry("degradation-paper-width", 4, "an order of training errors needs three seeds", seeds=LATER),
     # 5: the patchify VGG
     Entry("patchify-vgg-published", 5, "claims C9 to C13 at their published size"),
-    # 6: what labs 13 to 15 and lab 4 compare, trained to a plateau
-    Entry("families-plateau-4000", 6, "lab 15 compares four families, which were far from trained"),
+    # 6: what labs 13 to 16 and lab 4 compare, trained to a plateau
+    Entry("families-plateau-4000", 6, "labs 15 and 16 compare four families, which were far from trained"),
     Entry("families-plateau-1000", 6, "the transformer by size of the data: the smallest"),
     Entry("families-plateau-15000", 6, "the transformer by size of the data: between"),
     Entry("families-plateau-45000", 6, "the transformer by size of the data: all images"),
