@@ -39,6 +39,7 @@ BOUND = (
     "labs/13_noisy_labels.ipynb",
     "labs/14_contrastive_learning.ipynb",
     "labs/15_squeeze_and_convnext.ipynb",
+    "labs/16_vision_transformers.ipynb",
 )
 # the comments between which a command writes: what stands there is no prose
 GENERATED = (

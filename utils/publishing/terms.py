@@ -45,6 +45,7 @@ HELD = (
     "labs/13_noisy_labels.ipynb",
     "labs/14_contrastive_learning.ipynb",
     "labs/15_squeeze_and_convnext.ipynb",
+    "labs/16_vision_transformers.ipynb",
 )
 
 
