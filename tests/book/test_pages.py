@@ -22,6 +22,11 @@ PHONE = {"width": 390, "height": 844}
 DESKTOP = {"width": 1280, "height": 900}
 SCHEMES = ["light", "dark"]
 SHADOW = "host => (host.shadowRoot ?? host).innerHTML"
+KEYS = {  # the type of an input -> the keys of the value before and the next one
+    "range": ("ArrowLeft", "ArrowRight"),
+    "number": ("ArrowDown", "ArrowUp"),
+    "select-one": ("ArrowUp", "ArrowDown"),
+}
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):
@@ -168,14 +173,15 @@ def test_lab_page_has_badge_links_and_living_explorers(lab):
     for explorer in explorers.all():
         explorer.scroll_into_view_if_needed()
         before = explorer.evaluate(SHADOW)
-        number = explorer.locator("input[type=range], input[type=number]").first
-        number.focus()
-        kind, at_the_top = number.evaluate(
-            "input => [input.type, input.max !== '' && Number(input.value) >= Number(input.max)]"
+        control = explorer.locator("input[type=range], input[type=number], select").first
+        control.focus()
+        kind, at_the_top = control.evaluate(
+            """it => [it.type, it.options ? it.selectedIndex === it.options.length - 1
+                : it.max !== '' && Number(it.value) >= Number(it.max)]"""
         )
-        less, more = ("ArrowLeft", "ArrowRight") if kind == "range" else ("ArrowDown", "ArrowUp")
+        less, more = KEYS[kind]
         lab.keyboard.press(less if at_the_top else more)
-        assert explorer.evaluate(SHADOW) != before, "another first number changes nothing"
+        assert explorer.evaluate(SHADOW) != before, "another first value changes nothing"
     assert lab.errors == []
 
 
