@@ -62,14 +62,7 @@ def families(dataset: str = "cifar10", narrow: bool = False) -> Experiment:
         ),
         source="a student project at KTH; claims C14 to C16",
         configurations=tuple(
-            Configuration(
-                label,
-                model,
-                dataset,
-                options,
-                fit_options,
-                keep_weights=narrow and dataset == "cifar10" and label == "vit",
-            )
+            Configuration(label, model, dataset, options, fit_options)
             for label, (model, options) in networks.items()
         ),
         budgets=BUDGETS,
