@@ -56,6 +56,8 @@ class Difference:
         count = f"n = {self.n}{' pairs' if self.paired else ''}"
         if self.interval is None or self.verdict in (TOO_FEW, TOO_EARLY):
             return f"{self.verdict} ({unbroken(count)})"
+        if self.interval == (0, 0):  # a spread of 0 has no interval to speak of
+            return f"no difference in any {'pair' if self.paired else 'run'} ({unbroken(count)})"
         digits += any(end != 0 and round(scale * end, digits) == 0 for end in self.interval)
         mean, low, high = (signed(scale * value, digits) for value in (self.mean, *self.interval))
         figure, span = unbroken(f"{mean} {unit}".strip()), unbroken(f"{low} to {high}")
