@@ -167,9 +167,24 @@ def test_steps_that_are_too_long_are_called_so(show):
     host.get_by_role("spinbutton", name="step size").fill("20")
     for _ in range(5):
         host.get_by_role("button", name="One step").click()
-        if host.get_by_text("The loss has risen").is_visible():
+        if host.get_by_text("The last step raised the loss").is_visible():
             break
-    assert host.get_by_text("The loss has risen").is_visible()
+    assert host.get_by_text("The last step raised the loss").is_visible()
+
+
+@browser_test
+def test_steps_among_many_that_raised_the_loss_are_counted(show):
+    # from its first state the loss falls over 50 steps, although single ones among them raise it
+    host = show(contrastive_circle()).locator(".cnnlab-explorer")
+    sliders = host.get_by_role("slider", name="Temperature τ")
+    sliders.focus()
+    sliders.press("Home")
+    host.get_by_role("spinbutton", name="step size").fill("2")
+    first = read(host, "loss")
+    host.get_by_role("button", name="50 steps").click()
+    assert read(host, "loss") < first
+    told = host.get_by_text("of the last 50 steps raised the loss").text_content()
+    assert 1 <= int(told.split(" ")[0]) <= 50
 
 
 @browser_test
@@ -229,7 +244,7 @@ def test_what_pulls_and_pushes_is_named(show):
     weights = read(host, "weights")
     names = ["a", "a′", "b", "b′", "c", "c′"]
     pull, push = names[weights.index(min(weights))], names[weights.index(max(weights))]
-    line = host.get_by_text("Point a: its own loss").text_content()
+    line = host.get_by_text("Point a at").text_content()
     assert f"pulled most by {pull} " in line and f"pushed most by {push} " in line
     positives = [w for w, owner in zip(weights, (0, 0, 1, 1, 0, 0), strict=True) if owner == 0]
     assert weights[0] == 0 and weights[2] > 0 and weights[3] > 0 and min(positives) < 0

@@ -13,7 +13,8 @@ function build(ui, data) {
     temperature: data.temperature,
     rate: 0.5,
     steps: 0,
-    rose: false,
+    pressed: 0, // steps of the last press, and how many of them raised the loss
+    rose: 0,
   };
   let points = []; // { angle in degrees, image, view, label }
 
@@ -22,7 +23,7 @@ function build(ui, data) {
     points = angles.flatMap((views, image) =>
       views.map((angle, view) => ({ angle, image, view, label: labels[image] })),
     );
-    Object.assign(state, { example: index, selected: 0, steps: 0, rose: false });
+    Object.assign(state, { example: index, selected: 0, steps: 0, rose: 0 });
   }
   load(0);
   const nameOf = ({ image, view }) => String.fromCharCode(97 + image) + "\u2032".repeat(view);
@@ -90,22 +91,25 @@ function build(ui, data) {
     return { alignment: near / pairs, uniformity: Math.log(kernel / all) };
   }
   function descend(times) {
-    const before = compute().loss;
+    let now = compute();
+    state.rose = 0;
     for (let i = 0; i < times; i++) {
-      const { gradient } = compute();
+      const { gradient, loss } = now;
       points.forEach((point, k) => {
         point.angle = wrap(point.angle - (state.rate * gradient[k] * 180) / Math.PI);
       });
+      now = compute();
+      state.rose += now.loss > loss + 1e-9;
     }
     state.steps += times;
-    state.rose = compute().loss > before + 1e-9;
+    state.pressed = times;
     ui.draw();
   }
 
   // ---- controls ----
   const redraw = (change) => (value) => {
     change(value);
-    state.rose = false;
+    state.rose = 0;
     ui.draw();
   };
   const example = select(
@@ -307,7 +311,7 @@ function build(ui, data) {
     const [x, y] = pointer(event);
     points[state.selected].angle =
       Math.round(wrap((Math.atan2(middle - y, x - middle) * 180) / Math.PI)) % 360;
-    state.rose = false;
+    state.rose = 0;
     ui.draw();
   });
   for (const name of ["pointerup", "pointercancel"]) stage.addEventListener(name, () => (held = false));
@@ -329,13 +333,15 @@ function build(ui, data) {
     const [pull, push] = [extreme(Math.min), extreme(Math.max)];
     const share = (j) => format(Math.abs(row[j]), 4);
     own.textContent =
-      `Point ${nameOf(chosen)}: its own loss ${format(now.each[state.selected], 3)}; ` +
+      `Point ${nameOf(chosen)} at ${format(chosen.angle, 0)}\u00b0: its own loss ${format(now.each[state.selected], 3)}; ` +
       (row[pull] < 0 ? `pulled most by ${nameOf(points[pull])} (${share(pull)})` : "nothing pulls it") +
       (row[push] > 0 ? `, pushed most by ${nameOf(points[push])} (${share(push)}).` : ", nothing pushes it.");
-    spreadLine.textContent = `Alignment ${format(now.alignment, 3)}, uniformity ${format(now.uniformity, 3)}, ${state.steps} step${state.steps === 1 ? "" : "s"}.`;
+    spreadLine.textContent = `Mean squared distance of positives ${format(now.alignment, 3)}, uniformity ${format(now.uniformity, 3)}, ${state.steps} step${state.steps === 1 ? "" : "s"}.`;
     const largest = Math.max(...now.gradient.map(Math.abs));
     note.textContent =
-      (state.rose ? "The loss has risen: the steps are too long for this temperature. " : "") +
+      (state.rose
+        ? `${state.pressed === 1 ? "The last step" : `${state.rose} of the last ${state.pressed} steps`} raised the loss: too long for this temperature. `
+        : "") +
       (largest < LEAST
         ? "No point is moved: the gradient is 0. "
         : `The longest arrow stands for ${largest.toPrecision(2)} per radian. `) +
