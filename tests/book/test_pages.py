@@ -140,11 +140,21 @@ def test_figures_keep_their_proportions_on_a_phone(phone):
             const pad = ['Top', 'Right', 'Bottom', 'Left']
                 .map(side => ['padding' + side, 'border' + side + 'Width'])
                 .map(([padding, border]) => parseFloat(style[padding]) + parseFloat(style[border]));
-            const shown = (box.width - pad[1] - pad[3]) / (box.height - pad[0] - pad[2]);
+            const zoom = parseFloat(style.zoom) || 1;
+            const shown = (box.width - zoom * (pad[1] + pad[3])) / (box.height - zoom * (pad[0] + pad[2]));
             return Math.abs(shown / (i.naturalWidth / i.naturalHeight) - 1) > 0.03;
         }).map(i => i.alt.slice(0, 60))"""
     )
     assert bent == []
+
+
+def test_a_wide_figure_scrolls_on_a_phone_rather_than_shrinking_until_its_words_cannot_be_read(phone):
+    tiny = phone.evaluate(
+        """() => [...document.querySelectorAll('article div.cell_output img')]
+            .filter(i => i.getBoundingClientRect().width < 0.44 * parseFloat(i.style.width))
+            .map(i => i.alt.slice(0, 60))"""
+    )
+    assert tiny == []
 
 
 def test_no_table_is_left_as_text(desktop):
