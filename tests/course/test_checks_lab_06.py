@@ -85,6 +85,13 @@ def any_dilation(layers):
     return any(d > 1 for *_, d in layers)
 
 
+def tap_stride_too_early(layers, unit):
+    first = last = unit
+    for k, s, p, d in reversed(layers):
+        first, last = first * s - p, last * s - p + (k - 1) * d * s
+    return first, last
+
+
 WRONG = [
     ("fields_of", altered(early=True), "update the jump last"),
     ("fields_of", altered(dilated=False), "(k − 1)·d units"),
@@ -103,6 +110,7 @@ WRONG = [
         lambda ls, u: field_interval([(k, s, 0, d) for k, s, _, d in ls], u),
         "by p to the left",
     ),
+    ("field_interval", tap_stride_too_early, "its own taps lie d apart"),
     ("field_interval", lambda ls, u: tuple(max(0, i) for i in field_interval(ls, u)), "Do not cut it off"),
     (
         "field_interval",

@@ -2,7 +2,7 @@
 
 The measures of Santurkar et al., "How does batch normalization help optimization?" (2018, arXiv 1805.11604,
 figure 4): at a step of the training one walks from the weights w against the gradient g, to w − ηg for
-several lengths η about the learning rate, and looks at the loss there, at the change ‖g(w − ηg) − g(w)‖ of
+several step sizes η about the learning rate, and looks at the loss there, at the change ‖g(w − ηg) − g(w)‖ of
 the gradient (gradient predictiveness: a small change means that the gradient can be trusted that far), and at
 the largest change per distance moved, ‖g(w − ηg) − g(w)‖ / ‖ηg‖ ("effective" β-smoothness).
 """

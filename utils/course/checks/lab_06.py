@@ -134,7 +134,7 @@ def field_interval(function: Callable) -> None:
         ((), 4),
         (((3, 1, 0, 1),), 0),
         (((3, 1, 1, 1),), 0),
-        (((2, 2, 0, 1), (3, 1, 0, 1)), 2),
+        (((3, 2, 0, 1), (3, 1, 0, 1)), 2),
         (((3, 1, 2, 2),), 5),
         (LENET, 0),
         (LENET[:4], 3),
@@ -163,6 +163,10 @@ def _interval_slips(layers: Sequence[Layer], unit: int) -> Slips:
     yield "the order: the last layer comes first when one goes down.", _interval(layers[::-1], unit)
     yield "the padding: it moves the window by p to the left.", _interval(layers, unit, padding=False)
     yield "the dilation: neighboring taps lie d units apart.", _interval(layers, unit, dilation=False)
+    yield (
+        "the stride: it spreads only the layers after its own, whose taps lie d apart, not d·s.",
+        _interval(layers, unit, too_early=True),
+    )
     yield "padding: a field may begin before pixel 0. Do not cut it off.", (max(0, first), max(0, last))
     yield "the end: the last pixel itself, not the one after it.", (first, last + 1)
     yield "the second number: the last pixel, not the size.", (first, last - first + 1)
@@ -281,12 +285,16 @@ def influence(function: Callable) -> None:
 
 
 def _interval(
-    layers: Sequence[Layer], unit: int, padding: bool = True, dilation: bool = True
+    layers: Sequence[Layer],
+    unit: int,
+    padding: bool = True,
+    dilation: bool = True,
+    too_early: bool = False,
 ) -> tuple[int, int]:
     first = last = unit
     for k, s, p, d in reversed(layers):
         first, last = (place * s - (p if padding else 0) for place in (first, last))
-        last += (k - 1) * (d if dilation else 1)
+        last += (k - 1) * (d if dilation else 1) * (s if too_early else 1)
     return first, last
 
 
