@@ -110,7 +110,7 @@ WRONG = [
         lambda ls, u: field_interval([(k, s, 0, d) for k, s, _, d in ls], u),
         "by p to the left",
     ),
-    ("field_interval", tap_stride_too_early, "its own taps lie d apart"),
+    ("field_interval", tap_stride_too_early, "whose taps lie d apart"),
     ("field_interval", lambda ls, u: tuple(max(0, i) for i in field_interval(ls, u)), "Do not cut it off"),
     (
         "field_interval",

@@ -26,8 +26,9 @@ from utils.experiments.claims import (
     Runs,
     Waiting,
     compare,
+    meant_by,
 )
-from utils.experiments.comparison import needed_labels
+from utils.experiments.comparison import needed_labels, waiting
 from utils.experiments.differences import TOO_EARLY
 from utils.experiments.summary import Results
 
@@ -547,3 +548,32 @@ def test_a_lead_is_too_early_only_if_its_own_networks_are():
     assert runs.too_early("lead with 9 images", behind=("vit", "mlp")) == ""
     assert runs.too_early("lead with 9 images", behind=("vit", "linear")) == told
     assert runs.too_early("vit with 9 images", behind=("linear",)) == "", "a label stands for itself"
+
+
+def test_a_name_stands_for_its_label_at_any_rate_and_number_of_images():
+    labels = ("bn", "bn-0.1", "bn-1", "bn-all-0.1", "bn with 9 images", "plain-0.1")
+    assert meant_by(("bn",), labels) == ("bn", "bn-0.1", "bn-1", "bn with 9 images")
+    assert meant_by(("bn-all", "plain"), labels) == ("bn-all-0.1", "plain-0.1")
+    assert meant_by(("bn-0.1",), labels) == ("bn-0.1",)
+    assert meant_by(("band",), labels) == ()
+
+
+def test_what_a_check_waits_for_are_its_own_runs():
+    c8, c29, c43 = CLAIMS["C8"], CLAIMS["C29"], CLAIMS["C43"]
+    assert {label.partition("-")[0] for label in needed_labels(c8, c8.checks[0])} == {"plain"}
+    assert {label.partition("-")[0] for label in needed_labels(c8, c8.checks[2])} == {"plain", "bn"}
+    assert not any("all" in label for label in needed_labels(c29, c29.checks[0]))
+    empty = Path("nowhere")
+    few, many = (waiting(c43, check, empty) for check in c43.checks)
+    assert (few.runs, set(few.epochs)) == (6, {400}), "two networks, three seeds, on 1,000 images"
+    assert many.runs == 12, "and on 45,000"
+
+
+def test_a_published_figure_does_not_wait_for_runs_that_cannot_judge_it():
+    claim = CLAIMS["C27"]
+    figure = next(check for check in claim.checks if isinstance(check, Published))
+    assert waiting(claim, figure, Path("nowhere")) == Waiting(
+        left_out="the source trained for 164 epochs; the queue runs 30, which decide orders only"
+    )
+    order = next(check for check in claim.checks if isinstance(check, Order))
+    assert waiting(claim, order, Path("nowhere")).runs > 0

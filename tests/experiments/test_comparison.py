@@ -69,7 +69,8 @@ def test_a_page_without_marks_is_refused():
 def test_the_table_has_every_claim_and_follows_the_records(tmp_path):
     empty = table(CLAIMS.values(), tmp_path)
     assert list(dict.fromkeys(empty.index)) == list(CLAIMS) and set(empty["verdict"]) == {DUE, UNJUDGED}
-    undecided = empty[empty["verdict"] == UNJUDGED]
+    beyond = empty["why"].str.contains("the queue runs")  # figures of longer trainings than ours
+    undecided = empty[(empty["verdict"] == UNJUDGED) & ~beyond]
     assert set(undecided.index) == {"C11", "C14", "C15", "C23"}, "incomparable, or left out of the queue"
     assert not set(undecided["why"]) & {"no recorded run", ""}
     assert len(rows(chosen_claims("C24"))) == 1 and rows(chosen_claims("C24"))[0].ours != "not run"
@@ -107,14 +108,15 @@ def test_a_check_waits_for_the_runs_of_the_order_that_have_no_record(tmp_path):
     record("vgg-batchnorm", "plain-0.0005", 2, tmp_path, "quick")
     assert waiting(claim, alone, tmp_path).runs == 2
     bands = CLAIMS["C8"]
-    assert waiting(bands, bands.checks[0], tmp_path).runs == 23, "a band is over all rates"
+    assert waiting(bands, bands.checks[0], tmp_path).runs == 4 * 3 - 1, "a band is over all rates"
 
 
 def test_a_check_waits_for_each_number_of_images_and_says_what_is_left_out(tmp_path):
     claim = CLAIMS["C43"]
     first, leads = claim.checks
-    assert waiting(claim, first, tmp_path).runs == waiting(claim, leads, tmp_path).runs == 2 * 3 * 4
-    assert set(waiting(claim, first, tmp_path).epochs) == {400, 200, 100, 60}
+    assert waiting(claim, first, tmp_path).runs == 2 * 3
+    assert waiting(claim, leads, tmp_path).runs == 2 * 3 * 2
+    assert set(waiting(claim, leads, tmp_path).epochs) == {400, 60}, "the fewest and the most images"
     claim = CLAIMS["C14"]
     found = waiting(claim, claim.checks[2], tmp_path)
     assert found.runs == 0 and "ten hours" in found.left_out

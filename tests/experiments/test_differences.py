@@ -92,6 +92,11 @@ def test_values_without_spread(paired):
         "undecided",
     )
     assert difference([0.1] * 3, [0.1] * 7).interval == (0, 0), "however many"
+    told = {
+        True: "no difference in any pair (n = 3 pairs)",
+        False: "no difference in any run (n = 3)",
+    }
+    assert difference(same, same, paired).text().replace("\N{NO-BREAK SPACE}", " ") == told[paired]
 
 
 def test_one_group_without_spread_has_the_freedom_of_the_other():

@@ -54,12 +54,14 @@ def test_the_gates_use_one_version_of_each_tool():
 
 
 def test_the_suite_begins_with_the_gate():
-    layout, labs, lint, types = list(STEPS)[:4]
+    layout, labs, lint, lint_of_labs, types = list(STEPS)[:5]
     assert STEPS[layout][1:5] == STEPS[labs][1:5] == ["-m", "ruff", "format", "--check"]
     assert STEPS[labs][-3:] == ["--line-length", "88", "labs"]
     assert STEPS[lint][1:4] == ["-m", "ruff", "check"]
+    assert STEPS[lint_of_labs][3:] == ["check", "--isolated", "--select", "F", "labs"]
     assert STEPS[types][1:] == ["-m", "mypy"]
-    assert all(name.startswith("gate") for name in (layout, labs, lint, types))
+    assert all(name.startswith("gate") for name in list(STEPS)[:5])
+    assert not list(STEPS)[5].startswith("gate")
 
 
 def test_the_citation_names_the_version_and_the_address():

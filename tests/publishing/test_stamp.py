@@ -4,8 +4,8 @@ import pytest
 import yaml
 
 from tests.publishing import student_root
-from utils.publishing.notebooks import read
-from utils.publishing.stamp import Repository, badges, configured, stamp_all
+from utils.publishing.notebooks import ROOT, read
+from utils.publishing.stamp import CLONED, TOLD_HOW_TO_CLONE, Repository, badges, configured, stamp_all
 
 NEW = "https://github.com/me/my-course"
 
@@ -52,3 +52,32 @@ def test_an_address_that_colab_cannot_open_is_refused_before_anything_is_written
     with pytest.raises(ValueError, match="repository.url must be https://github.com/OWNER/NAME"):
         stamp_all(url, root=root)
     assert texts(root) == before
+
+
+@pytest.mark.parametrize("branch", ["a b", "", "#x", "a: b", "../up"])
+def test_a_branch_that_git_or_a_link_cannot_take_is_refused_before_anything_is_written(root, branch):
+    before = texts(root)
+    with pytest.raises(ValueError, match="a branch is named by letters"):
+        stamp_all(NEW, branch, root)
+    assert texts(root) == before
+
+
+@pytest.mark.parametrize("branch", ["on", "1.0", "null"])
+def test_a_branch_that_yaml_would_take_for_something_else_stays_a_name(root, branch):
+    assert stamp_all(NEW, branch, root).branch == branch == configured(root).branch
+    assert f'BRANCH = "{branch}"' in read(root / "labs" / "01_test.ipynb").cells[1].source
+
+
+def test_pages_that_tell_how_to_clone_get_the_address(root):
+    (root / "book").mkdir(exist_ok=True)
+    (root / "README.md").write_text("```\ngit clone https://github.com/a/b\ncd b\n```\n")
+    (root / "book" / "how_to_use.md").write_text(": `git clone https://github.com/a/b`, `cd b`, then more\n")
+    stamp_all(NEW, root=root)
+    assert (root / "README.md").read_text() == f"```\ngit clone {NEW}\ncd my-course\n```\n"
+    told = (root / "book" / "how_to_use.md").read_text()
+    assert told == f": `git clone {NEW}`, `cd my-course`, then more\n"
+
+
+def test_the_pages_of_this_book_say_it_where_the_stamp_looks():
+    for page in TOLD_HOW_TO_CLONE:
+        assert len(CLONED.findall((ROOT / page).read_text(encoding="utf-8"))) == 1, page

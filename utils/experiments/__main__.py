@@ -98,8 +98,17 @@ def _named(name: str, profile: str = "quick") -> Experiment:
     return find(CLAIMS[found].experiment_for(profile) if found in CLAIMS else found)
 
 
+def _shown(name: str) -> Experiment:
+    """The experiment of that name; of a claim the one whose runs it is judged by now."""
+    from utils.experiments.comparison import recorded  # brings in pandas
+
+    found = meant(name, tuple(CLAIMS))
+    decides = found and recorded(CLAIMS[found])
+    return _named(name, decides.profile if decides else "quick")
+
+
 def _show(options: argparse.Namespace) -> int:
-    experiment = _named(options.id)
+    experiment = _shown(options.id)
     print(f"{experiment.id}: {experiment.question}\nsource: {experiment.source}")
     full = {claim.full_experiment for claim in CLAIMS.values() if claim.experiment == experiment.id} - {""}
     if full:

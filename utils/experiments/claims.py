@@ -21,8 +21,9 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from scipy.stats import t as student_t
@@ -60,13 +61,15 @@ Measure = Callable[[Results], Measured]
 class Published:
     """A published figure of one name of the measure.
 
-    ``remark`` is told beside the verdict. ``incomparable`` says why no numbers could decide.
+    ``behind``: the networks that the measure is computed from, where its name is not theirs. ``remark`` is
+    told beside the verdict. ``incomparable`` says why no numbers could decide.
     """
 
     name: str
     value: float
     remark: str = ""
     incomparable: str = ""
+    behind: tuple[str, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -299,7 +302,7 @@ class Runs:
         if set(names) <= set(self.labels):
             of_these = names
         elif behind:
-            of_these = tuple(label for label in self.labels if label.partition(AT)[0] in behind)
+            of_these = meant_by(behind, self.labels)
         by_state: dict[str, list[str]] = {}
         for label in of_these:
             if label in self.early:
@@ -308,6 +311,19 @@ class Runs:
             f"{', '.join(labels)} {'was' if len(labels) == 1 else 'were'} {state}"
             for state, labels in by_state.items()
         )
+
+
+def meant_by(names: Sequence[str], labels: Iterable[str]) -> tuple[str, ...]:
+    """The labels that these names stand for: themselves, with a number of images, or with a rate.
+
+    So "bn" stands for "bn", "bn with 100 images" and "bn-0.1", and not for "bn-all-0.1".
+    """
+
+    def bare(label: str) -> set[str]:
+        label = label.partition(AT)[0]
+        return {label, re.sub(r"-[0-9.]+$", "", label)}
+
+    return tuple(label for label in labels if bare(label) & set(names))
 
 
 def _runs(claim: Claim, results: Results | None) -> Runs:

@@ -14,7 +14,17 @@ from utils.experiments.catalogue import EXPERIMENTS
 from utils.experiments.catalogue.batchnorm import PUBLISHED_RATES
 from utils.experiments.catalogue.claims import CLAIMS, LABELS
 from utils.experiments.catalogue.order import ORDER, Run, runs_of
-from utils.experiments.claims import DUE, UNJUDGED, Check, Claim, Comparison, Waiting, compare
+from utils.experiments.claims import (
+    DUE,
+    UNJUDGED,
+    Check,
+    Claim,
+    Comparison,
+    Published,
+    Waiting,
+    compare,
+    meant_by,
+)
 from utils.experiments.configuration import WrongUse, closest, meant
 from utils.experiments.core_hours import core_hours
 from utils.experiments.differences import ENOUGH_SEEDS
@@ -81,8 +91,28 @@ def needed_labels(claim: Claim, check: Check) -> set[str]:
             for name in (claim.experiment_for("full"), *claim.also)
         )
     )
-    named = {name.partition(AT)[0] for name in check.names} if claim.also else set(check.names)
-    return named if named <= labels else labels  # a name such as "with BN" stands for all of them
+    names = [name.partition(AT)[0] for name in getattr(check, "behind", ()) or check.names]
+    found = [set(meant_by((name,), labels)) for name in names]
+    return set().union(*found) if all(found) else labels  # one that stands for none stands for all of them
+
+
+def _on_so_many(claim: Claim, check: Check, run: Run) -> bool:
+    """Whether a check compares runs on so many images, where the experiments of a claim differ in that."""
+    asked = {name.partition(AT)[2] for name in check.names} - {""}
+    images = run.budget.train_images
+    return not claim.also or not asked or images is None or f"{images:,} images" in asked
+
+
+def _beyond_the_queue(claim: Claim, check: Check, due: list[Run]) -> str:
+    """Why these runs cannot judge a published figure; empty if they can, or if the check is none."""
+    if not due or not isinstance(check, Published):
+        return ""
+    longest = max(run.budget.epochs for run in due)
+    if longest < claim.epochs:
+        ours = f"the queue runs {longest}, which decide orders only"
+        return f"the source trained for {claim.epochs} epochs; {ours}"
+    differ = claim.networks or ("several numbers of images" if claim.also else "")
+    return f"the queue runs {differ}, which decide orders only" if differ else ""
 
 
 def waiting(claim: Claim, check: Check, folder: Path | None = None) -> Waiting:
@@ -92,10 +122,13 @@ def waiting(claim: Claim, check: Check, folder: Path | None = None) -> Waiting:
         run
         for run in _of_the_order()
         if (run.experiment.id in names and run.profile == "full" and run.configuration.label in needed)
+        and _on_so_many(claim, check, run)
         and not records.path_of(
             run.experiment.id, run.configuration.label, run.seed, run.profile, folder
         ).exists()
     ]
+    if beyond := _beyond_the_queue(claim, check, due):
+        return Waiting(left_out=beyond)
     hours = [core_hours(run.configuration, run.budget) for run in due]
     known = [one for one in hours if one is not None]
     reasons = dict.fromkeys(claim.left_out[label] for label in claim.left_out if label in needed)

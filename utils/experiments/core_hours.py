@@ -8,6 +8,7 @@ The multiply-adds are kept in a file beside this one, for to count them takes a 
 
 from __future__ import annotations
 
+import argparse
 import functools
 import json
 from collections.abc import Mapping
@@ -129,4 +130,8 @@ def count_all() -> dict[str, int]:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(
+        prog="python -m utils.experiments.core_hours",
+        description=f"Count the multiply-adds of all networks of the queue's order, and write {FILE.name}.",
+    ).parse_args()
     FILE.write_text(json.dumps(count_all(), indent=0) + "\n", encoding="utf-8")

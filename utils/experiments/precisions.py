@@ -74,7 +74,7 @@ def _line(experiment: Experiment, folder: Path | None) -> tuple[str, ...]:
     ]
     if left := len(budget.seeds) - len(found):
         hours = left * sum(core_hours(chosen, budget) or 0 for chosen in experiment.configurations)
-        notes.append(f"due: {left} pairs, about {hours:.1f} h of one core")
+        notes.append(f"due: {left} pair{'' if left == 1 else 's'}, about {hours:.1f} h of one core")
     name = NAMES[experiment.id.removeprefix("precision-")]
     if not both:
         return name, "not run", "not run", "", "; ".join(notes)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import yaml
@@ -14,6 +16,9 @@ from utils.publishing.notebooks import ROOT, labs, read, write
 BADGES = re.compile(r"<!-- badges -->.*?(?:<!-- /badges -->|$)", re.DOTALL)
 CITED = re.compile(r"^repository-code: .*$", re.MULTILINE)
 REPOSITORY_LINE = re.compile(r'^REPOSITORY = ".*"$', re.MULTILINE)
+CLONED = re.compile(r"(git clone )https://[^\s`]+(`, `cd |\ncd )[\w.-]+")  # what a reader types first
+BRANCH = re.compile(r"\w[\w-]*(?:[./]\w[\w-]*)*")
+TOLD_HOW_TO_CLONE = ("README.md", "book/how_to_use.md")
 BRANCH_LINE = re.compile(r'^BRANCH = ".*"$', re.MULTILINE)
 
 
@@ -64,13 +69,21 @@ def stamp(notebook: NotebookNode, repository: Repository, lab: str) -> NotebookN
     return notebook
 
 
+def _with_value(value: str, line: re.Match[str]) -> str:
+    return f"{line[1]} {value}"
+
+
 def stamp_all(url: str | None = None, branch: str | None = None, root: Path = ROOT) -> Repository:
     """Stamp every lab with the repository of ``_config.yml``, after writing ``url`` and ``branch`` there."""
+    if branch is not None and not BRANCH.fullmatch(branch):
+        raise ValueError(f"a branch is named by letters, digits and - . / _, got {branch!r}")
     config = root / "_config.yml"
     text = config.read_text(encoding="utf-8")
     for key, value in (("url", url), ("branch", branch)):
         if value is not None:
-            text, count = re.subn(rf"(?m)^(\s+{key}:) .*$", rf"\g<1> {value}", text)
+            # a branch named "on" would be read as true without quotation marks
+            told = value if yaml.safe_load(value) == value else json.dumps(value)
+            text, count = re.subn(rf"(?m)^(\s+{key}:) .*$", partial(_with_value, told), text)
             if count != 1:
                 raise ValueError(f"_config.yml must have one line '{key}:' under repository, found {count}")
     repository = Repository(**{k: yaml.safe_load(text)["repository"][k] for k in ("url", "branch")})
@@ -80,6 +93,11 @@ def stamp_all(url: str | None = None, branch: str | None = None, root: Path = RO
     if citation.exists():
         cited = CITED.sub(f"repository-code: {repository.url}", citation.read_text(encoding="utf-8"))
         citation.write_text(cited, encoding="utf-8")
+    name = repository.slug.partition("/")[2]
+    for page in (root / told for told in TOLD_HOW_TO_CLONE):
+        if page.exists():
+            told = page.read_text(encoding="utf-8")
+            page.write_text(CLONED.sub(rf"\g<1>{repository.url}\g<2>{name}", told), encoding="utf-8")
     for path in labs(root):
         write(stamp(read(path), repository, path.name), path)
     return repository

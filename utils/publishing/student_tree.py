@@ -18,7 +18,7 @@ from utils.publishing.leaks import leaks, secrets
 from utils.publishing.nbgrader import course_files, with_metadata
 from utils.publishing.notebooks import CARD, ROOT, labs, read
 from utils.publishing.own_folder import others_in, write_folder, written
-from utils.publishing.stamp import Repository, badges, configured, stamp
+from utils.publishing.stamp import BRANCH, Repository, badges, configured, stamp
 from utils.publishing.student import student_edition
 
 COMMAND, COURSE = "student", "student NBGRADER=1"
@@ -28,7 +28,6 @@ NO_ADDRESS = (
 )
 README = Path(__file__).with_name("student_readme.md")
 NEEDED_SECTIONS = (SECTION, "# the notebooks")  # of requirements.txt
-BRANCH = re.compile(r"\w[\w-]*(?:[./]\w[\w-]*)*")
 LINK = re.compile(r"\]\(((?!\w+:|#|/)[^)#\s]+)")  # to a file beside the notebook
 COLAB_AND_KAGGLE = re.compile(r"\[Open in (?:Colab|Kaggle)\]\([^)]*\)")
 LEFT_OUT = {"publishing", "__pycache__"}  # of utils/

@@ -34,6 +34,7 @@ STEPS: dict[str, list[str]] = {
         "labs",
     ],
     "gate: lint": [*RUFF, "check", *PYTHON_FILES],
+    "gate: lint of the labs": [*RUFF, "check", "--isolated", "--select", "F", "labs"],
     "gate: types": [sys.executable, "-m", "mypy"],
     "unit tests": PYTEST,
     "labs, every cell": [
@@ -44,8 +45,8 @@ STEPS: dict[str, list[str]] = {
         "-m",
         "",
         "--dist",
-        "loadscope",
-        "labs",  # a notebook's cells belong into one kernel
+        "loadscope",  # a notebook's cells belong into one kernel
+        "labs",
     ],
     "exercises, and commands that start kernels": [*PYTEST, "-m", "notebooks", *WITH_KERNELS],
     "experiments behind the claims": [*PYTEST, "-m", "experiments", "tests/experiments"],

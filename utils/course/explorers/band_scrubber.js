@@ -235,8 +235,7 @@ function build(ui, data) {
     });
     stage.replaceChildren(picture);
   }
-  const inkOf = (number_) =>
-    ui.dark() ? mix(LOOKS[number_].color, "#ffffff", 0.45) : LOOKS[number_].color;
+  const inkOf = (number_) => (ui.dark() ? mix(LOOKS[number_].color, "#ffffff", 0.45) : LOOKS[number_].color);
 
   // ---- words ----
   const stepText = () => {

@@ -201,9 +201,7 @@ function build(ui, data) {
       const deviation = Math.sqrt(variance),
         left = atX(mean - deviation),
         right = atX(mean + deviation);
-      const look = dash
-        ? { fill: "none", "stroke-dasharray": "4 3" }
-        : { fill: color, "fill-opacity": 0.35 };
+      const look = dash ? { fill: "none", "stroke-dasharray": "4 3" } : { fill: color, "fill-opacity": 0.35 };
       picture.append(
         svg("rect", {
           x: left,
