@@ -143,7 +143,7 @@ def test_a_map_shows_minutes_and_folds_a_row_for_each_other_word():
     rows = lab_map(Card("07_a", **CARD)).splitlines()
     assert rows[0] == "**Minutes in class:** 60."
     assert rows[2].startswith("<details><summary>") and rows[-1] == "</details>"
-    assert rows[4:6] == ["|  |  |", "| --- | --- |"] and len(rows) == 14
+    assert rows[4:6] == ["|  |  |", "| --- | --- |"] and len(rows) == 15
     assert "| You measure | its spokes |" in rows and "| You need | matrices |" in rows
 
 

@@ -143,8 +143,9 @@ def lab_map(each: Card, parts: Sequence[Section] = ()) -> str:
         ("You measure", each.measure),
         ("You learn", each.learn),
         ("You need", each.prerequisites),
+        ("Words", "[glossary](../book/glossary.md)"),
         ("Data", each.data),
-        ("Running time on two CPU cores", each.time),
+        ("Time on two cores", each.time),
         *([("Optional, in minutes", " · ".join(told[True]))] if told[True] else []),
     ]
     table = _table(("", ""), rows)

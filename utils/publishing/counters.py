@@ -277,7 +277,7 @@ def _macs_lines(measured: Mapping[str, Any], published: Mapping[str, Any]) -> It
             f"{row['side']}²",
             _giga(row["ours"]),
             _giga(row["fvcore"]["total"]),
-            "the same" if same else _giga(products),
+            "as `account`" if same else _giga(products),
             _giga(row["torchinfo"]),
             "" if theirs is None else f"{theirs:.2f}",
         ]

@@ -15,6 +15,8 @@ ROOT = Path(__file__).resolve().parents[2]
 CARD = "lab"  # the key of a notebook's metadata under which it says what the lab is: see contents.Card
 FOLDED = "hide-input"  # the one tag whose cells stand folded: in the book, in JupyterLab and in Colab
 FOLDS = {"jupyter": {"source_hidden": True}, "cellView": "form"}  # what the latter two read
+SOLUTION = "solution"
+OF_SOLUTIONS = {"code_prompt_show": "Show the solution", "code_prompt_hide": "Hide the solution"}
 KEEP_OUTPUT = "nbval-check-output"  # the one tag whose cells keep their outputs in git
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
 LAB_NAME = re.compile(r"\d\d_[a-z0-9_]+\.ipynb")
@@ -74,10 +76,11 @@ def strip(notebook: NotebookNode) -> NotebookNode:
             continue
         if FOLDED in tags(cell):
             cell.metadata.update(copy.deepcopy(FOLDS))
+        if SOLUTION in tags(cell):
+            cell.metadata["mystnb"] = {**cell.metadata.get("mystnb", {}), **OF_SOLUTIONS}
         kept = cell.outputs if KEEP_OUTPUT in tags(cell) else []
-        cell.execution_count = (
-            1 if kept else None
-        )  # nbval takes a cell with outputs and no count for one that was never run
+        # nbval takes a cell with outputs and no count for one that was never run
+        cell.execution_count = 1 if kept else None
         for output in kept:
             if "execution_count" in output:
                 output["execution_count"] = 1
