@@ -7,7 +7,7 @@ from scipy.stats import t as student_t
 
 from tests.course.explorer_page import browser_test, manners, read
 from utils.course.explorers.seed_explorer import critical_values, seed_explorer
-from utils.experiments.differences import interval
+from utils.experiments.differences import difference
 
 
 def open_host(show, **options):
@@ -24,7 +24,7 @@ def move(host, name, place):
 def agrees(host):
     """The interval of the page is Welch's, and the verdict follows from it."""
     a, b, found = (read(host, name) for name in ("a", "b", "found"))
-    low, high = interval(b, a)
+    low, high = difference(b, a).interval
     assert found["difference"] == pytest.approx(statistics.fmean(b) - statistics.fmean(a))
     assert (found["low"], found["high"]) == pytest.approx((low, high), abs=1e-3)
     assert found["verdict"] == ("better" if low > 0 else "worse" if high < 0 else "undecided")

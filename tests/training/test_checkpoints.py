@@ -226,6 +226,26 @@ def test_files_that_are_something_else_are_named(tmp_path):
         load_checkpoint(tmp_path / "absent.pt")
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("history", []),
+        ("model", None),
+        ("model", {"no.such": torch.zeros(1)}),
+        ("optimizer", "x"),
+        ("optimizer", {"state": {}, "param_groups": 3}),
+        ("configuration", [1]),
+        ("best_weights", [1]),
+    ],
+)
+def test_a_checkpoint_whose_parts_are_of_another_kind_is_named(tmp_path, name, value):
+    path = tmp_path / "run.pt"
+    run(path)
+    save_checkpoint(path, {**load_checkpoint(path), name: value})
+    with pytest.raises(CheckpointError, match="(?s)run.pt is not the checkpoint of .*give another path"):
+        run(path)
+
+
 def test_a_failed_write_leaves_the_old_checkpoint(tmp_path, monkeypatch):
     path = tmp_path / "run.pt"
     save_checkpoint(path, {"value": torch.arange(3)})

@@ -20,12 +20,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-MOST_BYTES = (
-    2**28
-)  # of a plain tensor whose values are kept; larger ones are data, which no forward writes to
-MOST_CALLS = (
-    3  # how far globals are looked for: those of forward, of a function that it calls, of one that this calls
-)
+# of a plain tensor whose values are kept; larger ones are data, which no forward writes to
+MOST_BYTES = 2**28
+# how far globals are looked for: those of forward, of a function that it calls, of one that this calls
+MOST_CALLS = 3
 # classes of these packages do not change by a forward pass, but for the modules and containers among them
 LIBRARIES = ("torch", "numpy", "builtins", "matplotlib", "pandas", "PIL", "logging", "threading")
 GLOBALS = (dict, list, set, deque, tuple, Tensor, np.ndarray, types.FunctionType, int, float, str)

@@ -98,9 +98,8 @@ def verify_one(source: Source) -> int:
         raise not_found(source, "so there is nothing to verify")
     good = True
     if local is not None:
-        load_dataset(
-            source.name, valid=0, download=False
-        )  # decodes and so checks the files, unless that was done before
+        # decodes and so checks the files, unless that was done before
+        load_dataset(source.name, valid=0, download=False)
         folders = [folder for folder in sorted(decoded_folder().glob("*")) if _belongs(folder, source)]
         digest = group_digest(local.files, local.base)
         known = any(read_meta(folder).provenance.sha256 == digest for folder in folders)

@@ -106,9 +106,8 @@ def _from_any_mirror(remote: RemoteFile, part: Path, patience: Patience) -> None
     reasons: dict[str, MirrorFailed] = {}
     for number, url in enumerate(remote.urls):
         slow = [reason for reason in reasons.values() if isinstance(reason, TooSlow)]
-        hurry = number + 1 < len(remote.urls) or bool(
-            slow
-        )  # with nothing else left, slow is better than none
+        # with nothing else left, slow is better than none
+        hurry = number + 1 < len(remote.urls) or bool(slow)
         try:
             return _from_mirror(url, remote, part, patience, hurry)
         except MirrorFailed as error:

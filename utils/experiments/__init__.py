@@ -1,7 +1,7 @@
 """Named experiments, their recorded results and kept weights: ``python -m utils.experiments list``."""
 
 from utils.experiments.comparison import chosen_claims, markdown
-from utils.experiments.differences import Difference, difference, interval, is_clear
+from utils.experiments.differences import Difference, difference
 from utils.experiments.summary import MeanSd, Results, percent, results, spread
 from utils.experiments.weights import Trained, trained
 
@@ -12,8 +12,6 @@ __all__ = [
     "Trained",
     "chosen_claims",
     "difference",
-    "interval",
-    "is_clear",
     "markdown",
     "percent",
     "results",

@@ -124,28 +124,6 @@ def _reach(variance: float, freedom: float) -> float:
     return float(student_t.ppf(1 - LEVEL / 2, freedom)) * math.sqrt(variance)
 
 
-def interval(a: Sequence[float], b: Sequence[float]) -> tuple[float, float]:
-    """The interval of :func:`difference`, for pages that were written before it.
-
-    ``ValueError`` for fewer than two values, which have no spread.
-    """
-    found = difference(a, b).interval if len(a) and len(b) else None
-    if found is None:
-        raise ValueError(f"an interval needs at least two values of each, got {len(a)} and {len(b)}")
-    return found
-
-
-def is_clear(a: Sequence[float], b: Sequence[float]) -> bool | None:
-    """Whether that interval leaves out 0, for pages that were written before :func:`difference`.
-
-    Unlike a verdict it judges two runs of each. None for a single one.
-    """
-    if min(len(a), len(b)) < 2:
-        return None
-    low, high = interval(a, b)
-    return low > 0 or high < 0
-
-
 def unbroken(text: str) -> str:
     """The text with no-break spaces, so that no line ends within it in a narrow column."""
     return text.replace(" ", "\N{NO-BREAK SPACE}")

@@ -142,10 +142,9 @@ class TableConv2d(nn.Module):
             raise ValueError(f"the table names input maps outside 0 to {in_channels - 1}: {connections}")
         self.in_channels, self.out_channels, self.kernel_size = in_channels, len(connections), kernel_size
         targets = [target for target, row in enumerate(connections) for _ in row]
-        self.register_buffer("sources", torch.tensor(sources), persistent=False)  # follow from the table,
-        self.register_buffer(
-            "targets", torch.tensor(targets), persistent=False
-        )  # so not saved with the weights
+        # both follow from the table, so they are not saved with the weights
+        self.register_buffer("sources", torch.tensor(sources), persistent=False)
+        self.register_buffer("targets", torch.tensor(targets), persistent=False)
         self.weight = nn.Parameter(torch.empty(len(sources), kernel_size, kernel_size))
         self.bias = nn.Parameter(torch.zeros(len(connections)))
         bounds = torch.tensor([uniform_bound(len(row) * kernel_size**2) for row in connections for _ in row])

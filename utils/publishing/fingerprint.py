@@ -23,9 +23,8 @@ from nbformat import NotebookNode
 from utils.publishing.notebooks import ROOT, labs, read
 
 CHECKS, EXPLORERS = "utils/course/checks", "utils/course/explorers"
-MEASURED = (
-    "book/results/labs"  # what single labs have measured: files and folders that begin with the lab's name
-)
+# what single labs have measured: files and folders that begin with the lab's name
+MEASURED = "book/results/labs"
 BUILDING = "utils/publishing"  # leaves no mark on outputs, but for the module that starts the kernels
 STARTING = "utils/publishing/execution.py"
 EXPLORER_FRAME = ("base.js", "explorers.css")

@@ -62,9 +62,8 @@ SECONDS = {  # on two cores, told until a step has been done here
     "book": 250,
     "built pages in a browser": 120,
 }
-CLOSING = re.compile(
-    r"^=*\s*((?:\d+ [a-z]+(?:, )?)+ in [\d.]+s.*?)\s*=*$", re.MULTILINE
-)  # pytest's last line
+# pytest's last line
+CLOSING = re.compile(r"^=*\s*((?:\d+ [a-z]+(?:, )?)+ in [\d.]+s.*?)\s*=*$", re.MULTILINE)
 SKIPPED = re.compile(r"^SKIPPED \[(\d+)\] \S+?(?::\d+)?: (.+)$", re.MULTILINE)
 NO_BROWSER = "Chromium was not found: the explorers and the built pages {} in a browser."
 NO_NBGRADER = "nbgrader was not found: NO lab {} by nbgrader itself, only its metadata are checked."

@@ -32,13 +32,30 @@ NOT_COMPARED = {
     "checkpoint": "a file may be moved",
 }
 LONGEST_TEXT = 120  # of an argument in a message, in characters
+KINDS: dict[str, tuple[type, ...]] = {  # what a checkpoint holds
+    "outline": (dict,),
+    "configuration": (dict,),
+    "model": (dict,),
+    "optimizer": (dict,),
+    "history": (dict,),
+    "best_weights": (dict, type(None)),
+}
 
 
 def open_checkpoint(path: str | os.PathLike, stack: ExitStack) -> dict[str, Any] | None:
     """Lock the file until ``stack`` is left, see that it can be written, and read it if it is there."""
     stack.enter_context(checkpoints.locked(path))
     checkpoints.require_writable(path)
-    return checkpoints.load_checkpoint(path) if Path(path).exists() else None
+    if not Path(path).exists():
+        return None
+    saved = checkpoints.load_checkpoint(path)
+    for name, kinds in KINDS.items():
+        if name not in saved or not isinstance(saved[name], kinds):
+            raise CheckpointError(
+                f"{path} is not the checkpoint of a training run: {name!r} is missing or of another kind; "
+                "give another path"
+            )
+    return saved
 
 
 class RunFile:
@@ -67,9 +84,12 @@ class RunFile:
             self.model.load_state_dict(saved["model"])
             optimizer.load_state_dict(saved["optimizer"])
             return history, saved["best_weights"]
-        except KeyError as error:
+        except CheckpointError:
+            raise
+        except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
             raise CheckpointError(
-                f"{path} is not the checkpoint of a training run: {error} is missing; give another path"
+                f"{path} is not the checkpoint of this training run, or it is damaged "
+                f"({type(error).__name__}: {error}); give another path"
             ) from error
 
     def write(

@@ -3,10 +3,9 @@
 import numpy as np
 import pytest
 from matplotlib import pyplot as plt
-from matplotlib.figure import Figure
 
 from utils.analysis.landscape import LossSurface, loss_bands
-from utils.course.plots.landscape import plot_bands, plot_contours, plot_lines, plot_surface, window_means
+from utils.course.plots.landscape import plot_bands, plot_contours, plot_surface, window_means
 
 BANDS = {
     "plain": loss_bands([[2.0, 1.0, 1.0], [4.0, 3.0, 2.0]]),
@@ -46,15 +45,6 @@ def test_windows_keep_the_mean_and_the_rest():
     assert ax.get_yscale() == "log"
 
 
-def test_lines():
-    ax = drawn(plot_lines({"a": LINE, "b": LINE}, what="accuracy"))
-    assert ax.lines[0].get_ydata().tolist() == (1 - AXIS**2).tolist()
-    assert ax.lines[0].get_linestyle() != ax.lines[1].get_linestyle() and ax.get_legend() is not None
-    figure = Figure()
-    ax = figure.subplots()
-    assert plot_lines({"a": LINE}, ax, log_y=True) is ax and ax.get_ylabel() == "loss"
-
-
 @pytest.mark.parametrize("log", [True, False])
 def test_contours_with_a_path(log):
     path = [[1.0, 0.5], [0.5, 0.0], [0.0, 0.0]]
@@ -89,10 +79,7 @@ def test_surface_in_space():
     [
         (lambda: plot_bands({}), "no bands"),
         (lambda: plot_bands(BANDS, window=0), "window .* got 0"),
-        (lambda: plot_lines({}), "no lines"),
-        (lambda: plot_lines({"a": PLANE}), "'a' is a plane"),
-        (lambda: plot_lines({"a": LINE}, what="error"), "loss or accuracy, got 'error'"),
-        (lambda: plot_contours(LINE), "plot_lines"),
+        (lambda: plot_contours(LINE), "the surface is a line"),
         (lambda: plot_contours(PLANE, limits=(0.0, 1.0)), "positive on a log scale"),
         (lambda: plot_contours(PLANE, limits=(2.0, 1.0), log=False), "must ascend, got"),
         (lambda: plot_contours(PLANE, trajectory=[1.0, 2.0]), r"\[states, 2\], got shape \(2,\)"),

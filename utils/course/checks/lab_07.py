@@ -220,9 +220,8 @@ def _group_slips(x: Tensor, groups: int, eps: float) -> Slips:
     ):
         if other != groups:
             yield text, F.group_norm(x, other, eps=eps)
-    every = x.reshape(b, c // groups, groups, h, w).transpose(
-        1, 2
-    )  # channels 0, groups, 2 groups, … together
+    # channels 0, groups, 2 groups, … together
+    every = x.reshape(b, c // groups, groups, h, w).transpose(1, 2)
     mixed = (
         F.group_norm(every.reshape(x.shape), groups, eps=eps)
         .reshape(b, groups, c // groups, h, w)

@@ -158,9 +158,8 @@ def filter_normalize(function: Callable) -> None:
     for shape in shapes:
         direction, weight = (torch.randn(shape, generator=generator) for _ in range(2))
         if shape == (5, 5):
-            weight = (
-                weight * torch.tensor([0.1, 1.0, 0.0, 10.0, 3.0])[:, None]
-            )  # of different size, one of zeros
+            # of different size, one of zeros
+            weight = weight * torch.tensor([0.1, 1.0, 0.0, 10.0, 3.0])[:, None]
         want = _filter_normalized(direction, weight)
         got = call(function, direction, weight)
         hint = "norm of each filter: over everything but the first dimension."

@@ -9,13 +9,11 @@ from utils.course.plots.base import (
     show_matrix,
     use_style,
 )
-from utils.course.plots.idioms import chance_line, dots_of_runs, epoch_ticks, log_rate_axis, signed
+from utils.course.plots.idioms import epoch_ticks, log_rate_axis, signed
 
 __all__ = [
     "PALETTE",
     "SIGNED",
-    "chance_line",
-    "dots_of_runs",
     "epoch_ticks",
     "log_rate_axis",
     "plot_curves",

@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import MaxNLocator
 
 from utils.course.arrays import as_array
 from utils.course.palette import PALETTE
@@ -69,40 +69,6 @@ def window_means(values: Any, window: int) -> np.ndarray:
     values = as_array(values).astype(np.float64)
     starts = np.arange(0, len(values), window)
     return np.add.reduceat(values, starts) / np.diff([*starts, len(values)])
-
-
-def plot_lines(
-    surfaces: Mapping[str, Any],
-    ax: Axes | None = None,
-    *,
-    what: str = "loss",
-    xlabel: str = "step along the direction",
-    title: str | None = None,
-    log_y: bool = False,
-) -> Figure | Axes:
-    """Loss or accuracy along a line, for each label.
-
-    surfaces: label → one-dimensional ``LossSurface``. what: "loss" or "accuracy".
-    """
-    if what not in ("loss", "accuracy"):
-        raise ValueError(f"what is loss or accuracy, got {what!r}")
-    if not surfaces:
-        raise ValueError("no lines to plot")
-    figure, ax = _axes(ax)
-    dashes = ["-", (0, (5, 1.5)), (0, (1.5, 1.2)), (0, (6, 1.5, 1.5, 1.5))]
-    for place, (label, surface) in enumerate(surfaces.items()):
-        if surface.betas is not None:
-            raise ValueError(f"{label!r} is a plane, not a line: draw it with plot_contours or plot_surface")
-        look = {"color": LINE_COLORS[place % len(LINE_COLORS)], "linestyle": dashes[place % len(dashes)]}
-        ax.plot(surface.alphas, getattr(surface, what), label=label, **look)
-    ax.set(xlabel=xlabel, ylabel=what, title=title or "")
-    if log_y:
-        ax.set_yscale("log")
-    if what == "accuracy":
-        ax.yaxis.set_major_formatter(PercentFormatter(1.0, symbol=" %"))
-    if len(surfaces) > 1:
-        ax.legend()
-    return figure if figure is not None else ax
 
 
 def plot_contours(
@@ -200,7 +166,7 @@ def _heights(
 ) -> tuple[np.ndarray, tuple[float, float]]:
     """The loss [B, A], nan where it is not finite, and the lowest and highest that are drawn."""
     if surface.betas is None:
-        raise ValueError("the surface is a line: draw it with plot_lines")
+        raise ValueError("the surface is a line: draw its losses with ax.plot")
     if min(surface.loss.shape) < 2:
         raise ValueError(f"a plane needs at least 2 × 2 points, got {surface.loss.shape}")
     heights = np.where(np.isfinite(surface.loss), surface.loss, np.nan)
