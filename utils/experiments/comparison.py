@@ -40,7 +40,7 @@ PUBLIC_TEXT = (
     "template of a course with its seed, so that they are not independent. Ours are augmented, as those of "
     "the report."
 )
-HEADER = ("", "claim", "published", "ours", "difference", "verdict", "why")
+HEADER = ("", "claim", "verdict", "published", "ours", "difference", "why")  # on a phone the first are seen
 PAGE = Path(__file__).resolve().parents[2] / "book" / "claims.md"
 
 
@@ -165,7 +165,7 @@ def markdown(claims: Iterable[Claim], folder: Path | None = None) -> str:
             if number == 0:
                 where = f" ({claim.reference})" if claim.reference else ""
                 what = f"{claim.statement}{where}: {what}"
-            told = (what, _broken(line.published), _broken(line.ours), line.difference, verdict, line.why)
+            told = (what, verdict, _broken(line.published), _broken(line.ours), line.difference, line.why)
             lines.append("| " + " | ".join((f"**{line.claim}**" if number == 0 else "", *told)) + " |")
     return "\n".join(lines)
 
