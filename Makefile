@@ -28,8 +28,8 @@ test: $(READY)
 	@$(BIN)/python -m utils.publishing test
 
 format: $(READY)
-	$(BIN)/python -m ruff format utils tests book
-	$(BIN)/python -m ruff check --fix utils tests book
+	$(BIN)/python -m ruff format utils tests book conftest.py
+	$(BIN)/python -m ruff check --fix utils tests book conftest.py
 	$(BIN)/python -m ruff format --isolated --line-length 88 labs
 
 contents: $(READY)

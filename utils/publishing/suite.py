@@ -19,7 +19,7 @@ from utils.publishing.steps import LOGS, Step, Steps, duration, run_logged
 RUFF = [sys.executable, "-m", "ruff"]
 PYTEST = [sys.executable, "-m", "pytest", "-q", "-rs"]  # with the reasons of what was skipped
 CELL_TIMEOUT = 600  # seconds for one cell of a notebook
-PYTHON_FILES = ["utils", "tests", "book"]
+PYTHON_FILES = ["utils", "tests", "book", "conftest.py"]
 WITH_KERNELS = ["tests/labs", "tests/course", "tests/publishing"]
 LAB_WIDTH = "88"  # columns of a code cell: what fits beside the contents of the book
 STEPS: dict[str, list[str]] = {
