@@ -47,8 +47,8 @@ ORDER: tuple[Entry, ...] = (
     Entry("precision-lenet", 1, "whether bfloat16 may be the default: the smallest network"),
     Entry("precision-resnet-20", 1, "the same on a residual network trained by SGD", seeds=FIVE),
     Entry("precision-vgg-a-bn", 1, "the same on the widest of the three"),
-    Entry("vgg-batchnorm", 1, "the two large rates with batch normalization", seeds=FIRST),
     Entry("precision-resnet-20", 1, "the interval of the difference has to come within half a point"),
+    Entry("vgg-batchnorm", 1, "the two large rates with batch normalization", seeds=FIRST),
     Entry("vgg-batchnorm", 1, "differences that batch normalization makes need three seeds", seeds=LATER),
     # 2: the range of rates
     Entry(
