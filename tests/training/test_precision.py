@@ -3,31 +3,45 @@
 import pytest
 import torch
 
-from utils.training import choose_settings, fit
+from utils.training import choose_settings, fit, processor
 from utils.training.fast_convolutions import ALL_PASSES, Passes, Shapes
 from utils.training.precision import Settings, other_passes
 from utils.training.processor import bfloat16_unit
 
+BOTH = ["avx512_bf16", "amx_bf16"]
 NONE, WEIGHT = Passes(), Passes(weight=True)
 
 
 @pytest.mark.parametrize(
-    "capabilities, limit, unit",
+    "maker, units, limit, unit",
     [
-        ({"amx_bf16": True, "avx512_bf16": True}, "", "amx_bf16"),  # Intel since 2023
-        ({"amx_bf16": True, "avx512_bf16": True}, "ALL", "amx_bf16"),
-        ({"amx_bf16": True, "avx512_bf16": True}, "AVX512_CORE_BF16", "avx512_bf16"),
-        ({"amx_bf16": True, "avx512_bf16": True}, "avx512_core_fp16", "avx512_bf16"),
-        ({"amx_bf16": True, "avx512_bf16": True}, "AVX512_CORE", ""),
-        ({"amx_bf16": False, "avx512_bf16": True}, "", "avx512_bf16"),  # AMD since Zen 4
-        ({"amx_bf16": False, "avx512_bf16": True}, "AVX2", ""),
-        ({"amx_bf16": False, "avx512_bf16": False, "avx2": True}, "", ""),
-        ({}, "", ""),  # Apple and others
+        ("GenuineIntel", BOTH, "", "amx_bf16"),  # since 2023
+        ("GenuineIntel", BOTH, "ALL", "amx_bf16"),
+        ("GenuineIntel", BOTH, "AVX512_CORE_BF16", ""),
+        ("GenuineIntel", BOTH, "avx512_core_fp16", ""),
+        ("GenuineIntel", BOTH, "AVX512_CORE", ""),
+        ("GenuineIntel", ["avx512_bf16"], "", ""),  # a machine whose system hides the matrix unit
+        ("Intel64 Family 6 Model 143 Stepping 8, GenuineIntel", ["avx512_bf16"], "", ""),
+        ("AuthenticAMD", ["avx512_bf16"], "", "avx512_bf16"),  # since Zen 4
+        ("AuthenticAMD", ["avx512_bf16"], "AVX512_CORE_BF16", "avx512_bf16"),
+        ("AuthenticAMD", ["avx512_bf16"], "AVX2", ""),
+        ("AuthenticAMD", BOTH, "", "amx_bf16"),
+        ("AuthenticAMD", BOTH, "AVX512_CORE_BF16", "avx512_bf16"),
+        ("AuthenticAMD", ["avx2"], "", ""),
+        ("Apple M9", [], "", ""),
     ],
 )
 @pytest.mark.parametrize("variable", ["ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA"])
-def test_the_unit_of_a_processor(capabilities, limit, unit, variable):
-    assert bfloat16_unit(capabilities, {variable: limit}) == unit
+def test_the_unit_of_a_processor(maker, units, limit, unit, variable):
+    capabilities = {name: name in units for name in (*BOTH, "avx2")}
+    assert bfloat16_unit(capabilities, {variable: limit}, maker) == unit
+
+
+@pytest.mark.parametrize("told, maker", [("vendor_id\t: AuthenticAMD\n", "AuthenticAMD"), ("", "Apple M9")])
+def test_the_maker_is_what_the_system_says_or_else_in_the_name(monkeypatch, told, maker):
+    monkeypatch.setattr(processor, "_cpuinfo", lambda: told)
+    monkeypatch.setattr(processor, "processor_name", lambda: "Apple M9")
+    assert processor.processor_maker() == maker
 
 
 def test_this_processor_has_one_of_the_units():
