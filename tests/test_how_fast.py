@@ -42,7 +42,7 @@ def test_a_row_by_hand():
     ]
 
 
-@pytest.mark.parametrize("unit, peak", [("avx512_bf16", 400.0), ("", 140.0)])
+@pytest.mark.parametrize("unit, peak", [("avx512_bf16", 400.0), ("avx512", 140.0), ("", 140.0)])
 def test_the_peak_is_that_of_the_precision_in_use(unit, peak):
     assert machine("A", unit).peak == peak
 

@@ -46,7 +46,7 @@ from utils.data.dataset import Split
 from utils.models import build_model
 from utils.training import Settings, choose_settings, fit
 from utils.training.optimizers import build_optimizer
-from utils.training.processor import bfloat16_unit, processor_name
+from utils.training.processor import processor_name, processor_unit
 
 BATCH_SIZE = 128
 LR = 1e-3
@@ -71,7 +71,7 @@ class Case:
 
 
 def aims(amx: float, avx512: float, neither: float = 1.0) -> dict[str, float]:
-    return {"amx_bf16": amx, "avx512_bf16": avx512, "": neither}
+    return {"amx_bf16": amx, "avx512_bf16": avx512, "avx512": neither, "": neither}
 
 
 MODELS = {
@@ -200,7 +200,7 @@ def measure(case: Case, rounds: int) -> Measured:
     steps = max(2, case.images // BATCH_SIZE // 2)
 
     def by_torch_alone(model: nn.Module, part: Split) -> float:
-        with mock.patch("utils.training.precision.bfloat16_unit", return_value=""):
+        with mock.patch("utils.training.precision.processor_unit", return_value=""):
             return fit_epoch(model, part, "bfloat16")
 
     ways = {
@@ -259,7 +259,7 @@ def main() -> int:
             f"models are {', '.join(MODELS)}, rounds at least 1; got {arguments.models}, {arguments.rounds}"
         )
     machine = Machine(
-        processor_name(), bfloat16_unit(), torch.get_num_threads(), torch.__version__,
+        processor_name(), processor_unit(), torch.get_num_threads(), torch.__version__,
         matrix_peak(torch.float32), matrix_peak(torch.bfloat16), arguments.rounds,
     )  # fmt: skip
     print(f"{machine.describe()}\nimages/s, medians of {arguments.rounds} rounds, batches of {BATCH_SIZE}")

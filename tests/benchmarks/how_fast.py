@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from utils.training.processor import BFLOAT16_UNITS
+
 PAGE = Path(__file__).resolve().parents[2] / "book" / "how_fast.md"
 COLUMNS = ("model", "plain", "float32", "bfloat16", "fit", "fit / plain", "of its limit", "of the peak")
 
@@ -36,11 +38,11 @@ class Machine:
     @property
     def peak(self) -> float:
         """The fastest product of matrices in the precision that is chosen here."""
-        return self.bfloat16 if self.unit else self.float32
+        return self.bfloat16 if self.unit in BFLOAT16_UNITS else self.float32
 
     @property
     def name(self) -> str:
-        return f"{self.processor} ({self.unit or 'no unit for bfloat16'}), {self.threads} threads"
+        return f"{self.processor} ({self.unit or 'no unit with a rule'}), {self.threads} threads"
 
     def describe(self) -> str:
         return (

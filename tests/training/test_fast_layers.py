@@ -26,6 +26,10 @@ def always(shapes):
     return ALL_PASSES if shapes.groups == 1 else Passes(spread=True)
 
 
+def nothing(shapes):
+    return Passes()
+
+
 seen: list = []
 
 
@@ -34,8 +38,8 @@ def forget():
     seen.clear()
 
 
-def run(model, x, mode):
-    with torch.autocast("cpu", torch.bfloat16), mode:
+def run(model, x, mode, autocast=True):
+    with torch.autocast("cpu", torch.bfloat16, enabled=autocast), mode:
         y = model(x)
     y.float().square().mean().backward()
     gradients = [p.grad.clone() for p in model.parameters()]
@@ -59,11 +63,26 @@ def test_a_network_under_the_mode_computes_the_same_to_the_precision_of_bfloat16
         assert (ours - other).norm() < 0.03 * other.norm()
 
 
-def test_outside_of_bfloat16_and_of_the_block_nothing_is_touched():
+def test_without_autocast_it_computes_the_same_in_float32():
     model, x = network(), torch.randn(2, 3, 8, 8)
+    y, gradients = run(model, x, FastLayers(always), autocast=False)
+    assert len(seen) == 3
+    expected, theirs = run(model, x, FastLayers(nothing), autocast=False)
+    assert y.dtype == expected.dtype == torch.float32
+    assert torch.allclose(y, expected, rtol=1e-4, atol=1e-6)
+    for ours, other in zip(gradients, theirs, strict=True):
+        assert torch.allclose(ours, other, rtol=1e-4, atol=1e-6)
+
+
+def test_in_other_types_and_outside_of_the_block_nothing_is_touched():
+    model, x = network().double(), torch.randn(2, 3, 8, 8, dtype=torch.float64)
     before = model(x)
     with FastLayers(always):
-        assert torch.equal(model(x), before)
+        assert torch.equal(model(x), before) and seen == []
+        with pytest.raises(RuntimeError, match="type"):
+            model(x.float())
+    model, x = network(), torch.randn(2, 3, 8, 8)
+    before = model(x)
     with pytest.raises(RuntimeError, match="stop"), torch.autocast("cpu", torch.bfloat16), FastLayers(always):
         raise RuntimeError("stop")
     seen.clear()
@@ -85,10 +104,6 @@ def test_copies_traces_hooks_and_states_see_the_same_modules():
     ]
     assert state.keys() == model.state_dict().keys()
     assert all(torch.equal(tensor, model.state_dict()[name]) for name, tensor in state.items())
-
-
-def nothing(shapes):
-    return Passes()
 
 
 @pytest.mark.parametrize("size", [1, (1, 1)])

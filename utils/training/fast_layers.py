@@ -13,8 +13,9 @@ from utils.training.fast_convolutions import Pair, Rule, Shapes, convolve, outpu
 
 
 class FastLayers(TorchFunctionMode):
-    """While it is active in a thread, layers under bfloat16 autocast on the CPU are computed in faster ways.
+    """While it is active in a thread, layers on the CPU are computed in faster ways.
 
+    That is under bfloat16 autocast in bfloat16, without autocast in float32; other types torch computes.
     Convolutions follow a rule; the mean over a map gets a gradient that lies as the map does. Models and
     their hooks, checkpoints and traces see nothing of it: the same modules are called, and outside of the
     ``with`` block everything is as it was. What is left alone, torch does.
@@ -31,7 +32,7 @@ class FastLayers(TorchFunctionMode):
             F.adaptive_avg_pool2d: _pool,
         }
         ours = replacements.get(function)
-        y = ours(*args, **kwargs) if ours and _applies(args, kwargs) else None
+        y = ours(*args, **kwargs) if ours and _dtype(args, kwargs) else None
         return function(*args, **kwargs) if y is None else y
 
     def _convolve(self, input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1) -> Tensor | None:
@@ -44,17 +45,20 @@ class FastLayers(TorchFunctionMode):
         passes = self.rule(Shapes(C * groups, O, (kh, kw), stride, groups, size))
         if not passes:
             return None
-        low, low_weight = input.to(torch.bfloat16), weight.to(torch.bfloat16)
-        low_bias = None if bias is None else bias.to(torch.bfloat16)
-        return convolve(low, low_weight, low_bias, stride, padding, dilation, groups, passes)
+        dtype = _dtype((input,), {})
+        if dtype != weight.dtype and not torch.is_autocast_enabled("cpu"):
+            return None  # torch says what is wrong
+        bias = None if bias is None else bias.to(dtype)
+        return convolve(input.to(dtype), weight.to(dtype), bias, stride, padding, dilation, groups, passes)
 
 
-def _applies(args: tuple, kwargs: dict) -> bool:
-    """Whether the first argument is a batch of maps on the CPU, under autocast to bfloat16."""
+def _dtype(args: tuple, kwargs: dict) -> torch.dtype | None:
+    """The type in which a layer is computed; None unless it is bfloat16 or float32 on the CPU."""
     x = args[0] if args else kwargs.get("input")
     if not isinstance(x, Tensor) or x.ndim != 4 or x.device.type != "cpu":
-        return False
-    return torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu") == torch.bfloat16
+        return None
+    dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else x.dtype
+    return dtype if dtype in (torch.bfloat16, torch.float32) else None
 
 
 def _pool(input: Tensor, output_size: int | tuple[int | None, ...]) -> Tensor | None:

@@ -15,13 +15,13 @@ from torch import nn
 
 from utils.training.fast_convolutions import ALL_PASSES, Passes, Shapes
 from utils.training.fast_layers import FastLayers
-from utils.training.processor import UNITS, bfloat16_unit
+from utils.training.processor import BFLOAT16_UNITS, UNITS, processor_unit
 
 PRECISIONS = ("float32", "bfloat16")
 
 
 def other_passes(unit: str, shapes: Shapes) -> Passes:
-    """Which passes of a convolution in bfloat16 are faster done otherwise, on a processor with this unit.
+    """Which passes of a convolution are faster done otherwise, on a processor with this unit.
 
     Measured in milliseconds (torch's convolution, then ours; batches of 128, 3×3 kernels, two threads):
 
@@ -29,15 +29,19 @@ def other_passes(unit: str, shapes: Shapes) -> Passes:
       stride of 2 on 4×4 46.4, 27.1; elsewhere, and in the other passes, torch's is as fast or faster;
     - ``amx_bf16`` (Intel), 512 channels on 2×2: output 10.2, 2.8; gradient of the weights 32.4, 1.5;
     - both, one channel in a group, stride 2: gradient of the input, spread, on 4×4 with 576 channels 198, 2;
-      on 16×16 with 144 channels 184, 8 (in bfloat16 oneDNN has no fast kernel for it; in float32 17).
+      on 16×16 with 144 channels 184, 8 (in bfloat16 oneDNN has no fast kernel for it; in float32 17);
+    - ``avx512`` (Intel, float32, one thread), 512 channels on 2×2: output 47.1, 16.1, gradient of the weights
+      54.6, 14.6; on 4×4 88.0, 74.4 and 79.7, 75.4; VGG-A with batch normalization 106 and 126 images/s.
     """
     if not unit:
         return Passes()
     if shapes.groups > 1:
-        return Passes(spread=max(shapes.stride) > 1)
+        return Passes(spread=unit in BFLOAT16_UNITS and max(shapes.stride) > 1)
     if max(shapes.kernel) == 1:  # a product already
         return Passes()
     pixels = max(shapes.output)
+    if unit == "avx512":
+        return ALL_PASSES if pixels <= 4 else Passes()
     if unit == "amx_bf16":
         return ALL_PASSES if pixels <= 4 else Passes(weight=pixels <= 8)
     return Passes(weight=pixels <= (2 if shapes.stride == (1, 1) else 4))
@@ -48,8 +52,8 @@ class Settings:
     """How a model is run.
 
     On which device, in which precision ("float32", or "bfloat16" by autocast) and memory layout. ``unit``
-    names the processor's bfloat16 unit ("amx_bf16", "avx512_bf16") whose rule says which convolutions are
-    matrix products, see :func:`other_passes`; "" is for none.
+    names the processor's unit whose rule says which convolutions are matrix products, see
+    :func:`other_passes`; "" is for none.
     """
 
     device: str = "cpu"
@@ -68,8 +72,7 @@ class Settings:
     def running(self) -> Iterator[None]:
         """The context in which the model is called.
 
-        For float32 it is nothing, for bfloat16 torch's autocast and the convolutions that the rule has
-        chosen.
+        For bfloat16 it is torch's autocast, and with a unit the convolutions that its rule has chosen.
         """
         with ExitStack() as stack:
             if self.precision == "bfloat16":
@@ -107,21 +110,23 @@ def choose_settings(
     """Fill in "auto" by a rule over what the device can do.
 
     The same call gives the same bits on the same kind of machine. bfloat16 on a GPU that computes in it and
-    on a CPU that has a ``unit`` for it (default: what :func:`utils.training.processor.bfloat16_unit` finds),
-    float32 elsewhere; channels last on CPU and GPU. On a CPU in bfloat16 some convolutions are matrix
-    products (:func:`other_passes`), unless the model is compiled. `make bench` shows where the rule is not
-    the fastest.
+    on a CPU that has a ``unit`` for it (default: what :func:`utils.training.processor.processor_unit` finds),
+    float32 elsewhere; channels last on CPU and GPU. On a CPU some convolutions are matrix products
+    (:func:`other_passes`), unless the model is compiled or ``precision="float32"`` is asked for, which is
+    torch's own to the last bit. `make bench` shows where the rule is not the fastest.
     """
     device = torch.device(device)
-    unit = (bfloat16_unit() if unit is None else unit) if device.type == "cpu" else ""
+    unit = (processor_unit() if unit is None else unit) if device.type == "cpu" else ""
+    fast_in_float32 = precision == "auto" and unit not in BFLOAT16_UNITS
     if precision == "auto":
         on_gpu = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-        precision = "bfloat16" if on_gpu or unit else "float32"
+        precision = "bfloat16" if on_gpu or unit in BFLOAT16_UNITS else "float32"
     if channels_last == "auto":
         channels_last = device.type in ("cpu", "cuda")
     if not isinstance(channels_last, bool):
         raise ValueError(f"channels_last is True, False or 'auto', got {channels_last!r}")
-    products = precision == "bfloat16" and channels_last and not compile
+    follows = fast_in_float32 or (precision == "bfloat16" and unit in BFLOAT16_UNITS)
+    products = follows and channels_last and not compile
     return Settings(str(device), precision, channels_last, compile, unit if products else "")
 
 

@@ -1,4 +1,4 @@
-"""What the processor is called, and which instructions it has for bfloat16: the rules of precision ask."""
+"""What the processor is called, and which of its instructions decide how a layer is computed."""
 
 from __future__ import annotations
 
@@ -14,21 +14,25 @@ from pathlib import Path
 
 import torch
 
-# the units that may speed up bfloat16; "" stands for neither
-UNITS = ("", "avx512_bf16", "amx_bf16")
-# values of oneDNN's ONEDNN_MAX_CPU_ISA under which its kernels use neither, or no matrix unit
-WITHOUT_BFLOAT16 = {
-    "SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX2_VNNI_2", "AVX512_CORE", "AVX512_CORE_VNNI",
-}  # fmt: skip
-WITHOUT_MATRIX_UNIT = {"AVX512_CORE_BF16", "AVX512_CORE_FP16", "AVX10_1_512"}
+# the units that make bfloat16 faster than float32
+BFLOAT16_UNITS = ("avx512_bf16", "amx_bf16")
+# those that have a rule, see processor_unit; "" stands for none of them
+UNITS = ("", "avx512", *BFLOAT16_UNITS)
+# values of oneDNN's ONEDNN_MAX_CPU_ISA under which its kernels use no AVX-512, no bfloat16, no matrix unit
+WITHOUT_AVX512 = {"SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX2_VNNI_2"}
+WITHOUT_BFLOAT16 = WITHOUT_AVX512 | {"AVX512_CORE", "AVX512_CORE_VNNI"}
+WITHOUT_MATRIX_UNIT = WITHOUT_BFLOAT16 | {"AVX512_CORE_BF16", "AVX512_CORE_FP16", "AVX10_1_512"}
 
 
-def bfloat16_unit(
+def processor_unit(
     capabilities: Mapping[str, object] | None = None,
     environment: Mapping[str, str] | None = None,
     maker: str | None = None,
 ) -> str:
-    """The unit that makes bfloat16 faster than float32: "amx_bf16", "avx512_bf16", or "" for neither.
+    """The unit by whose rule training is fast: "amx_bf16", "avx512_bf16", "avx512", or "" for none of them.
+
+    The first two make bfloat16 faster than float32. "avx512" is Intel's without a matrix unit: it is
+    faster in float32, but slow in convolutions of maps of a few pixels.
 
     ``capabilities`` (default: what torch finds on this machine) says by name what the processor can do.
     ``environment`` (default: the process's own) may hold ``ONEDNN_MAX_CPU_ISA`` or ``DNNL_MAX_CPU_ISA``,
@@ -36,19 +40,20 @@ def bfloat16_unit(
 
     ``maker`` (default: this processor's, see :func:`processor_maker`): in the AVX-512 instructions AMD
     multiplies bfloat16 twice as fast as float32, Intel half as fast (a product of matrices on a Xeon whose
-    matrix unit the system hides: 329 GFLOP/s in float32, 168 in bfloat16), so there the matrix unit alone
-    counts.
+    matrix unit the system hides: 329 GFLOP/s in float32, 168 in bfloat16).
     """
     capabilities = _capabilities() if capabilities is None else capabilities
     environment = os.environ if environment is None else environment
     maker = processor_maker() if maker is None else maker
     limit = environment.get("ONEDNN_MAX_CPU_ISA") or environment.get("DNNL_MAX_CPU_ISA") or ""
     limit = limit.upper()
-    if limit in WITHOUT_BFLOAT16:
-        return ""
-    if limit not in WITHOUT_MATRIX_UNIT and capabilities.get("amx_bf16"):
+    if capabilities.get("amx_bf16") and limit not in WITHOUT_MATRIX_UNIT:
         return "amx_bf16"
-    return "avx512_bf16" if capabilities.get("avx512_bf16") and "intel" not in maker.lower() else ""
+    if "intel" not in maker.lower():
+        return "avx512_bf16" if capabilities.get("avx512_bf16") and limit not in WITHOUT_BFLOAT16 else ""
+    # torch's name, Linux's name
+    has_avx512 = capabilities.get("avx512_f") or capabilities.get("avx512f")
+    return "avx512" if has_avx512 and limit not in WITHOUT_AVX512 else ""
 
 
 def _capabilities() -> Mapping[str, object]:

@@ -18,7 +18,7 @@ from utils.data.split import valid_size
 from utils.experiments.catalogue.order import Run
 from utils.experiments.queue.estimates import Images, Speed, Stage, bounded, group_of
 from utils.experiments.unfinished import replace_text
-from utils.training.processor import bfloat16_unit, processor_name
+from utils.training.processor import processor_name, processor_unit
 
 
 def speeds_file() -> Path:
@@ -31,7 +31,7 @@ def machine_of(device: str) -> str:
     chosen = torch.device(device)
     if chosen.type == "cuda" and torch.cuda.is_available():
         return f"{torch.cuda.get_device_name(chosen)}, torch {torch.__version__}"
-    unit = bfloat16_unit() or "no bfloat16"
+    unit = processor_unit() or "no unit"
     return f"{chosen.type} {processor_name()} ({unit}), one thread, torch {torch.__version__}"
 
 
