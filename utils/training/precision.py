@@ -30,8 +30,8 @@ def other_passes(unit: str, shapes: Shapes) -> Passes:
     - ``amx_bf16`` (Intel), 512 channels on 2×2: output 10.2, 2.8; gradient of the weights 32.4, 1.5;
     - both, one channel in a group, stride 2: gradient of the input, spread, on 4×4 with 576 channels 198, 2;
       on 16×16 with 144 channels 184, 8 (in bfloat16 oneDNN has no fast kernel for it; in float32 17);
-    - ``avx512`` (Intel, float32, one thread), 512 channels on 2×2: output 47.1, 16.1, gradient of the weights
-      54.6, 14.6; on 4×4 88.0, 74.4 and 79.7, 75.4; VGG-A with batch normalization 106 and 126 images/s.
+    - ``avx512`` (Intel, float32, one thread), output of 512 channels on 2×2 47.1, 16.1, on 3×3 70.5, 38.2,
+      on 4×4 88.0, 74.4, but of 256 channels there a little slower; gradient of the weights on 2×2 54.6, 14.6.
     """
     if not unit:
         return Passes()
@@ -41,7 +41,7 @@ def other_passes(unit: str, shapes: Shapes) -> Passes:
         return Passes()
     pixels = max(shapes.output)
     if unit == "avx512":
-        return ALL_PASSES if pixels <= 4 else Passes()
+        return ALL_PASSES if pixels <= 3 else Passes()
     if unit == "amx_bf16":
         return ALL_PASSES if pixels <= 4 else Passes(weight=pixels <= 8)
     return Passes(weight=pixels <= (2 if shapes.stride == (1, 1) else 4))
