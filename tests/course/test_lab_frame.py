@@ -158,34 +158,15 @@ def test_check_hands_over_copies():
     assert x.tolist() == [0.0, 0.0]
 
 
-def test_results_that_are_not_recorded_give_a_sentence_and_damaged_ones_an_error(
-    monkeypatch, tmp_path, capsys
-):
+def test_recorded_results_are_named_on_the_badge_and_missing_or_damaged_ones_an_error(monkeypatch, tmp_path):
+    lab = make_lab()
+    assert len(lab.recorded("lenet-cifar10").runs) and "Recorded runs" in lab.badge.html()
     monkeypatch.setattr("utils.experiments.records.RESULTS", tmp_path)
     lab = make_lab()
-    assert lab.recorded_if_any("lenet-cifar10") is None
-    assert "Markdown" in capsys.readouterr().out and "Recorded" not in lab.badge.html()
+    with pytest.raises(FileNotFoundError):
+        lab.recorded("lenet-cifar10")
+    assert "Recorded" not in lab.badge.html()
     (tmp_path / "lenet-cifar10").mkdir()
     (tmp_path / "lenet-cifar10" / "linear-seed0-quick.json").write_text("{}")
     with pytest.raises(ValueError, match="linear-seed0-quick.json"):
-        lab.recorded_if_any("lenet-cifar10")
-
-
-def test_recorded_results_are_described_and_named_on_the_badge(monkeypatch):
-    shown = []
-    monkeypatch.setattr("IPython.display.display", lambda thing: shown.append(thing.data))
-    lab = make_lab()
-    found = lab.recorded_if_any("lenet-cifar10")
-    assert shown == [f"{found.describe()}."] and "Recorded runs" in lab.badge.html()
-
-
-def test_verdicts_are_those_of_the_claims_page(monkeypatch):
-    shown = []
-    monkeypatch.setattr("IPython.display.display", lambda thing: shown.append(thing.data))
-    lab = make_lab()
-    lab.verdicts("C24", "C25")
-    assert lab.badge.sources == ["C24", "C25"]
-    lines = shown[0].splitlines()
-    page = (ROOT / "book" / "claims.md").read_text(encoding="utf-8")
-    assert lines[2].startswith("| **C24** |") and any(line.startswith("| **C25** |") for line in lines)
-    assert all(line in page for line in lines)
+        lab.recorded("lenet-cifar10")

@@ -86,34 +86,6 @@ class Lab:
         self.badge.recorded(found.describe(), experiment)
         return found
 
-    def recorded_if_any(self, experiment: str) -> Results | None:
-        """As :meth:`recorded`, with a line on what was run; None where there are no results.
-
-        Then a sentence says how to record them.
-        """
-        from IPython.display import Markdown, display
-
-        try:
-            found = self.recorded(experiment)
-            said = f"{found.describe()}."
-        except FileNotFoundError as error:
-            found, said = None, f"Nothing can be shown of this yet: {error}"
-        display(Markdown(said))
-        return found
-
-    def verdicts(self, *claims: str) -> None:
-        """Show what was published and what is recorded for these claims, with the book's verdicts.
-
-        claims: labels such as "C9", or names of experiments.
-        """
-        from IPython.display import Markdown, display
-
-        from utils.experiments import chosen_claims, markdown
-
-        chosen = [claim for name in claims for claim in chosen_claims(name)]
-        self.badge.rests_on(*(claim.id for claim in chosen))
-        display(Markdown(markdown(chosen)))
-
     def trained(self, experiment: str, label: str) -> torch.nn.Module:
         """A network with the kept weights of a recorded run, in evaluation mode; the badge says which."""
         from utils.experiments import trained

@@ -49,11 +49,6 @@ def from_json(value: Any) -> Any:
         raise ValueError(f"{str(value)[:80]} is not a value that was written here: {error!r}") from error
 
 
-def settled(value: Any, what: str = "the value") -> Any:
-    """The value as it would come back from a record: rounded, with arrays and tensors in main memory."""
-    return from_json(as_json(value, what))
-
-
 def _as_json(value: Any, what: str, digits: int | None, depth: int) -> Any:
     if depth > DEEPEST:
         raise ValueError(f"{what} is nested more than {DEEPEST} levels deep")
