@@ -13,6 +13,7 @@ from utils.training.processor import BFLOAT16_UNITS
 
 PAGE = Path(__file__).resolve().parents[2] / "book" / "how_fast.md"
 COLUMNS = ("model", "plain", "float32", "bfloat16", "fit", "fit / plain", "of its limit", "of the peak")
+NO_BREAK = "\u00a0"  # a space that stays on its line
 
 
 class Measured(Protocol):
@@ -58,7 +59,8 @@ def row(name: str, found: Measured, share: float) -> list[str]:
     spread = f"{min(ratios):.1f} to {max(ratios):.1f}" if len(ratios) > 1 else ""
     limit = statistics.median(found.ratios("fit", "limit"))
     speeds = [f"{found.median(way):,.0f}" for way in ("plain", "float32", "bfloat16", "fit")]
-    return [name, *speeds, f"{ratio} ({spread})" if spread else ratio, f"{limit:.0%}", f"{share:.0%}"]
+    told = f"{ratio} ({spread})".replace(" ", NO_BREAK) if spread else ratio
+    return [name, *speeds, told, f"{limit:.0%}", f"{share:.0%}"]
 
 
 def section(machine: Machine, rows: list[list[str]], date: datetime.date) -> str:

@@ -117,7 +117,7 @@ def choose_settings(
     """
     device = torch.device(device)
     unit = (processor_unit() if unit is None else unit) if device.type == "cpu" else ""
-    fast_in_float32 = precision == "auto" and unit not in BFLOAT16_UNITS
+    asked = precision
     if precision == "auto":
         on_gpu = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
         precision = "bfloat16" if on_gpu or unit in BFLOAT16_UNITS else "float32"
@@ -125,7 +125,7 @@ def choose_settings(
         channels_last = device.type in ("cpu", "cuda")
     if not isinstance(channels_last, bool):
         raise ValueError(f"channels_last is True, False or 'auto', got {channels_last!r}")
-    follows = fast_in_float32 or (precision == "bfloat16" and unit in BFLOAT16_UNITS)
+    follows = unit in BFLOAT16_UNITS if precision == "bfloat16" else asked == "auto"
     products = follows and channels_last and not compile
     return Settings(str(device), precision, channels_last, compile, unit if products else "")
 
