@@ -16,7 +16,6 @@ from utils.experiments.run import run
 from utils.models import build_model
 
 HOURS = 2.25
-OLD = {"imagenet-decade"}  # experiments whose quick runs are recorded
 RUNS = runs_of(ORDER, EXPERIMENTS)
 CIFAR_SIZED = [e for e in EXPERIMENTS.values() if "imagenette" not in e.id]  # images of 32×32 or 28×28
 ONE_OF_EACH = {(r.experiment.id, r.configuration.label): r for r in RUNS}.values()  # without regard to seeds
@@ -56,7 +55,7 @@ def test_what_the_order_runs_has_options_that_resolve_at_its_length_and_weights_
 def test_new_measurements_pin_no_precision_but_those_that_compare_it_or_measure_gradients():
     pinned = {r.experiment.id for r in RUNS if "precision" in r.configuration.fit_options}
     compared = {name for name in EXPERIMENTS if name.startswith("precision-")}
-    assert pinned - compared == {"vgg-rates-gradients", *OLD}
+    assert pinned - compared == {"vgg-rates-gradients"}
 
 
 def kind_of(configuration):
@@ -69,7 +68,7 @@ def kind_of(configuration):
 
 # the kinds that test_catalogue runs, and one run for each other kind
 SEEN = {kind_of(c) for claim in CLAIMS.values() for c in EXPERIMENTS[claim.experiment].configurations}
-NEW = {kind_of(r.configuration): r for r in reversed(RUNS) if r.experiment.id not in OLD}
+NEW = {kind_of(r.configuration): r for r in reversed(RUNS)}
 NEW = {kind: chosen for kind, chosen in NEW.items() if kind not in SEEN}
 
 

@@ -8,7 +8,6 @@ FIT = {
     "optimizer": "adam",
     "lr": 1e-3,
     "batch_size": 128,
-    "precision": "float32",
     "schedule": "cosine",
     "augment": "flip-crop",
 }
