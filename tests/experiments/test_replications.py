@@ -74,10 +74,9 @@ def test_bands_by_length_have_the_steps_that_the_log_tells_or_batches_of_128():
         "lrond/PJ2_2026": 20 * 352,  # told
         "Destiny-JTY/neuralnetwork_project2": 3910,  # told
         "Parry-Git/Deep-Learning-Project2": 5 * 39,  # of 5,000 images; the log says about 200
-        "kr0n03ta313/PJ2_2026": 31,  # of 4,000 images
     }
     assert {source: table.steps[source] for source in steps} == steps
-    assert len(table) == 15
+    assert len(table) == 14
 
 
 def test_with_batch_normalization_the_band_is_narrower_after_15_epochs_in_every_public_log():
@@ -87,6 +86,11 @@ def test_with_batch_normalization_the_band_is_narrower_after_15_epochs_in_every_
     assert ratio[table.epochs == 20].median() == pytest.approx(0.5345, abs=0.02)  # 0.53 by hand
 
 
-def test_bands_of_another_optimizer_or_of_epoch_means_are_left_out():
-    left_out = {"adehuang41/deep_learning_pj2", "henrywch/VGG_BatchNorm", "mqxt/PJ2-of-NNDL"}
+def test_bands_of_another_optimizer_of_epoch_means_or_of_a_few_steps_are_left_out():
+    left_out = {
+        "adehuang41/deep_learning_pj2",
+        "henrywch/VGG_BatchNorm",
+        "mqxt/PJ2-of-NNDL",
+        "kr0n03ta313/PJ2_2026",
+    }
     assert not left_out & set(bands_by_length().source)

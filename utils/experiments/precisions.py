@@ -1,6 +1,7 @@
 """What training in bfloat16 costs in test accuracy, from runs that are paired by seed: a table of "How fast".
 
-Initial weights, order of the images and augmentation of a pair are the same. The precision alone differs.
+Initial weights, order of the images and augmentation of a pair are the same. The precision alone differs
+(but for one pair of VGG-A, whose runs were made on two processors).
 """
 
 from __future__ import annotations

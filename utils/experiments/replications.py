@@ -68,13 +68,13 @@ def bands_by_length() -> pd.DataFrame:
 
     One row for each log: ``source``, ``epochs``, ``steps``, ``without`` and ``with_bn`` (mean over the steps
     of the largest minus the smallest training loss of VGG-A at the rates 1e-4, 5e-4, 1e-3 and 2e-3). Left out
-    are logs of another optimizer or network, of epoch means, or of unknown length. Where a log does not tell
-    its steps, they are counted with batches of 128.
+    are logs of another optimizer or network, of epoch means, of unknown length, or that the notes exclude.
+    Where a log does not tell its steps, they are counted with batches of 128.
     """
     rows = replications(BANDS)
     said = rows.settings.str
     kept = said.startswith("Adam, rates {1e-3,2e-3,1e-4,5e-4}") & ~said.contains("epoch-mean")
-    kept &= ~rows.model.str.contains("Light")
+    kept &= ~rows.model.str.contains("Light") & ~rows.notes.str.contains("excluded", na=False)
     epochs = said.extract(r"(\d+) epochs?")[0].astype(float)
     an_epoch = said.extract(r"x (\d+) steps")[0].astype(float)
     an_epoch = an_epoch.fillna((said.extract(PARTIAL).images.astype(float) / 128).round()).fillna(BATCHES)
