@@ -95,11 +95,23 @@ def never_freezes(model, frozen):
     return model
 
 
+def by_beginning_of_name(model, frozen):
+    model.train().requires_grad_(True)
+    for name, module in model.named_modules():
+        if name and any(name.startswith(root) for root in frozen):
+            module.eval().requires_grad_(False)
+    return model
+
+
 def plain_groups(model, head, lr, factor):
     return [
         {"params": list(head.parameters()), "lr": lr},
         {"params": list(model.parameters()), "lr": factor * lr},
     ]
+
+
+def in_sets(model, head, lr, factor):
+    return [group | {"params": set(group["params"])} for group in two_speeds(model, head, lr, factor)]
 
 
 def groups(model, head, above, below, keep=lambda p: p.requires_grad):
@@ -118,6 +130,11 @@ def last_two(model, head, lr, factor):
     ]
 
 
+def in_place(x, mean, std, new_mean, new_std):
+    x.mul_(column(std / new_std)).add_(column((mean - new_mean) / new_std))
+    return x
+
+
 def from_saved(state, saved):
     fits, _ = fitting_weights(state, saved)
     return fits, [name for name in saved if name not in fits]
@@ -130,8 +147,10 @@ WRONG = [
     ("training_mode", stays_asleep, "model.train() first"),
     ("training_mode", stays_frozen, "must learn again"),
     ("training_mode", never_freezes, "frozen modules need eval()"),
+    ("training_mode", by_beginning_of_name, "must be in training mode"),
     ("training_mode", lambda model, frozen: model[0], "the return statement"),
     ("training_mode", lambda model, frozen: training_mode(model, frozen) and None, "returned None"),
+    ("two_speeds", in_sets, "needs an order"),
     ("two_speeds", plain_groups, "model.parameters() has those of the head too"),
     ("two_speeds", lambda m, h, lr, f: groups(m, h, f * lr, lr), "the new head learns at lr"),
     (
@@ -155,6 +174,7 @@ WRONG = [
     ("speed_up", lambda e, h, n: float(n), "that costs something"),
     ("speed_up", lambda e, h, n: (e + 2 * h) / (e + 2 * h * n), "in each of them"),
     ("speed_up", lambda e, h, n: "ten times", "expected one number, got str 'ten times'"),
+    ("renormalize", in_place, "an operation in place"),
     ("renormalize", lambda x, m, s, nm, ns: normal(x, nm, ns), "the first half"),
     ("renormalize", lambda x, m, s, nm, ns: pixels(x, m, s), "the second half"),
     ("renormalize", lambda x, m, s, nm, ns: renormalize(x, nm, ns, m, s), "changed places"),

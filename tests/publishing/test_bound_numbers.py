@@ -243,6 +243,9 @@ def test_paths_lead_through_objects_and_lists():
     value = {"a": [{"0.5": 1, "0.5.x": 2}], "b[0]": 3}
     assert at_path(value, "a[0].0.5", "x") == at_path(value, "a.0.0.5", "x") == 1
     assert at_path(value, "a[-1].0.5.x", "x") == 2 and at_path(value, "b[0]", "x") == 3
+    columns = {"a": [[1, 2], [3, 4]], "b": [{"c": 5}, {"c": 6}]}
+    assert at_path(columns, "a[*][1]", "x") == [2, 4] and at_path(columns, "b[*].c", "x") == [5, 6]
+    assert at_path(columns, "a[*]", "x") == columns["a"]
     with pytest.raises(ValueError, match="x has no 'a.c': before 'c' stands no list or object"):
         at_path(value, "a.c", "x")
 

@@ -256,8 +256,14 @@ def compare(
             line = replace(line, why=incomparable) if line.ours == NOT_RUN else line
         else:
             line = _with_what_is_due(line, waiting(check))
-        lines.append(line)
+        lines.append(replace(line, why="; ".join([line.why, *_remarks(claim, check)])))
     return lines
+
+
+def _remarks(claim: Claim, check: Check) -> list[str]:
+    """What is told beside any verdict on a check."""
+    lead = _lead(claim, check) if isinstance(check, Order) else ""
+    return [remark for remark in (lead, getattr(check, "remark", "")) if remark]
 
 
 def _with_what_is_due(line: Comparison, waiting: Waiting) -> Comparison:
@@ -377,12 +383,11 @@ def _published(claim: Claim, check: Published, measured: Measured, runs: Runs) -
     told = (claim.id, what, published, _spread(values, claim.unit))
     if check.incomparable:
         return Comparison(*told, "", UNJUDGED, check.incomparable)
-    remark = f"; {check.remark}" if check.remark else ""
     if runs.size:
-        return Comparison(*told, "", UNJUDGED, f"not run as published ({runs.size}){remark}")
+        return Comparison(*told, "", UNJUDGED, f"not run as published ({runs.size})")
     n = len(values)
     if n < ENOUGH_SEEDS:
-        return Comparison(*told, "", UNJUDGED, _too_few(n) + remark)
+        return Comparison(*told, "", UNJUDGED, _too_few(n))
     off = statistics.fmean(values) - check.value
     expected = student_t.ppf(1 - LEVEL / 2, n - 1) * statistics.stdev(values) * math.sqrt(1 + 1 / n)
     margin = max(expected, SMALLEST_MARGIN)
@@ -395,7 +400,7 @@ def _published(claim: Claim, check: Published, measured: Measured, runs: Runs) -
     if claim.unit == "%" and -margin > off >= -margin - _by_images(claim, check, runs):
         verdict = UNJUDGED
         why += f"; but {runs.images:,} training images instead of {claim.images:,} could explain that"
-    return Comparison(*told, _signed(off, claim.unit), verdict, why + remark)
+    return Comparison(*told, _signed(off, claim.unit), verdict, why)
 
 
 def _by_images(claim: Claim, check: Published, runs: Runs) -> float:
@@ -420,8 +425,7 @@ def _order(claim: Claim, check: Order, measured: Measured, runs: Runs) -> Compar
         judged = difference(a, b, early=bool(early))
         found = "" if judged.verdict in (TOO_FEW, TOO_EARLY) else _signed(judged.mean, unit)
         verdict, why = _verdict(check, judged, early, runs.where)
-    remarks = [remark for remark in (_lead(claim, check, unit), check.remark) if remark]
-    return Comparison(*told, found, verdict, "; ".join([why, *remarks]))
+    return Comparison(*told, found, verdict, why)
 
 
 def _why_too_early(claim: Claim, check: Order, runs: Runs) -> str:
@@ -436,8 +440,9 @@ def _why_too_early(claim: Claim, check: Order, runs: Runs) -> str:
     return "; ".join(filter(None, reasons))
 
 
-def _lead(claim: Claim, check: Order, unit: str) -> str:
+def _lead(claim: Claim, check: Order) -> str:
     """A remark where the source's own lead is no more than chance among its test images may give."""
+    unit = claim.unit if check.unit is None else check.unit
     if unit != "%" or not check.published:
         return ""
     variance = sum(share * (1 - share) / claim.judged for share in check.published)
@@ -496,7 +501,6 @@ def _at_chance(claim: Claim, check: AtChance, measured: Measured, runs: Runs) ->
     n, failed = len(states) + wild, states.count(AT_CHANCE) + wild
     told = (claim.id, what, "in words", _spread(values, claim.unit) if values else "diverged", "")
     why = f"{failed} of {n} runs are at chance after {runs.epochs} epochs{', or diverged' if wild else ''}"
-    why += f"; {check.remark}" if check.remark else ""
     if n < ENOUGH_SEEDS:
         return Comparison(*told, UNJUDGED, f"{_too_few(n)}; {why}")
     if not failed:

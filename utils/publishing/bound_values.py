@@ -16,11 +16,12 @@ A mark is one of these, in the comment behind the figure:
   by their full name, such as ``utils.experiments.differences.LEVEL``.
 - ``source: KEY FIGURE[, WHERE]``: a figure as a work of the bibliography prints it.
 
-FIELD is a field of ``result``, a measure of ``utils.experiments.summary`` by name, or a path into the record
-such as ``history.train_accuracy[-1]``. STATISTIC is ``mean``, ``sd``, ``min``, ``max``, ``median``, ``n``,
-``seed=K``, and for two numbers ``mean±sd`` or ``range``. A label with blanks in it stands in quotation marks.
-FORMAT is ``.2`` for two decimals, ``,`` for none; behind it ``%`` for percent, ``k``, ``M``, ``G``, ``m``,
-``µ`` for thousands and so on, ``e`` for powers of ten. Without a format, the figure is the exact value.
+FIELD is a field of ``result``, a measure of ``utils.experiments.summary`` by name, or a path into the
+record such as ``history.train_accuracy[-1]``, where ``[*]`` is every entry of a list. STATISTIC is
+``mean``, ``sd``, ``min``, ``max``, ``median``, ``n``, ``seed=K``, and for two numbers ``mean±sd`` or
+``range``. A label with blanks in it stands in quotation marks. FORMAT is ``.2`` for two decimals, ``,`` for
+none; behind it ``%`` for percent, ``k``, ``M``, ``G``, ``m``, ``µ`` for thousands and so on, ``e`` for
+powers of ten. Without a format, the figure is the exact value.
 """
 
 from __future__ import annotations
@@ -203,7 +204,10 @@ def _plain(value: Any) -> Any:
 
 
 def at_path(value: Any, path: str, where: str) -> Any:
-    """What stands at a path such as ``loss.bn.0.001[-1]``, whose keys may have points in them."""
+    """What stands at a path such as ``loss.bn.0.001[-1]``, whose keys may have points in them.
+
+    ``[*]`` stands for every entry of a list, and gives a list.
+    """
     rest = path
     while rest:
         if isinstance(value, Mapping):
@@ -215,6 +219,8 @@ def at_path(value: Any, path: str, where: str) -> Any:
             key = max(fits, key=len)
             value, rest = value[key], rest[len(key) :]
         else:
+            if rest.startswith("[*]") and isinstance(value, list):
+                return [at_path(entry, rest[3:].removeprefix("."), where) for entry in value]
             step = re.match(r"\[(-?\d+)\]|(\d+)(?=[.\[]|$)", rest)
             if not step or not isinstance(value, list):
                 raise ValueError(f"{where} has no {path!r}: before {rest!r} stands no list or object")

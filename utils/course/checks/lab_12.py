@@ -14,6 +14,7 @@ from utils.course.checks import core
 from utils.course.checks.core import (
     Slips,
     call,
+    call_with_originals,
     expect_close,
     expect_equal,
     expect_number,
@@ -99,6 +100,7 @@ def _small_network() -> nn.Sequential:
     block = nn.Sequential()
     block.add_module("conv", nn.Conv2d(3, 4, 3))
     block.add_module("norm", nn.BatchNorm2d(4))
+    block.add_module("norm2", nn.BatchNorm2d(4))  # a name that begins like another
     first = nn.Sequential(nn.Conv2d(2, 3, 3), nn.BatchNorm2d(3), nn.Dropout(0.5))
     return nn.Sequential(first, block, nn.Sequential(nn.Flatten(), nn.Linear(4, 2)))
 
@@ -167,6 +169,8 @@ def _rates(groups: Any, what: str) -> dict[int, list[float]]:
         members = group["params"]
         if isinstance(members, Tensor):
             members = [members]
+        elif isinstance(members, set):
+            fail(f"{what}, the parameters of a group", "a list", "a set", "an optimizer needs an order.")
         for parameter in members:
             rates.setdefault(id(parameter), []).append(float(group["lr"]))
     return rates
@@ -252,6 +256,16 @@ def renormalize(function: Callable) -> None:
         )
         hint = hint_for(got, _normal_slips(x, pixels, mean, std, new_mean, new_std), hint)
         expect_close(got, want, what=f"renormalize of x {list(x.shape)}", look_at=hint)
+        given = (x, mean, std, new_mean, new_std)
+        kept = [values.clone() for values in given]
+        call_with_originals(function, *given)
+        for name, values, before in zip(
+            ("x", "mean", "std", "new_mean", "new_std"), given, kept, strict=True
+        ):
+            hint = "an operation in place, such as x *= …: it changes the images of whoever calls."
+            expect_equal(
+                torch.equal(values, before), True, what=f"renormalize leaves {name} alone", look_at=hint
+            )
     passed("renormalize", "four batches agree")
 
 
