@@ -145,6 +145,7 @@ WRONG = [
     ("polyak_average", lambda ws, k: list(ws)[-1], "the last tensor"),
     ("polyak_average", lambda ws, k: polyak_average(list(ws), k + 1 if k == 2 else k), "number first itself"),
     ("polyak_average", lambda ws, k: torch.stack(ws[k:]).mean(0), "TypeError"),
+    ("polyak_average", lambda ws, k: torch.stack(list(ws)[k:]).mean(0), "changed in place"),
     ("polyak_average", update_in_place, "expected the tensors it was given unchanged"),
     ("polyak_average", lambda ws, k: 0.5 * polyak_average(ws, k), "this one included"),
 ]

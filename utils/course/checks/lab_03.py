@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -310,7 +310,20 @@ def polyak_average(function: Callable) -> None:
         what="polyak_average of a generator, from number 1 on",
         look_at="go through the sequence once, with a for loop: an iterator has no length, no second pass.",
     )
-    passed("polyak_average", "means of lists and of an iterator, with and without a start that is left out")
+    expect_close(
+        call(function, _one_tensor_in_training(5), 1),
+        torch.full((2,), 2.5),
+        what="polyak_average of one tensor that is changed in place, from number 1 on",
+        look_at="keep a mean, not the tensors: they change with the next step. The first needs clone().",
+    )
+    passed("polyak_average", "means of lists and of iterators, with and without a start that is left out")
+
+
+def _one_tensor_in_training(steps: int) -> Iterator[Tensor]:
+    """The same tensor again and again, filled with the number of the step."""
+    weights = torch.zeros(2)
+    for k in range(steps):
+        yield weights.fill_(float(k))
 
 
 def _mean_of_iterates(iterates: Iterable[Tensor], first: int) -> Tensor:

@@ -14,7 +14,7 @@ from utils.course.palette import PALETTE
 TEMPLATE = """\
 <div id="{id}" class="cnnlab-explorer" data-explorer="{name}" data-lm-suppress-shortcuts="true">
 <p style="border:1px solid #8888;border-radius:6px;padding:.6em .8em">
-<strong>{title}.</strong> {summary}
+<strong>{title}</strong> {summary}
 <em>This picture is interactive: it needs a browser with JavaScript, in Jupyter a trusted notebook.</em></p>
 </div>
 <script>
@@ -43,17 +43,20 @@ class Explorer:
     data: dict[str, Any]
     summary: str
 
+    def _heading(self) -> str:
+        """The title as a sentence."""
+        return self.title if self.title.endswith("?") else f"{self.title}."
+
     def __repr__(self) -> str:
-        return (
-            f"{self.title}: {self.summary} (interactive; shown in JupyterLab, in Colab and in the built book)"
-        )
+        shown = "shown in JupyterLab, in Colab and in the built book"
+        return f"{self._heading()} {self.summary} (interactive; {shown})"
 
     def _repr_html_(self) -> str:
         """The whole explorer, with a new id at each call, so that it can stand on a page many times."""
         return TEMPLATE.format(
             id=f"cnnlab-{uuid.uuid4().hex[:12]}",
             name=self.name,
-            title=html.escape(self.title),
+            title=html.escape(self._heading()),
             summary=html.escape(self.summary),
             palette=_embed(PALETTE._asdict()),
             style=_embed(_read("explorers.css")),
