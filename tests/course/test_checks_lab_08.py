@@ -117,6 +117,7 @@ WRONG = [
     ("useless_rates", lambda h, steps: [1e-4, 2e-4, 3e-4, 4e-4], "it depends on h"),
     ("useless_rates", lambda h, steps: [k * 1e-3 / h for k in (1, 2, 3, 4)], "number of steps"),
     ("useless_rates", lambda h, steps: [(2 + k) / h for k in (1, 2, 3, 4)], "diverges"),
+    ("useless_rates", lambda h, s: [(2 + (0.2 + k * 1e-3) / s) / h for k in (1, 2, 3, 4)], "diverges"),
     ("useless_rates", lambda h, steps: 1e-9, "a list of 4 numbers"),
     ("filter_normalize", lambda d, w: d * w.norm() / d.norm(), "one for the whole parameter"),
     (

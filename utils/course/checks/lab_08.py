@@ -122,7 +122,7 @@ def useless_rates(function: Callable) -> None:
         start = h / 2
         shares = losses[:, -1] / start
         worst = int(shares.argmin())
-        if not np.isfinite(losses).all() or shares.max() > 100:
+        if not np.isfinite(losses).all() or shares.max() > 1.02:
             largest = max(rates)
             look_at = f"|1 − ηh|, which must not be above 1; here ηh = {largest * h:g}."
             fail(f"{what}, the run at {largest:g}", "a loss that stays", "one that diverges", look_at)
