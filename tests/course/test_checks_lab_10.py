@@ -92,6 +92,7 @@ WRONG = [
     ("smoothed_floor", lambda K, eps, a: "low", "got str"),
     ("dropout", lambda x, p, training: x * (torch.rand(x.shape) >= p) / (1 - p), "in evaluation"),
     ("dropout", lambda x, p, training: x if training else x * (1 - p), "in evaluation"),
+    ("dropout", lambda x, p, training: F.dropout(x, p, training, inplace=True), "an operation in place"),
     ("dropout", lambda x, p, training: F.dropout2d(x, p, training), "whole channels"),
     (
         "dropout",

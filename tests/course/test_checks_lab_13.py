@@ -92,6 +92,11 @@ def one_threshold(p, labels):
     return counted(p, own.mean().expand(p.shape[1]))
 
 
+def above_threshold(p, labels):
+    thresholds = torch.stack([p[labels == j, j].mean() for j in range(p.shape[1])])
+    return counted(p, thresholds.nextafter(torch.tensor(2.0, dtype=p.dtype)))
+
+
 def never_minus_one(p, labels):
     thresholds = torch.stack([p[labels == j, j].mean() for j in range(p.shape[1])])
     return torch.where(p >= thresholds, p, -1.0).argmax(dim=1)
@@ -167,6 +172,7 @@ WRONG = [
     ("swapped_losses", lambda *given: sum(swapped_losses(*given)), "two losses"),
     ("confident_class", lambda p, y: p.argmax(dim=1), "most probable class of every example"),
     ("confident_class", top_if_confident, "need not be the most probable of all"),
+    ("confident_class", above_threshold, "just reaches the threshold"),
     ("confident_class", one_threshold, "each class has its own"),
     ("confident_class", lambda p, y: counted(p, p.mean(dim=0)), "not over all"),
     ("confident_class", never_minus_one, "the answer is −1"),

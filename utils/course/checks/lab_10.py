@@ -126,6 +126,10 @@ def dropout(function: Callable) -> None:
     for p in (0.3, 0.0):
         look_at = "training: without it nothing happens, no scaling either."
         expect_close(call(function, x, p, False), x, what="dropout in evaluation", look_at=look_at)
+    given = x.clone()
+    call_with_originals(function, given, 0.5, True)
+    hint = "an operation in place, such as x *= …: the activations of whoever calls are overwritten."
+    expect_equal(torch.equal(given, x), True, what="dropout leaves x alone", look_at=hint)
     for p in (0.2, 0.5):
         what = f"dropout with p = {p:g} in training"
         got = call(function, x, p, True)

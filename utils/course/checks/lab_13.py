@@ -201,18 +201,25 @@ def confident_class(function: Callable) -> None:
         p *= torch.linspace(0.2, 3.0, k, dtype=torch.float64)
         p[torch.arange(n), labels] += torch.rand(n, generator=generator, dtype=torch.float64)
         p /= p.sum(dim=1, keepdim=True)
-        want = _confident_class(p, labels)
-        got = call(function, p, labels)
-        what = f"confident_class of {n} examples and {k} classes"
-        expect_shape(got, (n,), what=what, look_at="the return value: one class for each example.")
-        if not torch.equal(got.detach().long(), want):
-            hint = (
-                "t_j, the mean of p[labels == j, j]; of the classes with p ≥ t the most probable; −1 if none."
-            )
-            hint = hint_for(got.detach().long(), _confident_slips(p, labels), hint)
-            what = f"{what}, of which {int((got != want).sum())} differ"
-            fail(what, f"{want.tolist()[:12]}…", f"{got.tolist()[:12]}…", hint)
-    passed("confident_class", f"{len(cases)} random cases agree, one with a class without examples")
+        _expect_counted(function, p, labels)
+    # the last example has its label alone, so its probability is the threshold of its class
+    p = torch.tensor([[0.75, 0.25], [0.5, 0.5], [0.25, 0.75]], dtype=torch.float64)
+    _expect_counted(function, p, torch.tensor([0, 0, 1]))
+    told = f"{len(cases)} random cases, one with a class without examples, and one at the threshold agree"
+    passed("confident_class", told)
+
+
+def _expect_counted(function: Callable, p: Tensor, labels: Tensor) -> None:
+    n, k = p.shape
+    want = _confident_class(p, labels)
+    got = call(function, p, labels)
+    what = f"confident_class of {n} examples and {k} classes"
+    expect_shape(got, (n,), what=what, look_at="the return value: one class for each example.")
+    if not torch.equal(got.detach().long(), want):
+        hint = "t_j, the mean of p[labels == j, j]; of the classes with p ≥ t the most probable; −1 if none."
+        hint = hint_for(got.detach().long(), _confident_slips(p, labels), hint)
+        what = f"{what}, of which {int((got != want).sum())} differ"
+        fail(what, f"{want.tolist()[:12]}…", f"{got.tolist()[:12]}…", hint)
 
 
 def _confident_class(p: Tensor, labels: Tensor) -> Tensor:
@@ -235,6 +242,7 @@ def _confident_slips(p: Tensor, labels: Tensor) -> Slips:
 
     limits = torch.stack([p[labels == j, j].mean() for j in range(k)])  # nan is reached by nobody
     top = p.argmax(dim=1)
+    yield "the comparison: an example that just reaches the threshold counts, p ≥ t.", counted(limits + 1e-9)
     yield (
         "the thresholds: this is the most probable class of every example; t_j is the mean over the examples "
         "with the label j, not over all.",

@@ -95,7 +95,7 @@ AMONG_STEPS: dict[str, Any] = {"unit": "", "final": False}
 AT_HALF: dict[str, Any] = {"measure": summary.loss_at_half_distance, "at": "loss at distance ½"}
 REMEDY: dict[str, Any] = {
     "untested": summary.no_memory,
-    "remark": "both networks of a pair answer together; in the paper one of them",
+    "remark": "both networks of a pair answer together; in the authors' code each by itself",
 }
 
 SPARSE = (

@@ -128,8 +128,8 @@ def noise_memorized() -> Experiment:
             "the rate falls to 0 along a cosine after 40 % of the epochs, in the paper along a line; Adam's "
             "momentum stays at .9",
             "the forget rate rises over the first ten epochs, as in the paper",
-            "both networks of a pair answer together, after the last epoch; in the paper one of them, over "
-            "the last ten",
+            "both networks of a pair answer together, after the last epoch; in the authors' code each by "
+            "itself, and in their tables over the last ten",
             "symmetric noise of 30 %, that of lab 13, is not in the paper",
         ),
     )
