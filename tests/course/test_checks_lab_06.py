@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
@@ -134,6 +135,7 @@ WRONG = [
     ("best_dilations", lambda n: [0] * n, "a list of 1 whole numbers"),
     ("influence", lambda ks: influence(ks).flip(0), "does not reverse"),
     ("influence", lambda ks: ks[0], "1 + Σ(k − 1)"),
+    ("influence", lambda ks: influence(ks)[None, None], "take [0, 0]"),
     ("influence", lambda ks: influence(ks).tolist(), "expected a tensor"),
     ("influence", lambda ks: 2 * influence(ks), "moved by the tap's place"),
 ]
@@ -160,4 +162,5 @@ def test_forgotten_dilation_is_named():
 
 def test_dilations_in_any_order_pass(capsys):
     check.best_dilations(lambda n: [3**i for i in range(n)])
+    check.best_dilations(lambda n: list(3 ** np.arange(n)))
     assert "729" in capsys.readouterr().out

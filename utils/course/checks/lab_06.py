@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 from collections.abc import Callable, Sequence
+from numbers import Integral
 from typing import Any
 
 import torch
@@ -243,10 +244,13 @@ def best_dilations(function: Callable) -> None:
     for n in range(7):
         got = listed(call(function, n))
         what = f"best_dilations({n})"
-        whole = isinstance(got, list) and all(type(d) is int and d >= 1 for d in got)
+        whole = isinstance(got, list) and all(
+            isinstance(d, Integral) and not isinstance(d, bool) and d >= 1 for d in got
+        )
         if not whole or len(got) != n:
             want = f"a list of {n} whole numbers of at least 1"
             fail(what, want, repr(got), "the return value, one dilation for each layer.")
+        got = [int(d) for d in got]
         seen = _seen([(3, 1, 0, d) for d in got])
         size = max(seen) - min(seen) + 1
         what = f"{what}: the field of {got}"
@@ -275,7 +279,9 @@ def influence(function: Callable) -> None:
         hint = (
             "the first kernel's weights, once for each tap of the next, moved by the tap's place, added up."
         )
-        if isinstance(got, Tensor) and len(got) < len(want):
+        if isinstance(got, Tensor) and got.ndim != 1:
+            hint = "the shape: one dimension. F.conv1d adds two; take [0, 0] of its result."
+        elif isinstance(got, Tensor) and len(got) < len(want):
             hint = "the padding: the result has 1 + Σ(k − 1) places; pad so that the kernels overlap at all."
         backwards = "the direction: this runs from right to left. F.conv1d does not reverse its kernel."
         hint = hint_for(got, [(backwards, want.flip(0))], hint)
