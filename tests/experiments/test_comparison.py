@@ -127,8 +127,8 @@ def test_a_check_waits_for_each_number_of_images_and_says_what_is_left_out(tmp_p
 
 
 def test_the_page_says_where_in_the_source_a_claim_stands():
-    (line,) = [line for line in page_tables().splitlines() if line.startswith("| **C28** |")]
-    assert "(arXiv:1603.05027, table 2)" in line
+    (line,) = [line for line in page_tables().splitlines() if line.startswith("- **C28**: ")]
+    assert line.endswith("(arXiv:1603.05027, table 2)")
 
 
 def test_what_public_repositories_measured_stands_beside_ours(tmp_path):

@@ -41,7 +41,15 @@ PUBLIC_TEXT = (
     "are not independent. Ours have 20 epochs, the last of which counts, and are augmented, as those of "
     "the report."
 )
-HEADER = ("", "claim", "verdict", "published", "ours", "difference", "why")  # on a phone the first are seen
+HEADER = (
+    "",
+    "what is compared",
+    "verdict",
+    "published",
+    "ours",
+    "difference",
+    "why",
+)  # on a phone the first are seen
 PAGE = Path(__file__).resolve().parents[2] / "book" / "claims.md"
 
 
@@ -157,18 +165,18 @@ def table(claims: Iterable[Claim], folder: Path | None = None) -> pd.DataFrame:
 
 
 def markdown(claims: Iterable[Claim], folder: Path | None = None) -> str:
-    """The same table in Markdown; a claim's id and its statement stand in the first of its lines."""
+    """What is claimed as a list, and the table in Markdown; a claim's id stands in the first of its lines."""
+    stated = []
     lines = ["| " + " | ".join(HEADER) + " |", "| " + " | ".join("---" for _ in HEADER) + " |"]
     for claim in claims:
+        where = f" ({claim.reference})" if claim.reference else ""
+        stated.append(f"- **{claim.id}**: {claim.statement}{where}")
         for number, line in enumerate(judged(claim, folder)):
             verdict = line.verdict if line.verdict in (UNJUDGED, DUE) else f"**{line.verdict}**"
             what = line.what.removeprefix(f"{claim.statement}: ")
-            if number == 0:
-                where = f" ({claim.reference})" if claim.reference else ""
-                what = f"{claim.statement}{where}: {what}"
             told = (what, verdict, _broken(line.published), _broken(line.ours), line.difference, line.why)
             lines.append("| " + " | ".join((f"**{line.claim}**" if number == 0 else "", *told)) + " |")
-    return "\n".join(lines)
+    return "\n".join([*stated, "", *lines])
 
 
 def page(text: str, folder: Path | None = None) -> str:
