@@ -1,5 +1,6 @@
 """The claims page shows what the records say, and nothing else."""
 
+import pandas as pd
 import pytest
 
 from utils.experiments import records
@@ -14,7 +15,6 @@ from utils.experiments.comparison import (
     public_copies,
     recorded,
     rows,
-    table,
     waiting,
 )
 
@@ -67,7 +67,7 @@ def test_a_page_without_marks_is_refused():
 
 
 def test_the_table_has_every_claim_and_follows_the_records(tmp_path):
-    empty = table(CLAIMS.values(), tmp_path)
+    empty = pd.DataFrame(map(vars, rows(CLAIMS.values(), tmp_path))).set_index("claim")
     assert list(dict.fromkeys(empty.index)) == list(CLAIMS) and set(empty["verdict"]) == {DUE, UNJUDGED}
     beyond = empty["why"].str.contains("the queue runs")  # figures of longer trainings than ours
     undecided = empty[(empty["verdict"] == UNJUDGED) & ~beyond]
@@ -129,6 +129,15 @@ def test_a_check_waits_for_each_number_of_images_and_says_what_is_left_out(tmp_p
 def test_the_page_says_where_in_the_source_a_claim_stands():
     (line,) = [line for line in page_tables().splitlines() if line.startswith("- **C28**: ")]
     assert line.endswith("(arXiv:1603.05027, table 2)")
+
+
+def test_on_a_terminal_each_comparison_stands_under_its_claim(capsys):
+    assert main(["compare", "C28"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("C28  the place of BN and ReLU") and max(map(len, lines)) <= 100
+    said = " ".join(" ".join(lines).split())
+    assert "(arXiv:1603.05027, table 2)" in said
+    assert "full-preact above original: " in said and "published 93.63 % / 93.39 %; ours " in said
 
 
 def test_what_public_repositories_measured_stands_beside_ours(tmp_path):

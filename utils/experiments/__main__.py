@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
 from pathlib import Path
 
@@ -167,7 +168,8 @@ def _compare(options: argparse.Namespace) -> int:
         for written in (comparison, precisions):
             text = written.page(written.PAGE.read_text(encoding="utf-8"))
             replace_text(written.PAGE, text, "see to that, and write it again")
-    print(comparison.table(comparison.chosen_claims(options.id)).to_string(max_colwidth=60))
+    width = min(100, shutil.get_terminal_size().columns)
+    print(comparison.told(comparison.chosen_claims(options.id), width))
     return 0
 
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import functools
+import textwrap
 from collections.abc import Iterable
 from itertools import groupby
 from pathlib import Path
-
-import pandas as pd
 
 from utils.experiments import records
 from utils.experiments.catalogue import EXPERIMENTS
@@ -159,9 +158,36 @@ def judged(claim: Claim, folder: Path | None = None) -> list[Comparison]:
     return compare(claim, recorded(claim, folder), lambda check: waiting(claim, check, folder))
 
 
-def table(claims: Iterable[Claim], folder: Path | None = None) -> pd.DataFrame:
-    """One line for each check of each claim: published, ours, difference, verdict, why."""
-    return pd.DataFrame([vars(line) for line in rows(claims, folder)]).set_index("claim")
+def told(claims: Iterable[Claim], width: int = 100, folder: Path | None = None) -> str:
+    """The same lines as text for a terminal of ``width`` columns, each claim under what it says."""
+
+    def wrapped(text: str, indent: str) -> str:
+        more = indent + "  "
+        return textwrap.fill(
+            text, width, initial_indent=indent, subsequent_indent=more, break_on_hyphens=False
+        )
+
+    parts = []
+    for claim in claims:
+        lines = [wrapped(f"{claim.id}  {_stated(claim)}", "")]
+        for line in judged(claim, folder):
+            figures = f"published {line.published}; ours {line.ours}"
+            difference = f"; difference {line.difference}" if line.difference else ""
+            lines.append(wrapped(f"{_compared(claim, line)}: {line.verdict}", "  "))
+            lines.append(wrapped(f"{figures}{difference}", "      "))
+            lines.append(wrapped(line.why, "      "))
+        parts.append("\n".join(lines))
+    return "\n\n".join(parts)
+
+
+def _stated(claim: Claim) -> str:
+    """What the source says, and where."""
+    return f"{claim.statement} ({claim.reference})" if claim.reference else claim.statement
+
+
+def _compared(claim: Claim, line: Comparison) -> str:
+    """What a line compares, without the claim that stands above it."""
+    return line.what.removeprefix(f"{claim.statement}: ")
 
 
 def markdown(claims: Iterable[Claim], folder: Path | None = None) -> str:
@@ -169,13 +195,13 @@ def markdown(claims: Iterable[Claim], folder: Path | None = None) -> str:
     stated = []
     lines = ["| " + " | ".join(HEADER) + " |", "| " + " | ".join("---" for _ in HEADER) + " |"]
     for claim in claims:
-        where = f" ({claim.reference})" if claim.reference else ""
-        stated.append(f"- **{claim.id}**: {claim.statement}{where}")
+        stated.append(f"- **{claim.id}**: {_stated(claim)}")
         for number, line in enumerate(judged(claim, folder)):
             verdict = line.verdict if line.verdict in (UNJUDGED, DUE) else f"**{line.verdict}**"
-            what = line.what.removeprefix(f"{claim.statement}: ")
-            told = (what, verdict, _broken(line.published), _broken(line.ours), line.difference, line.why)
-            lines.append("| " + " | ".join((f"**{line.claim}**" if number == 0 else "", *told)) + " |")
+            figures = _broken(line.published), _broken(line.ours), line.difference
+            name = f"**{line.claim}**" if number == 0 else ""
+            cells = (name, _compared(claim, line), verdict, *figures, line.why)
+            lines.append("| " + " | ".join(cells) + " |")
     return "\n".join([*stated, "", *lines])
 
 
