@@ -68,7 +68,8 @@ def test_what_is_not_one_number_is_named(value, came):
 
 
 def test_a_row_of_numbers_has_the_length_that_is_asked_for():
-    for row in ([1, 2.5], (1, 2.5), np.array([1, 2.5]), torch.tensor([1, 2.5])):
+    pairs = [torch.tensor(1), torch.tensor(2.5)], (np.array(1), np.float64(2.5))
+    for row in ([1, 2.5], (1, 2.5), np.array([1, 2.5]), torch.tensor([1, 2.5]), *pairs):
         assert core.numbers_of(row, 2, "f()") == [1.0, 2.5]
     assert "expected 3 numbers, got 2.\nLook at: its length" in message(
         core.numbers_of, [1, 2], 3, "f()", "its length"

@@ -27,9 +27,9 @@ def batch_norm(x, gamma, beta, eps, correction=0, over=(0, 2, 3), outside=False)
     return gamma[:, None, None] * normalized + beta[:, None, None]
 
 
-def batch_norm_backward(g, x, gamma, eps, mean=1.0, along=1.0):
+def batch_norm_backward(g, x, gamma, eps, mean=1.0, along=1.0, correction=0):
     over = {"dim": (0, 2, 3), "keepdim": True}
-    deviation = torch.sqrt(x.var(**over, correction=0) + eps)
+    deviation = torch.sqrt(x.var(**over, correction=correction) + eps)
     hat = (x - x.mean(**over)) / deviation
     inner = g - mean * g.mean(**over) - along * hat * (g * hat).mean(**over)
     return gamma[:, None, None] / deviation * inner, (g * hat).sum(dim=(0, 2, 3)), g.sum(dim=(0, 2, 3))
@@ -66,6 +66,14 @@ def running_statistics(batches, momentum, start=(0.0, 1.0), correction=1):
     for batch in batches:
         mean = (1 - momentum) * mean + momentum * batch.mean(dim=0)
         variance = (1 - momentum) * variance + momentum * batch.var(dim=0, correction=correction)
+    return mean, variance
+
+
+def corrected_twice(batches, momentum):
+    mean, variance = torch.zeros_like(batches[0][0]), torch.ones_like(batches[0][0])
+    for batch in batches:
+        mean = (1 - momentum) * mean + momentum * batch.mean(dim=0)
+        variance = (1 - momentum) * variance + momentum * batch.var(dim=0) * len(batch) / (len(batch) - 1)
     return mean, variance
 
 
@@ -117,6 +125,7 @@ WRONG = [
     ("batch_norm", lambda x, g, b, e: batch_norm(x, g, b, e, correction=1), "not by N − 1"),
     ("batch_norm", lambda x, g, b, e: batch_norm(x, g, b, e, outside=True), "under the root"),
     ("batch_norm", lambda x, g, b, e: batch_norm(x, g, b, 0.0), "missing under the root"),
+    ("batch_norm", lambda x, g, b, e: batch_norm(x, g, b, check.EPS), "the argument eps, not EPS"),
     ("batch_norm", lambda x, g, b, e: batch_norm(x, g, b, e, over=(2, 3)), "not for each image"),
     ("batch_norm", lambda x, g, b, e: batch_norm(x, g, b, e, over=(0,)), "over all positions"),
     ("batch_norm", lambda x, g, b, e: batch_norm(x, g, b, e, over=(0, 1, 2, 3)), "of its own"),
@@ -125,6 +134,9 @@ WRONG = [
     ("batch_norm", lambda x, g, b, e: batch_norm(x, g, g * b, e), "scale first, then shift"),
     ("batch_norm", lambda x, g, b, e: batch_norm(x, g, b, e).flatten(1), "expected shape"),
     ("batch_norm_backward", lambda *a: batch_norm_backward(*a, mean=0, along=0), "depend on each x_i"),
+    ("batch_norm_backward", lambda g, x, c, e: batch_norm_backward(g, x, c, check.EPS), "eps, not EPS"),
+    ("batch_norm_backward", lambda g, x, c, e: batch_norm_backward(g, x, c, 0.0), "missing in s"),
+    ("batch_norm_backward", lambda *a: batch_norm_backward(*a, correction=1), "not by N − 1"),
     (
         "batch_norm_backward",
         lambda *a: batch_norm_backward(*a, along=0),
@@ -177,6 +189,7 @@ WRONG = [
     ("fold", folded(lambda a: {"beta": torch.zeros_like(a["beta"])}), "beta: it is missing"),
     ("running_statistics", lambda b, m: running_statistics(b, 1 - m), "not of the old value"),
     ("running_statistics", lambda b, m: running_statistics(b, m, correction=0), "divide by B"),
+    ("running_statistics", corrected_twice, "the factor B / (B − 1) is in it"),
     ("running_statistics", lambda b, m: running_statistics(b, m, start=(0.0, 0.0)), "running variance 1"),
     (
         "running_statistics",

@@ -178,7 +178,9 @@ def number_of(value: Any, what: str) -> int | float:
 def numbers_of(value: Any, count: int, what: str, look_at: str = "the return value.") -> list[float]:
     """The ``count`` numbers of a list, a tuple, or a tensor or array with one dimension, as floats."""
     row = value.tolist() if isinstance(value, (Tensor, np.ndarray)) else value
-    if not isinstance(row, (list, tuple)) or not all(isinstance(entry, Real) for entry in row):
+    if isinstance(row, (list, tuple)):
+        row = [one.item() if isinstance(one, (Tensor, np.ndarray)) and one.ndim == 0 else one for one in row]
+    if not isinstance(row, list) or not all(isinstance(entry, Real) for entry in row):
         fail(what, f"a list of {count} numbers", kind_of(value), look_at)
     if len(row) != count:
         fail(what, f"{count} numbers", str(len(row)), look_at)

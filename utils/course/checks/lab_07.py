@@ -118,6 +118,7 @@ def _batch_norm_slips(x: Tensor, gamma: Tensor, beta: Tensor, eps: float) -> Sli
     ):
         m, v = x.mean(dim=dims, keepdim=True), x.var(dim=dims, keepdim=True, correction=0)
         yield text, scale * (x - m) / torch.sqrt(v + eps) + shift
+    yield "eps: under the root stands the argument eps, not EPS.", normalized(torch.sqrt(variance + EPS))
 
 
 def batch_norm_backward(function: Callable) -> None:
@@ -144,7 +145,16 @@ def _backward_slips(g: Tensor, x: Tensor, gamma: Tensor, eps: float) -> tuple[Sl
     front = gamma[:, None, None] / deviation
     mean, along = g.mean(**over), (g * hat).mean(**over)
     to_gamma, to_beta = (g * hat).sum(dim=OVER), g.sum(dim=OVER)
+
+    def with_deviation(correction: int, eps: float) -> Tensor:
+        s = torch.sqrt(x.var(**over, correction=correction) + eps)
+        hat = (x - x.mean(**over)) / s
+        return gamma[:, None, None] / s * (g - mean - hat * (g * hat).mean(**over))
+
     to_x = (
+        ("the variance in s: divide by N, not by N − 1 (correction=0).", with_deviation(1, eps)),
+        ("eps: in s stands the argument eps, not EPS.", with_deviation(0, EPS)),
+        ("eps: it is missing in s.", with_deviation(0, 0.0)),
         ("the two subtracted terms: the mean and the variance depend on each x_i as well.", front * g),
         ("the term through the variance: it is missing.", front * (g - mean)),
         ("the term through the mean: it is missing.", front * (g - hat * along)),
@@ -319,6 +329,7 @@ def _running_slips(batches: list[Tensor], momentum: float) -> Slips:
         mean: float = 0.0,
         variance: float = 1.0,
         spread: bool = False,
+        factor: float = 1.0,
     ) -> tuple[Tensor, Tensor]:
         c = batches[0].shape[1]
         one, two = (
@@ -327,12 +338,17 @@ def _running_slips(batches: list[Tensor], momentum: float) -> Slips:
         )
         for batch in batches:
             one = (1 - m) * one + m * batch.mean(dim=0)
-            new = batch.var(dim=0, correction=correction)
+            new = factor * batch.var(dim=0, correction=correction)
             two = (1 - m) * two + m * (new.sqrt() if spread else new)
         return one, two
 
     yield "momentum: it is the share of the new batch, not of the old value.", follow(m=1 - momentum)
     yield "the variance: divide by B − 1 for the running variance.", follow(correction=0)
+    size = len(batches[0])
+    yield (
+        "the variance: torch's var divides by B − 1 already; the factor B / (B − 1) is in it.",
+        follow(factor=size / (size - 1)),
+    )
     yield "the start: the running mean is 0 and the running variance 1.", follow(variance=0.0)
     yield "the start: the running mean is 0.", follow(mean=1.0)
     yield "the variance: the running one is a variance, not a standard deviation.", follow(spread=True)
