@@ -189,3 +189,27 @@ def test_empty_record_and_refusals():
     for every in (0, 1.5, True):
         with pytest.raises(ValueError, match=f"every must be a whole number .* got {every}"):
             GradientProbe([0.1], every=every)
+
+
+class Counting(nn.Module):
+    """Its loss counts its calls, as that of co-teaching does."""
+
+    def __init__(self):
+        super().__init__()
+        self.layers = noisy_net()
+        self.register_buffer("calls", torch.zeros(()))
+
+    def forward(self, x):
+        return self.layers(x)
+
+    def loss(self, logits, y):
+        self.calls += 1
+        return F.cross_entropy(logits, y) * self.calls
+
+
+def test_a_loss_that_is_a_method_of_the_model_may_count_its_calls():
+    model = Counting()
+    probe = GradientProbe(lengths=(0.1, 0.2), loss_function=model.loss)
+    x, y = batch()
+    probe(model=model, step=0, x=x, y=y)
+    assert model.calls == 0, "the passes of the probe are no steps"

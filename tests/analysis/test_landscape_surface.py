@@ -3,7 +3,10 @@ input."""
 
 import copy
 import dataclasses
+import functools
+import io
 import json
+import os
 
 import numpy as np
 import pytest
@@ -21,6 +24,7 @@ from utils.analysis.landscape import (
     trajectory_directions,
 )
 from utils.analysis.landscape.points import Points
+from utils.analysis.landscape.surface_file import SurfaceFile
 from utils.data.batches import Batches
 from utils.data.dataset import Split
 from utils.training import evaluate
@@ -253,13 +257,13 @@ def test_a_resumed_surface_equals_an_uninterrupted_one(split, tmp_path, monkeypa
     with monkeypatch.context() as patch:
         count = stop_after(patch, 100)
         resumed = compute(path=path)
-    # two rows of five points were done, or on a line two calls
-    assert sum(count) == (5 if betas is not None else 5 - 2 * at_once)
+    # two rows of five points were done, or on a line two calls; the first is looked at once more
+    assert sum(count) == 1 + (5 if betas is not None else 5 - 2 * at_once)
     assert np.array_equal(resumed.loss, whole.loss) and np.array_equal(resumed.accuracy, whole.accuracy)
     assert resumed.settings == whole.settings
     with monkeypatch.context() as patch:
-        stop_after(patch, 0)
-        assert np.array_equal(compute(path=path).loss, whole.loss), "a finished file is only read"
+        count = stop_after(patch, 1)
+        assert np.array_equal(compute(path=path).loss, whole.loss) and sum(count) == 1, "a finished file"
     assert [file.name for file in path.parent.iterdir()] == ["surface.npz"]
 
 
@@ -285,7 +289,56 @@ def test_a_file_of_another_surface_is_refused(split, tmp_path):
         compute(points_at_once=3)
 
 
-@pytest.mark.parametrize("content", [b"", b"not a zip file at all"])
+def test_a_file_of_the_same_weights_in_another_network_or_loss_is_refused(split, tmp_path):
+    net, path = small_net(), tmp_path / "surface.npz"
+    (direction,) = filter_normalized_directions(net, 1)
+
+    def compute(model=net, loss=F.cross_entropy):
+        options = {"loss_function": loss, "path": path, "progress": False}
+        return loss_surface(model, split, [direction], ALPHAS, **options)
+
+    whole = compute()
+    other = copy.deepcopy(net)
+    other[2] = nn.GELU()
+    with pytest.raises(
+        ValueError, match="at the first point the loss there is .* with this network and loss"
+    ):
+        compute(other)
+    path.unlink()
+    smooth = functools.partial(F.cross_entropy, label_smoothing=0.1)
+    first = compute(loss=smooth)
+    assert np.array_equal(
+        compute(loss=functools.partial(F.cross_entropy, label_smoothing=0.1)).loss, first.loss
+    )
+    with pytest.raises(ValueError, match="at the first point"):
+        compute(loss=functools.partial(F.cross_entropy, label_smoothing=0.2))
+    assert not np.array_equal(first.loss, whole.loss)
+
+
+def test_two_processes_write_files_of_their_own(tmp_path, monkeypatch):
+    file, done = SurfaceFile(tmp_path / "surface.npz", "this one", 3), np.zeros((1, 2))
+    original = os.replace
+
+    def replace_after_another(source, target):
+        monkeypatch.setattr(os, "replace", original)
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "getpid", lambda: -1)
+            file.write(np.ones((2, 2)), 1)  # in the middle of the first process's writing
+        original(source, target)
+
+    monkeypatch.setattr(os, "replace", replace_after_another)
+    file.write(done, 1)
+    assert np.array_equal(file.read(None)[0], done)
+    assert [path.name for path in tmp_path.iterdir()] == ["surface.npz"]
+
+
+def npy():
+    with io.BytesIO() as file:
+        np.save(file, np.zeros(3))
+        return file.getvalue()
+
+
+@pytest.mark.parametrize("content", [b"", b"not a zip file at all", npy()])
 def test_a_damaged_file_is_refused(split, tmp_path, content):
     path = tmp_path / "surface.npz"
     path.write_bytes(content)

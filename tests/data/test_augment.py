@@ -19,6 +19,7 @@ from utils.data.augment import (
 )
 from utils.data.batches import Batches
 from utils.data.dataset import Split
+from utils.data.views import Sometimes, Views
 
 SIZES = [(3, 32, 32), (1, 28, 28), (3, 17, 24)]
 IMAGE_AUGMENTATIONS = [
@@ -327,3 +328,13 @@ def test_steps_that_are_merged_give_what_they_give_one_by_one(steps, seed):
 def test_bad_arguments_are_named(make, value):
     with pytest.raises(ValueError, match=value):
         make()
+
+
+def test_a_mixup_inside_is_found_or_refused():
+    inner = Compose([RandomCrop(3), Mixup(0.2)])
+    both = Compose([RandomFlip(), inner])
+    assert both.steps == (RandomFlip(), RandomCrop(3)) and both.mixup == Mixup(0.2)
+    split = Split(noise(n=4), torch.zeros(4, dtype=torch.int64), (0.5,) * 3, (0.3,) * 3)
+    for make in (Views, lambda step: Sometimes(step, 0.5), lambda step: Compose([step, RandomFlip()])):
+        with pytest.raises(ValueError, match="Mixup acts after normalization and must be the last step"):
+            Batches(split, 2, make(inner))

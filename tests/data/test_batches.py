@@ -251,3 +251,15 @@ def test_a_whole_dataset_is_not_a_split():
         Batches(load_dataset("digits"), 16)
     with pytest.raises(ValueError, match="got a tuple$"):
         Batches((torch.zeros(3), torch.zeros(3)), 16)
+
+
+def test_an_augmentation_in_place_leaves_the_split_alone():
+    def painted(x, generator):
+        x[:, :, :2] = 0
+        return x
+
+    data = split()
+    before = data.images.clone()
+    for shuffle in (False, True):
+        list(Batches(data, 8, painted, shuffle=shuffle))
+        assert torch.equal(data.images, before)

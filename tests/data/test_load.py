@@ -283,6 +283,8 @@ def test_some_classes_are_numbered_anew_and_keep_the_statistics_of_all():
     assert torch.equal(some.valid.images[some.valid.labels == 0], eights)
     assert len(some.test) == int(((digits.test.labels == 8) | (digits.test.labels == 3)).sum())
     assert len(some.train.of_classes((7,))) == 0, "no example of a class that is not there"
+    assert len(some.train.of_classes(())) == 0
+    assert len(load_dataset("digits", valid=0).of_classes((1, 2)).valid) == 0
     for wrong in ((3, 3), (10,), (-1, 2)):
         with pytest.raises(ValueError, match="classes of digits are numbers from 0 to 9, each once, got"):
             digits.of_classes(wrong)

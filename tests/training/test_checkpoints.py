@@ -10,6 +10,7 @@ from dataclasses import fields
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -18,6 +19,7 @@ from torch import nn
 from utils.data.augment import Compose, Mixup, RandomCrop, RandomFlip
 from utils.data.dataset import Split
 from utils.training import CheckpointError, Settings, fit, load_checkpoint, save_checkpoint, schedules
+from utils.training.checkpoints import InUse, locked
 from utils.training.losses import count_correct
 from utils.training.resuming import NOT_COMPARED
 
@@ -483,6 +485,52 @@ def test_a_model_of_the_same_shapes_and_other_settings_is_refused(tmp_path, chan
     run(tmp_path / "run.pt", Own())
     with pytest.raises(CheckpointError, match=message):
         run(tmp_path / "run.pt", change(Own()))
+
+
+class Ordered(nn.Module):
+    """With a buffer that no ``state_dict`` holds, as in ``Shuffled``; ``moves``: whether passes change it."""
+
+    def __init__(self, order=(0, 1), moves=False):
+        super().__init__()
+        self.layers, self.moves = network(), moves
+        self.register_buffer("order", torch.tensor(order), persistent=False)
+
+    def forward(self, x):
+        if self.moves and self.training:
+            self.order += 1
+        return self.layers(x)
+
+
+def half_frozen(number):
+    model = nn.Sequential(nn.Flatten(), nn.Linear(16, 16), nn.Linear(16, 16), nn.Linear(16, 2))
+    model[number].requires_grad_(False)
+    return model
+
+
+def test_what_no_state_holds_is_compared_too(tmp_path):
+    run(tmp_path / "order.pt", Ordered())
+    with pytest.raises(CheckpointError, match="buffer order is "):
+        run(tmp_path / "order.pt", Ordered((1, 0)), epochs=4)
+    assert len(run(tmp_path / "order.pt", Ordered(), epochs=4)[0]) == 4
+    run(tmp_path / "frozen.pt", half_frozen(1))
+    with pytest.raises(CheckpointError, match="frozen 1.weight is "):
+        run(tmp_path / "frozen.pt", half_frozen(2), epochs=4)
+    with pytest.raises(CheckpointError, match="cannot be written: buffer order changed in the first epoch"):
+        run(tmp_path / "moving.pt", Ordered(moves=True))
+
+
+def test_numbers_of_numpy_are_the_same_configuration(tmp_path):
+    run(tmp_path / "run.pt", epochs=1, seed=np.int64(1), lr=np.float32(0.5))
+    assert len(run(tmp_path / "run.pt", epochs=2, seed=1, lr=0.5)[0]) == 2
+
+
+def test_one_file_has_one_lock_however_its_folder_is_spelled(tmp_path):
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "linked").symlink_to(tmp_path, target_is_directory=True)
+    with locked(tmp_path / "run.pt"):
+        for other in (tmp_path / "sub" / ".." / "run.pt", tmp_path / "linked" / "run.pt"):
+            with pytest.raises(InUse), locked(other):
+                pass
 
 
 def test_a_checkpoint_of_an_older_format_is_named(tmp_path):

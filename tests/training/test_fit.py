@@ -3,6 +3,7 @@
 import ast
 import inspect
 import json
+import math
 
 import numpy as np
 import pytest
@@ -444,3 +445,22 @@ def test_forms_that_cannot_be_trained_are_named():
             quick(FORMS[form](network()), stripes(), compile=True)
     with pytest.raises(ValueError, match="model must be a torch module, got a function"):
         quick(lambda x: x, stripes())
+
+
+def test_an_epoch_that_diverges_in_validation_is_not_in_the_history():
+    def loss(logits, y):
+        return F.cross_entropy(logits, y) * (1 if logits.requires_grad else math.inf)
+
+    with pytest.raises(Diverged, match="the validation loss") as caught:
+        quick(network(), stripes(), stripes(seed=1), loss=loss)
+    history = caught.value.history
+    assert len(history) == 0 and not history.train_loss and not history.seconds and not history.valid_seconds
+
+
+def test_other_gpus_are_not_seeded(monkeypatch):
+    called = []
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", called.append)
+    model, data = network(), stripes()
+    called.clear()
+    quick(model, data)
+    assert not called

@@ -247,3 +247,34 @@ def test_bfloat16_runs_the_model_in_bfloat16_and_the_loss_in_float32():
     )
     assert set(seen[::2]) == {torch.bfloat16} and set(seen[1::2]) == {torch.float32}
     assert all(p.dtype == torch.float32 for p in model.parameters())
+
+
+def test_frozen_parts_of_a_model_keep_their_mode():
+    model = network().train()
+    model[1].eval()
+    for look in (evaluate, predict):
+        look(model, split())
+        assert model.training and not model[1].training and model[4].training
+
+
+def test_gradients_that_the_optimizer_does_not_own_are_cleared():
+    model, seen = network(), []
+    model[4] = nn.Identity()  # no dropout: two passes over the same batch have the same gradient
+    head = torch.optim.SGD(model[5].parameters(), lr=0.0)
+    batch = next(iter(Batches(split(8), 8)))
+    probe = lambda model, **_: seen.append(model[0].weight.grad.clone())  # noqa: E731
+    train_one_epoch(model, [batch, batch], head, probes=[probe])
+    assert seen[0].norm() > 0 and torch.equal(*seen)
+
+
+def test_an_old_gradient_of_a_frozen_part_does_not_count_in_clipping():
+    ends = []
+    for old in (0.0, 1e6):
+        model = network()
+        model[0].weight.grad = torch.full_like(model[0].weight, old)
+        model[0].requires_grad_(False)
+        torch.manual_seed(0)
+        optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.5)
+        train_one_epoch(model, Batches(split(), 10, seed=0), optimizer, clip_norm=1.0)
+        ends.append(model)
+    assert same_state(*ends)

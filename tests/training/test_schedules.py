@@ -124,3 +124,8 @@ def test_customary_units_and_the_choice_of_another():
 def test_bad_arguments_are_named(make, value):
     with pytest.raises(ValueError, match=value):
         make()
+
+
+def test_a_triangle_goes_on_after_a_thousand_cycles():
+    schedule = schedules.triangular2(2, low=0.25)
+    assert schedule(10_002) == schedule(10_000) == schedule(0) == 0.25

@@ -152,3 +152,16 @@ def test_what_is_said_of_a_registered_network_is_what_torch_does(name):
             assert ONE_VALUE in str(error)
             fails = True
     assert (found is not None) == fails == (name in DEEP), size
+
+
+def test_a_batch_size_is_proposed_however_far_away():
+    with pytest.raises(ValueError, match="give another batch_size, such as 5$"):
+        run(flat(), n=13, batch_size=1)
+
+
+def test_looking_leaves_every_part_in_its_mode():
+    model = flat()
+    model[1].eval()
+    x = torch.zeros(1, 1, 8, 8)
+    assert normalizes_one_value(model, x) == ("2", [1, 4])
+    assert model.training and not model[1].training and model[2].training

@@ -313,7 +313,11 @@ class Compose(Augmentation):
     def __init__(self, steps: Sequence[Augmentation | Mixup | Callable[[Tensor, Generator], Tensor]]) -> None:
         steps = list(steps)
         last = steps[-1] if steps else None
-        self.mixup = last if isinstance(last, Mixup) else None
+        if isinstance(last, Compose):  # its Mixup is the last step of all
+            last_steps = [*last.steps, *([last.mixup] if last.mixup else [])]
+            steps = [*steps[:-1], *last_steps]
+            last = steps[-1] if steps else None
+        self.mixup: Mixup | None = last if isinstance(last, Mixup) else None
         steps = steps if self.mixup is None else steps[:-1]
         if any(isinstance(step, Mixup) for step in steps):
             raise ValueError(f"Mixup acts after normalization and must be the last step, got {steps}")
@@ -360,6 +364,11 @@ def check_step(step: object) -> None:
             f"{step!r} is a transform of torchvision, which takes no generator; use RandomFlip, RandomCrop … "
             "of utils.data.augment, or a function of (images, generator)"
         )
+    inner = step
+    while inner is not None:  # Views and Sometimes hold one
+        if isinstance(inner, Mixup) or getattr(inner, "mixup", None) is not None:
+            raise ValueError(f"Mixup acts after normalization and must be the last step, got {step!r}")
+        inner = getattr(inner, "augmentation", None)
     if not callable(step):
         raise ValueError(f"an augmentation is called with (images, generator), {step!r} cannot be called")
     try:

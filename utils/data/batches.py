@@ -121,6 +121,8 @@ class Batches:
             if self.channels_last:
                 x = x.permute(0, 3, 1, 2)
             if self.augment is not None:
+                if order is None:
+                    x = x.clone()  # a view of the split, and an augmentation may write into what it is given
                 x = _checked(self.augment(x, generator), x, self.augment)
             x = self.normalize(x)
             if self.mixup is not None:

@@ -66,8 +66,9 @@ class Split:
 
     def of_classes(self, classes: Sequence[int]) -> Split:
         """The examples of these classes, with labels 0, 1, … in the order in which the classes are given."""
-        new = torch.full((max(int(self.labels.max()), *classes) + 1,), -1)
-        new[list(classes)] = torch.arange(len(classes))
+        present = [int(self.labels.max())] if len(self) else []
+        new = torch.full((max([*present, *classes], default=-1) + 1,), -1, device=self.labels.device)
+        new[list(classes)] = torch.arange(len(classes), device=self.labels.device)
         labels = new[self.labels]
         return replace(self, images=self.images[labels >= 0], labels=labels[labels >= 0])
 

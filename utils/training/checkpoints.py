@@ -18,6 +18,7 @@ from torch import nn
 
 from utils.data.errors import FULL
 from utils.training import locks
+from utils.training.content import fingerprint
 from utils.training.files import ROOM, NotWritten, reason_of, whole
 
 FORMAT = 2
@@ -121,7 +122,8 @@ def locked(path: str | os.PathLike) -> Iterator[None]:
     The lock is let go when the process ends, however it ends, and its file, in the system's temporary folder,
     is then removed. That of another user is used if it can be read, and else passed over.
     """
-    path = place_of(path).absolute()
+    path = place_of(path)
+    path = path.parent.resolve() / path.name  # one file, however its folder is spelled
     let_go = _lock(path)
     if let_go is None:
         raise InUse(f"another run is at work on {path}; wait for it or give another path")
@@ -156,7 +158,18 @@ def outline(model: nn.Module) -> dict[str, str]:
         f"layer {name}".rstrip(): f"{type(layer).__qualname__}({layer.extra_repr()})"
         for name, layer in model.named_modules()
     }
-    return {**shapes, **layers}
+    frozen = {f"frozen {name}": "yes" for name, p in model.named_parameters() if not p.requires_grad}
+    return {**shapes, **layers, **frozen, **unsaved(model)}
+
+
+def unsaved(model: nn.Module) -> dict[str, str]:
+    """Digests of the buffers that are in no ``state_dict``, by name."""
+    saved = model.state_dict()
+    return {
+        f"buffer {name}": fingerprint(buffer)
+        for name, buffer in model.named_buffers(remove_duplicate=False)
+        if name not in saved
+    }
 
 
 def require_same(path: str | os.PathLike, saved: dict[str, Any], present: dict[str, Any], what: str) -> None:

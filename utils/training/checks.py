@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from numbers import Integral
 
 import torch
@@ -24,6 +26,18 @@ def chosen_device(name: str | torch.device | None, default: torch.device) -> tor
             f"{str(name)!r} is no device of this machine, such as cpu or, with a GPU, cuda"
         ) from None
     return device
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """The model in evaluation mode; afterwards each of its modules is in the mode that it was in."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
 
 
 def require_seed(seed: int) -> None:
@@ -75,16 +89,13 @@ def count_outputs(model: nn.Module, train: Split, device: torch.device) -> int:
     """The number of outputs K of the model, which is moved to ``device``, from a pass over one image."""
     name = type(model).__name__
     x, _ = next(iter(Batches(train.subset(1), 1, shuffle=False, device=device)))
-    was_training = model.training
     try:
-        with quiet_generators(device), torch.no_grad():
-            logits = model.to(device).eval()(x)
+        with quiet_generators(device), torch.no_grad(), evaluating(model.to(device)):
+            logits = model(x)
     except RuntimeError as error:
         raise ValueError(
             f"{name} does not take images of {tuple(x.shape[1:])} (channels, height, width): {error}"
         ) from error
-    finally:
-        model.train(was_training)
     if not isinstance(logits, Tensor) or logits.ndim != 2 or len(logits) != 1:
         shape = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
         raise ValueError(

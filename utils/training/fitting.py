@@ -27,12 +27,12 @@ from utils.training.checks import (
 )
 from utils.training.devices import device_name
 from utils.training.history import Diverged, History
-from utils.training.loop import Hits, Probe, device_of, evaluate, train_one_epoch
+from utils.training.loop import Evaluation, Hits, Probe, device_of, evaluate, train_one_epoch
 from utils.training.losses import Loss, count_correct
 from utils.training.memory import keep_freed_memory
 from utils.training.optimizers import OptimizerChoice, base_learning_rates
 from utils.training.options import Descent, Execution, Objective, Stopping, group
-from utils.training.precision import Settings, deterministic, quiet_generators
+from utils.training.precision import Settings, deterministic, quiet_generators, seed_generators
 from utils.training.progress import Progress
 from utils.training.resuming import RunFile, open_checkpoint
 from utils.training.schedules import Schedule, constant
@@ -170,7 +170,7 @@ def _prepare(arguments: Mapping[str, Any], stack: ExitStack) -> _Run:
 def _train_epoch(run: _Run, epoch: int) -> None:
     """Train on every batch once, validate, and write down how it went."""
     given, history = run.arguments, run.history
-    torch.manual_seed(derive_seed(given["seed"], epoch, DROPOUT))
+    seed_generators(derive_seed(given["seed"], epoch, DROPOUT), run.settings.device)
     run.batches.set_epoch(epoch)
     start = time.perf_counter()
     trained = train_one_epoch(
@@ -186,24 +186,32 @@ def _train_epoch(run: _Run, epoch: int) -> None:
         settings=run.settings,
         hits=run.objective.hits,
     )
-    history.seconds.append(time.perf_counter() - start)
+    seconds = time.perf_counter() - start
+    checked = None
+    if run.valid_batches is not None:  # before anything is written down: an epoch that diverges here is none
+        start = time.perf_counter()
+        checked = _validate(run, run.valid_batches, (epoch + 1) * len(run.batches) - 1, trained.step_lr[-1])
+        history.valid_seconds.append(time.perf_counter() - start)
+    history.seconds.append(seconds)
     history.train_loss.append(trained.loss)
     history.train_accuracy.append(trained.accuracy)
     history.lr.append(trained.step_lr[0])
     if given["record_steps"]:
         history.step_loss += trained.step_loss
         history.step_lr += trained.step_lr
-    if run.valid_batches is not None:
-        _validate(run, run.valid_batches, (epoch + 1) * len(run.batches) - 1, trained.step_lr[-1])
+    if checked is not None:
+        history.valid_loss.append(checked.loss)
+        history.valid_accuracy.append(checked.accuracy)
+        if run.stopping.judge(history) and run.stopping.patience is not None:
+            state = given["model"].state_dict()
+            run.best_weights = {name: tensor.detach().clone() for name, tensor in state.items()}
     if run.file is not None:
         run.file.write(run.stepper, history, run.best_weights)
     run.bar.report(**history.last())
 
 
-def _validate(run: _Run, batches: Batches, step: int, lr: float) -> None:
-    """Validate after ``step``, and keep the weights if the epoch is the best one and patience is asked."""
-    history, model = run.history, run.arguments["model"]
-    start = time.perf_counter()
+def _validate(run: _Run, batches: Batches, step: int, lr: float) -> Evaluation:
+    """Loss and accuracy of the validation split after ``step``; ``Diverged`` if the loss is not finite."""
     checked = evaluate(
         run.runner,
         batches,
@@ -211,14 +219,9 @@ def _validate(run: _Run, batches: Batches, step: int, lr: float) -> None:
         settings=run.settings.exact(),
         hits=run.objective.hits,
     )
-    history.valid_seconds.append(time.perf_counter() - start)
     if not math.isfinite(checked.loss):
         raise Diverged(step, checked.loss, lr, where="the validation loss")
-    history.valid_loss.append(checked.loss)
-    history.valid_accuracy.append(checked.accuracy)
-    is_best = run.stopping.judge(history)
-    if is_best and run.stopping.patience is not None:
-        run.best_weights = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+    return checked
 
 
 def _finish(run: _Run) -> History:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from utils.data.batches import Batches
 from utils.data.dataset import Split
-from utils.training.checks import chosen_device, require_labels_below
+from utils.training.checks import chosen_device, evaluating, require_labels_below
 from utils.training.history import Diverged
 from utils.training.losses import Loss, count_correct, is_cross_entropy
 from utils.training.optimizers import base_learning_rates, set_learning_rates
@@ -67,6 +67,7 @@ def train_one_epoch(
             weight: float = model.auxiliary_weight  # type: ignore[assignment]  # a number of the network's own
             total = total + weight * loss_function(head.float(), y)
         optimizer.zero_grad()
+        model.zero_grad()  # also of what the optimizer does not step
         total.backward()
         for probe in probes:
             probe(model=model, step=step, loss=loss.detach(), x=x, y=y)
@@ -216,9 +217,7 @@ def _outputs(
     batches = (
         split if isinstance(split, Batches) else Batches(split, batch_size, shuffle=False, device=device)
     )
-    was_training = model.training
-    model.eval()
-    try:
+    with evaluating(model):
         for x, y in batches:
             with settings.running():
                 logits = model(x)
@@ -228,8 +227,6 @@ def _outputs(
                     f"{type(logits).__name__}"
                 )
             yield logits.float(), y
-    finally:
-        model.train(was_training)
 
 
 def device_of(model: nn.Module) -> torch.device:

@@ -130,6 +130,17 @@ def choose_settings(
     return Settings(str(device), precision, channels_last, compile, unit if products else "")
 
 
+def seed_generators(seed: int, device: str | torch.device) -> None:
+    """Seed what layers draw from on this device: the CPU's generator and its own, and no other GPU's."""
+    device = torch.device(device)
+    torch.default_generator.manual_seed(seed)
+    if device.type == "cuda":
+        with torch.cuda.device(device):
+            torch.cuda.manual_seed(seed)
+    elif device.type == "mps":
+        torch.mps.manual_seed(seed)
+
+
 @contextmanager
 def quiet_generators(device: str | torch.device) -> Iterator[None]:
     """Whatever is drawn inside leaves the caller's global generators (CPU and this device) as they were."""

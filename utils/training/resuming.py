@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import asdict
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +116,8 @@ class RunFile:
         functions = {name: value for name, value in functions.items() if callable(value)}
         now = configuration_of({"model": self.model, **functions}, self.settings)
         changed = [name for name in functions if now[name] != self.key[name]]
+        buffers = checkpoints.unsaved(self.model).items()
+        changed += [name for name, digest in buffers if digest != self.outline.get(name)]
         if changed:
             raise CheckpointError(
                 f"{self.path} cannot be written: {', '.join(changed)} changed in the first epoch, and what "
@@ -144,9 +147,12 @@ def _entry(name: str, value: Any, parts: Mapping[int, str]) -> Any:
     """One argument as the file has it: numbers and texts as they are, others by content, with a text."""
     if isinstance(value, str):
         return repr(str(value))
-    for plain in (bool, int, float):
-        if isinstance(value, plain):
-            return plain(value)
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, Integral):  # numpy's whole numbers too
+        return int(value)
+    if isinstance(value, Real):
+        return float(value)
     if value is None:
         return None
     try:

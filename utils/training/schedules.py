@@ -133,7 +133,7 @@ def triangular2(half_cycle: int, low: float = 0.1, *, unit: str = "batch") -> Sc
     def factor(t: int) -> float:
         cycle, position = divmod(t, 2 * half_cycle)
         height = 1 - abs(position / half_cycle - 1)
-        return low + (1 - low) * height / 2**cycle
+        return low + math.ldexp((1 - low) * height, -cycle)
 
     return Schedule("triangular2", unit, factor, {"half_cycle": half_cycle, "low": low})
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack
+from itertools import count
 from math import prod
 
 import torch
@@ -12,6 +13,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from utils.data.batches import Batches
 from utils.data.dataset import Split
+from utils.training.checks import evaluating
 from utils.training.precision import quiet_generators
 
 # what torch says of a batch normalization that sees one value in each channel
@@ -55,22 +57,19 @@ def normalizes_one_value(model: nn.Module, x: Tensor) -> tuple[str, list[int]] |
     The model runs in evaluation mode, which changes nothing in it. ``x`` is one example as the augmentation
     returns it: of several views there are several values. Scripted modules cannot be looked into.
     """
-    was_training = model.training
     plain = getattr(model, "_orig_mod", model)  # of a compiled module
-    plain.train()
-    layers = {name: layer for name, layer in plain.named_modules() if isinstance(layer, _BatchNorm)}
-    layers = {name: layer for name, layer in layers.items() if layer.training}
-    plain.eval()
     seen: list[tuple[str, list[int]]] = []
-    try:
-        with ExitStack() as stack, torch.no_grad():
-            stack.enter_context(quiet_generators(x.device))
-            for name, layer in layers.items():
-                stack.callback(layer.register_forward_pre_hook(_noting(name, seen)).remove)
-            if layers:
-                plain(x)
-    finally:
-        plain.train(was_training)
+    with ExitStack() as stack, torch.no_grad():
+        stack.enter_context(evaluating(plain))
+        stack.enter_context(quiet_generators(x.device))
+        plain.train()  # says which of its layers normalize in training
+        layers = {name: layer for name, layer in plain.named_modules() if isinstance(layer, _BatchNorm)}
+        layers = {name: layer for name, layer in layers.items() if layer.training}
+        plain.eval()
+        for name, layer in layers.items():
+            stack.callback(layer.register_forward_pre_hook(_noting(name, seen)).remove)
+        if layers:
+            plain(x)
     return next((found for found in seen if found[1][0] * prod(found[1][2:]) == 1), None)
 
 
@@ -89,6 +88,6 @@ def _told(n: int, batch_size: int) -> str:
 def _way_out(n: int, batch_size: int) -> str:
     if n == 1:
         return "give more examples"
-    size = next(size for size in range(batch_size + 1, batch_size + 4) if n % size != 1)
+    size = next(size for size in count(batch_size + 1) if n % size != 1)
     other = f"give another batch_size, such as {size}"
     return other if batch_size == 1 else f"set drop_last=True, or {other}"

@@ -102,7 +102,8 @@ class GradientProbe:
             return
         model = getattr(model, "_orig_mod", model)  # of a compiled model the one inside
         weights = {name: p.detach() for name, p in model.named_parameters() if p.requires_grad}
-        devices = [x.device] if x.device.type == "cuda" else []
+        # manual_seed reseeds every GPU, so that all of them are put back
+        devices = list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []
         with torch.random.fork_rng(devices=devices), torch.enable_grad():
             seed = derive_seed(step)
             loss, gradient = self._at(model, weights, x, y, seed)
@@ -124,13 +125,20 @@ class GradientProbe:
         """Loss and gradient at these weights."""
         torch.manual_seed(seed)
         leaves = {name: weight.detach().clone().requires_grad_() for name, weight in weights.items()}
-        buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
+        own = dict(model.named_buffers())
+        buffers, before = ({name: buffer.clone() for name, buffer in own.items()} for _ in range(2))
         outputs = functional_call(model, {**leaves, **buffers}, (x,))
         logits, *auxiliary = outputs if isinstance(outputs, tuple) else (outputs,)
-        loss = self.loss_function(logits.float(), y)
-        for head in auxiliary:
-            loss = loss + model.auxiliary_weight * self.loss_function(head.float(), y)
-        gradient = torch.autograd.grad(loss, list(leaves.values()), allow_unused=True, materialize_grads=True)
+        try:
+            loss = self.loss_function(logits.float(), y)
+            for head in auxiliary:
+                loss = loss + model.auxiliary_weight * self.loss_function(head.float(), y)
+            chosen = list(leaves.values())
+            gradient = torch.autograd.grad(loss, chosen, allow_unused=True, materialize_grads=True)
+        finally:
+            with torch.no_grad():  # a loss may be a method of the model, and count its calls
+                for name, buffer in own.items():
+                    buffer.copy_(before[name])
         return loss.detach().float(), gradient
 
     def read(self) -> GradientRecord:

@@ -90,7 +90,8 @@ def loss_surface(
     device: default where the model is.
     path: an ``.npz`` file that is written after every row of the grid (on a line after every call). If it is
     there, the work goes on from it and ends as it would have without the interruption; one that belongs to
-    other weights, directions, data or settings is refused.
+    other weights, directions, data or settings is refused, and so is one whose first point this network and
+    loss function do not give.
 
     Raises ``ValueError`` for arguments that do not fit each other, and for a running variance that would
     become negative.
@@ -111,7 +112,7 @@ def loss_surface(
         "torch": str(torch.__version__),
         "batch_size": max(len(y) for _, y in batches),
         "batch_statistics": batch_statistics,
-        "loss": getattr(loss_function, "__name__", repr(loss_function)),
+        "loss": getattr(loss_function, "__name__", type(loss_function).__name__),
     }
     points = Points(model, directions, batches, loss_function, batch_statistics)
     grid = _grid(alphas, betas)
@@ -120,6 +121,8 @@ def loss_surface(
         belongs = fingerprint(model, directions, batches, alphas, betas, settings)
         file = SurfaceFile(Path(path), belongs, len(grid))
         done, points_at_once = file.read(points_at_once)
+        if len(done):
+            file.require_first(done[0], points.evaluate(grid[:1], 1)[0].cpu().numpy())
     cuda = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices=cuda):
         if points_at_once is None:

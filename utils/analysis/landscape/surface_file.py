@@ -41,7 +41,7 @@ class SurfaceFile:
             with np.load(self.path, allow_pickle=False) as file:
                 form, belongs, begun = int(file["format"]), str(file["belongs"]), int(file["points_at_once"])
                 done = file["done"]
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
             raise ValueError(
                 f"{self.path} is damaged or not the file of a loss surface ({error}); {remedy}"
             ) from error
@@ -56,10 +56,25 @@ class SurfaceFile:
             )
         return done, begun
 
+    def require_first(self, kept: np.ndarray, now: np.ndarray) -> None:
+        """Raise ``ValueError`` unless loss and accuracy of the first point are what they were.
+
+        A fingerprint of the weights cannot tell networks that compute something else from them, or losses.
+        """
+        if not np.allclose(kept, now, rtol=1e-4, atol=1e-6, equal_nan=True):
+            raise ValueError(
+                f"{self.path} belongs to another loss surface: at the first point the loss there is "
+                f"{kept[0]:.6g}, and {now[0]:.6g} with this network and loss function; delete it or give "
+                "another path"
+            )
+
     def write(self, done: np.ndarray, points_at_once: int) -> None:
-        """Put the points that are done in the place of the old file, in one go."""
+        """Put the points that are done in the place of the old file, in one go.
+
+        Two processes may do so at once: each writes a file of its own before.
+        """
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        partial = self.path.with_name(f".{self.path.name}.unfinished")
+        partial = self.path.with_name(f".{self.path.name}.{os.getpid()}.unfinished")
         try:
             with open(partial, "wb") as file:
                 np.savez(file, format=FORMAT, belongs=self.belongs, points_at_once=points_at_once, done=done)
