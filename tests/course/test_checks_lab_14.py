@@ -55,6 +55,12 @@ def similarity_gradient(similarity, positive, temperature):
     return (p - positive / positive.sum()) / temperature
 
 
+def by_autograd(similarity, positive, temperature):
+    leaf = similarity.clone().requires_grad_()
+    logs = torch.log_softmax(leaf / temperature, dim=0)
+    return torch.autograd.grad(-logs[positive].mean(), leaf)[0]
+
+
 def pulls_inside(similarity, positive, temperature):
     p = torch.softmax(similarity / temperature, dim=0)
     return (p - positive * p / p[positive].sum()) / temperature
@@ -119,6 +125,7 @@ WRONG = [
     ("info_nce", stopped, "gradient of info_nce"),
     ("info_nce", lambda v, t: v, "expected one number, got a tensor"),
     ("similarity_gradient", lambda s, p, t: similarity_gradient(s, p, t) * t, "the factor 1/τ"),
+    ("similarity_gradient", by_autograd, "does not require grad"),
     ("similarity_gradient", lambda s, p, t: (torch.softmax(s / t, 0) - 1.0 * p) / t, "taken off each"),
     ("similarity_gradient", lambda s, p, t: similarity_gradient(s, p, t) * p.sum(), "derivative of the sum"),
     ("similarity_gradient", lambda s, p, t: -similarity_gradient(s, p, t), "the sign"),

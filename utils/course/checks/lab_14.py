@@ -134,7 +134,8 @@ def similarity_gradient(function: Callable) -> None:
     """``function(similarity [A], positive bool [A], temperature)`` is the derivative of L_out by each."""
     for similarity, positive, temperature, what in _anchors("similarity_gradient"):
         want = _by_autograd(_outside, similarity, positive, temperature)
-        got = call(function, similarity, positive, temperature)
+        with torch.no_grad():  # by hand, as the text asks
+            got = call(function, similarity, positive, temperature)
         hint = "p for a negative, p − 1/|P| for a positive, both divided by τ."
         hint = hint_for(got, _gradient_slips(similarity, positive, temperature, want), hint)
         expect_close(got, want, what=what, look_at=hint)
@@ -152,9 +153,10 @@ def _anchors(name: str) -> Iterator[tuple[Tensor, Tensor, float, str]]:
 
 
 def _by_autograd(loss: Callable, similarity: Tensor, positive: Tensor, temperature: float) -> Tensor:
-    leaf = similarity.clone().requires_grad_()
-    (gradient,) = torch.autograd.grad(loss(torch.log_softmax(leaf / temperature, dim=0)[positive]), leaf)
-    return gradient
+    with torch.enable_grad():
+        leaf = similarity.clone().requires_grad_()
+        (gradient,) = torch.autograd.grad(loss(torch.log_softmax(leaf / temperature, dim=0)[positive]), leaf)
+        return gradient
 
 
 def _outside(log_shares: Tensor) -> Tensor:
