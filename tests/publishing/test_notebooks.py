@@ -116,6 +116,12 @@ def test_strip_folds_what_is_tagged_so_and_nothing_else():
     assert problems(strip(notebook), SETUP) == []
 
 
+def test_the_line_that_unfolds_a_cell_says_what_is_in_it():
+    of_cells = [cell.metadata.get("mystnb", {}) for cell in good_notebook().cells]
+    said = {each["code_prompt_show"] for each in of_cells if "code_prompt_show" in each}
+    assert said == {"Show the set-up", "Show the imports and sizes", "Show the solution"}
+
+
 def test_a_solution_stands_open_in_the_student_edition():
     opened = [c for c in student_edition(good_notebook()).cells if "solution" in c.metadata.get("tags", [])]
     assert len(opened) == 3

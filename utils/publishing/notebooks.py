@@ -16,7 +16,11 @@ CARD = "lab"  # the key of a notebook's metadata under which it says what the la
 FOLDED = "hide-input"  # the one tag whose cells stand folded: in the book, in JupyterLab and in Colab
 FOLDS = {"jupyter": {"source_hidden": True}, "cellView": "form"}  # what the latter two read
 SOLUTION = "solution"
-OF_SOLUTIONS = {"code_prompt_show": "Show the solution", "code_prompt_hide": "Hide the solution"}
+FOLDED_AS = {
+    SOLUTION: "the solution",
+    "setup": "the set-up",
+    "needed": "the imports and sizes",
+}  # else "the code"
 KEEP_OUTPUT = "nbval-check-output"  # the one tag whose cells keep their outputs in git
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
 LAB_NAME = re.compile(r"\d\d_[a-z0-9_]+\.ipynb")
@@ -64,6 +68,7 @@ def strip(notebook: NotebookNode) -> NotebookNode:
     """Remove in place what does not belong in git: all outputs but checked ones, and what editors leave.
 
     Cells tagged :data:`FOLDED` get the marks by which JupyterLab and Colab fold them, others lose them.
+    :data:`FOLDED_AS` is what the book's line that unfolds a cell says.
     """
     notebook.metadata = {
         **({CARD: notebook.metadata[CARD]} if CARD in notebook.metadata else {}),
@@ -76,8 +81,9 @@ def strip(notebook: NotebookNode) -> NotebookNode:
             continue
         if FOLDED in tags(cell):
             cell.metadata.update(copy.deepcopy(FOLDS))
-        if SOLUTION in tags(cell):
-            cell.metadata["mystnb"] = {**cell.metadata.get("mystnb", {}), **OF_SOLUTIONS}
+        for tag in FOLDED_AS.keys() & tags(cell):
+            prompts = {f"code_prompt_{does}": f"{does.title()} {FOLDED_AS[tag]}" for does in ("show", "hide")}
+            cell.metadata["mystnb"] = {**cell.metadata.get("mystnb", {}), **prompts}
         kept = cell.outputs if KEEP_OUTPUT in tags(cell) else []
         # nbval takes a cell with outputs and no count for one that was never run
         cell.execution_count = 1 if kept else None
