@@ -42,6 +42,7 @@ FIRST, SECOND, BOTH, NEITHER = {"01_one"}, {"02_two"}, {"01_one", "02_two"}, set
 def root(tmp_path, monkeypatch):
     """A project with two labs."""
     monkeypatch.setenv("CNNLAB_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("CNNLAB_CACHE", str(tmp_path / "cache"))
     (tmp_path / "data").mkdir()
     for name, text in FILES.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
@@ -129,3 +130,25 @@ def test_each_lab_rests_on_its_own_checks_and_on_whole_explorers(path):
     assert sum(name.endswith(".js") for name in files) == len(modules), (
         "a script for each explorer, and the frame"
     )
+
+
+def test_a_fetched_dataset_counts_until_it_is_gone(root, tmp_path):
+    before = fingerprints("smoke", root)
+    folder = tmp_path / "cache" / "downloads" / "cifar-10-batches-py"
+    folder.mkdir(parents=True)
+    assert changed(root, lambda: (folder / "data_batch_1").write_text("fetched")) == BOTH
+    (folder / "data_batch_1").unlink()
+    assert fingerprints("smoke", root) == before
+
+
+def test_a_data_folder_below_the_home_is_listed(root, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    monkeypatch.setenv("CNNLAB_DATA", "~/data")
+    assert changed(root, lambda: (tmp_path / "data" / "cifar10.tar").write_text("new")) == BOTH
+
+
+def test_a_cell_that_is_no_python_is_named(root):
+    write(notebook("%matplotlib inline"), root / "labs" / "01_one.ipynb")
+    with pytest.raises(ValueError, match=r"labs/01_one.ipynb, cell 1, is no Python that can be read"):
+        fingerprints("smoke", root)

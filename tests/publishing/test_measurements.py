@@ -231,3 +231,18 @@ def test_the_command_says_what_is_due(monkeypatch, capsys):
 def test_no_measurement_of_a_lab_is_older_than_its_function():
     found = due_measurements()
     assert not found, "run `python -m utils.publishing record`:\n" + "\n".join(map(str, found))
+
+
+def test_the_commit_is_that_of_the_code_that_ran(root, monkeypatch):
+    path = root / "labs" / "01_test.ipynb"
+    ran, measure = git(root, "rev-parse", "HEAD"), measurements._measured
+
+    def measure_and_commit(*arguments):
+        (root / "utils" / "some.py").write_text("x = 1")
+        git(root, "commit", "--quiet", "-am", "another")
+        return measure(*arguments)
+
+    monkeypatch.setattr(measurements, "_measured", measure_and_commit)
+    record(path, root=root)
+    written = json.loads((root / "book" / "results" / "labs" / "01_test.json").read_text())
+    assert {each["commit"] for each in written["measurements"].values()} == {ran}

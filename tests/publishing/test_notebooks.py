@@ -3,7 +3,7 @@
 import nbformat
 import pytest
 
-from utils.publishing.notebooks import problems, read, strip
+from utils.publishing.notebooks import problems, read, strip, write
 from utils.publishing.refresh import refresh
 from utils.publishing.stamp import Repository, stamp, stamp_all
 from utils.publishing.student import stub, student_edition
@@ -207,3 +207,27 @@ def test_a_broken_file_is_named(tmp_path):
     path.write_text("{")
     with pytest.raises(ValueError, match="01_broken.ipynb is not a readable notebook"):
         read(path)
+
+
+def test_a_lab_that_cannot_be_written_whole_stays_as_it_was(tmp_path, monkeypatch):
+    path = tmp_path / "01_test.ipynb"
+    write(good_notebook(), path)
+    before = path.read_bytes()
+
+    def half(notebook, target):
+        target.write_text("{")
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(nbformat, "write", half)
+    with pytest.raises(OSError, match="No space left"):
+        write(good_notebook(), path)
+    assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
+
+
+def test_stamp_keeps_what_stands_below_a_first_mark():
+    notebook = good_notebook()
+    notebook.cells[0].source = "# Lab 1 · Sums\n<!-- badges -->\n\nAn introduction."
+    text = (
+        stamp(notebook, Repository("https://github.com/me/course", "main"), "01_test.ipynb").cells[0].source
+    )
+    assert "Open in Colab" in text and text.endswith("<!-- /badges -->\n\nAn introduction.")

@@ -45,6 +45,9 @@ def test_a_commit_with_its_tag_and_the_day(repository):
     git(repository, "tag", "handed-out")
     git(repository, "tag", "v1.2")
     assert origin.built(repository) == origin.Built(head, False, "v1.2", "2026-11-30")
+    git(repository, "tag", "v1.2rc1")
+    git(repository, "tag", "v1.10")
+    assert origin.built(repository).version == "v1.10", "the newest of several"
 
 
 def test_what_is_not_committed_is_said_and_is_no_version(repository):

@@ -2,9 +2,9 @@
 
 import pytest
 
-from utils.publishing.origin import VERSIONS_GO_HERE
+from utils.publishing.origin import VERSIONS_GO_HERE, order
 from utils.publishing.own_folder import MARK
-from utils.publishing.site import _order, versions_page, write_site
+from utils.publishing.site import versions_page, write_site
 
 
 @pytest.fixture
@@ -28,6 +28,7 @@ def build(root, text, **more):
     }.items():
         (book / name).parent.mkdir(parents=True, exist_ok=True)
         (book / name).write_text(content)
+    (root / "_build" / "built_with").write_text("")
 
 
 def files(folder):
@@ -80,7 +81,7 @@ def test_each_page_leads_to_the_versions_from_where_it_stands(root):
 
 def test_a_version_comes_after_its_candidates():
     tags = ["v2", "v1.2.1", "v1.10", "v1.2", "v1.2rc1"]
-    assert sorted(tags, key=_order) == ["v1.2rc1", "v1.2", "v1.2.1", "v1.10", "v2"]
+    assert sorted(tags, key=order) == ["v1.2rc1", "v1.2", "v1.2.1", "v1.10", "v2"]
     assert "Version 1.2rc1" in versions_page("A book", ["v1.2rc1"], False)
 
 
@@ -106,3 +107,18 @@ def test_a_folder_of_somebody_else_is_left_alone(root, tmp_path):
         with pytest.raises(ValueError, match="was not made by `make site`"):
             write_site(version, mine, root)
     assert files(mine) == {"diary.txt"}
+
+
+def test_a_book_that_was_not_built_to_its_end_is_not_published(root):
+    build(root, "one")
+    (root / "_build" / "built_with").unlink()
+    with pytest.raises(ValueError, match="was not built to its end"):
+        write_site(root=root)
+    assert not (root / "_build" / "site").exists()
+
+
+def test_a_version_can_be_written_after_an_interruption(root):
+    build(root, "one")
+    site = write_site(root=root)
+    (site / "index.html").unlink()  # the list of files is written before the files
+    assert (write_site("v1.2", root=root) / "v1.2" / "index.html").read_text() == "one"

@@ -137,6 +137,13 @@ def test_the_command_writes_a_page_for_each_lab_and_refuses_what_is_wrong(tmp_pa
     with pytest.raises(ValueError, match=r"labs/01_test.ipynb, cell 4: a cell of answers"):
         write_instructors(root)
     assert written.read_bytes() == before
+    spoiled = lab()
+    (place,) = [n for n, cell in enumerate(spoiled.cells) if "def double(" in cell.source]
+    spoiled.cells[place].source = spoiled.cells[place].source.replace("### END SOLUTION", "")
+    nbformat.write(spoiled, root / "labs" / "01_test.ipynb")
+    with pytest.raises(ValueError, match=f"labs/01_test.ipynb, cell {place} is tagged 'solution'"):
+        write_instructors(root)
+    assert written.read_bytes() == before
 
 
 @pytest.mark.parametrize("path", labs(), ids=lambda path: path.stem)

@@ -279,3 +279,28 @@ def test_statements_have_no_layout_and_no_names():
     assert renamed(lines) == renamed(statements("a = g(b, 2)\nif a > 0: return a.x"))
     assert renamed(lines) != renamed(statements("a = g(a, 2)\nif a > 0: return a.x"))
     assert statements("%matplotlib inline\nx = 'open") is not None, "no Python: no error"
+
+
+def test_the_course_for_nbgrader_is_not_written_into_what_students_get(root):
+    tree = build(root)
+    with pytest.raises(ValueError, match="name a folder outside"):
+        build(root, grading=tree / "grading")
+    assert not (tree / "grading").exists()
+
+
+def test_of_two_solutions_of_one_name_both_are_sought(root):
+    notebook = read(root / "labs" / "01_test.ipynb")
+    places = [n for n, cell in enumerate(notebook.cells) if "solution" in tags(cell)]
+    other = notebook.cells[places[1]].source.replace("def double(", "def running_sum(")
+    spoil(root, places[1], source=other)
+    (root / "utils" / "__init__.py").write_text(SOLVED)
+    with pytest.raises(ValueError, match="__init__.py: the solution of running_sum of labs/01_test.ipynb"):
+        build(root)
+
+
+def test_a_solution_with_blanks_in_a_string_is_found_in_a_text(root):
+    body = '    if x is None:\n        raise ValueError("no number was given")\n    return x + x\n'
+    spoil(root, 7, source=made.DOUBLE.replace("    return x + x\n", body))
+    append(root, "book/claims.md", f"\n\n{body}")
+    with pytest.raises(ValueError, match="claims.md.*the solution of double"):
+        build(root)

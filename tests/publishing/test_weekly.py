@@ -176,3 +176,11 @@ def test_packages_that_cannot_be_installed_are_a_failure_too(tmp_path, monkeypat
     (failure,) = weekly._installed(tmp_path, tmp_path)
     assert failure == Failure("the newest packages could not be installed", ("ERROR: no such version",))
     assert "-c" not in calls[1] and calls[1][-2:] == ["-r", str(Path(tmp_path) / "requirements.txt")]
+
+
+def test_the_two_commands_call_the_run_and_the_issue(monkeypatch, capsys):
+    monkeypatch.setattr(weekly, "run_weekly", lambda: 1)
+    monkeypatch.setattr(weekly, "write_issue", lambda: "https://github.com/me/course/issues/9")
+    assert weekly.main([]) == 1
+    assert weekly.main(["--issue"]) == 0
+    assert capsys.readouterr().out == "https://github.com/me/course/issues/9\n"

@@ -19,7 +19,7 @@ import yaml
 from utils.course.profiles import PROFILES
 from utils.publishing.execution import execute_into_cache
 from utils.publishing.fingerprint import fingerprints
-from utils.publishing.notebooks import ROOT
+from utils.publishing.notebooks import BUILT_WITH, ROOT
 from utils.publishing.steps import LOGS, Step, Steps, duration, last_lines, percentage, run_logged
 
 JUPYTER_BOOK = "from jupyter_book.cli.main import main; main()"  # it has no `python -m` form
@@ -47,7 +47,7 @@ def build_book(profile: str, strict: bool = True, root: Path = ROOT) -> Path:
     keys = fingerprints(profile, root)
     key = hashlib.sha256(" ".join(keys.values()).encode()).hexdigest()[:16]
     cache = build / "executed" / "cache" / key
-    for earlier in set(cache.parent.glob("*")) - {cache}:
+    for earlier in set(cache.parent.glob("*/")) - {cache}:
         shutil.rmtree(earlier)  # it holds copies of what is kept
     config = yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8"))
     config["execute"]["cache"] = str(cache)
@@ -62,7 +62,7 @@ def build_book(profile: str, strict: bool = True, root: Path = ROOT) -> Path:
     environment = {**os.environ, "CNNLAB_PROFILE": profile}
     kept = {path: build / "executed" / path.stem / f"{of_lab}.ipynb" for path, of_lab in keys.items()}
     # Sphinx decides by a page's own text whether to read it again; tell it when an output may have changed
-    stamp = build / "built_with"
+    stamp = build / BUILT_WITH
     fresh = not stamp.exists() or stamp.read_text(encoding="utf-8") != key
     due = sum(not path.exists() for path in kept.values())
     running = f"run {due} of {len(kept)} labs in the profile {profile}" if due else "no lab has changed"

@@ -28,7 +28,7 @@ from nbformat import NotebookNode
 from utils.publishing.nbgrader import IMPORTED, POINTS
 from utils.publishing.notebooks import ROOT, labs, read, tags
 from utils.publishing.own_folder import write_folder
-from utils.publishing.student import ANSWERS, CHECKED, KEPT_OUT, solution_of
+from utils.publishing.student import ANSWERS, CHECKED, KEPT_OUT, doubts, solution_of
 
 COMMAND = "instructors"
 ASKS = {
@@ -165,13 +165,16 @@ def page(found: Guide, module: str) -> str:
 def write_instructors(root: Path = ROOT) -> list[str]:
     """Write a guide for each lab to ``_build/instructors``; returns one line on each lab.
 
-    ``ValueError`` naming what is wrong with a lab's answers.
+    ``ValueError`` naming what is wrong with a lab's answers or exercises.
     """
     files, told, wrong = {}, [], []
     for path in labs(root):
         notebook = read(path)
         found = guide(notebook)
-        wrong += [f"labs/{path.name}, {problem}" for problem in problems(found)]
+        # without a solution before each check there is no guide to be written
+        if here := problems(found) or doubts(notebook):
+            wrong += [f"labs/{path.name}, {problem}" for problem in here]
+            continue
         files[PurePosixPath(f"{path.stem}.md")] = page(found, _checks_of(notebook, root)).encode()
         answered = f"{found.answered} of {found.asked} questions answered"
         told.append(f"{path.stem}: {len(found.exercises)} exercises, {answered}")

@@ -51,7 +51,9 @@ def secrets(notebooks: Mapping[str, NotebookNode], address: str) -> Secrets:
         for number, cell in enumerate(notebook.cells):
             if "solution" in tags(cell):
                 code = textwrap.dedent(solution_of(cell.source))
-                solutions[f"{name_of(cell.source) or f'cell {number}'} of {name}"] = tuple(statements(code))
+                told = f"{name_of(cell.source) or f'cell {number}'} of {name}"
+                told = f"{told}, cell {number}" if told in solutions else told  # two of one name are two
+                solutions[told] = tuple(statements(code))
             if "answer" in tags(cell):
                 lines = (_squeezed(BULLET.sub("", line)) for line in cell.source.splitlines())
                 answers[f"cell {number} of {name}"] = tuple(
@@ -140,7 +142,7 @@ class _Sought:
             for window in _windows(lines, size):
                 told = f"the solution of {name}"
                 self.runs.setdefault(renamed(window[:1]), {})[renamed(window)] = told
-                self.quotes.append(("".join(word for line in window for word in line), told))
+                self.quotes.append((_squeezed("".join(word for line in window for word in line)), told))
 
     def in_code(self, code: str) -> list[str]:
         """What is found in Python code, whatever its variables are called."""

@@ -89,9 +89,9 @@ def record(path: Path, again: bool = False, root: Path = ROOT, timeout: int = CE
     report = [str(one) for one in due]
     kept = {name: recorded[name] for name in functions if name not in chosen}
     if chosen:
+        commit = _commit(path, root)  # of the code that runs now, whatever is committed meanwhile
         measured = _measured(path, timeout)
         _refuse(lab, set(functions), measured)
-        commit = _commit(path, root)
         if commit.endswith("+"):
             report.append(f"the commit is noted as {commit}: the lab or utils/ have changes on top of it")
         for name in chosen:

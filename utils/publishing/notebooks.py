@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 import re
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from nbformat import NotebookNode
 from utils.publishing.measured_code import measured_problems
 
 ROOT = Path(__file__).resolve().parents[2]
+BUILT_WITH = "built_with"  # in _build: a file that is there while the book is the one that was built last
 CARD = "lab"  # the key of a notebook's metadata under which it says what the lab is: see contents.Card
 FOLDED = "hide-input"  # the one tag whose cells stand folded: in the book, in JupyterLab and in Colab
 FOLDS = {"jupyter": {"source_hidden": True}, "cellView": "form"}  # what the latter two read
@@ -56,7 +58,12 @@ def write(notebook: NotebookNode, path: Path) -> None:
     """Write the notebook in the one layout the project keeps in git."""
     nbformat.validate(notebook)
     path.parent.mkdir(parents=True, exist_ok=True)
-    nbformat.write(notebook, path)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        nbformat.write(notebook, partial)
+        partial.replace(path)  # a full disk or an interruption leaves the lab as it was
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def tags(cell: NotebookNode) -> set[str]:

@@ -76,7 +76,13 @@ def built(root: Path = ROOT) -> Built:
         return Built("", False, "", f"{now:%Y-%m-%d}")
     changed = bool(_git(root, "status", "--porcelain", "--untracked-files=no"))
     tags = [tag for tag in _git(root, "tag", "--points-at", "HEAD").split() if VERSION.fullmatch(tag)]
-    return Built(commit, changed, "" if changed else (tags or [""])[-1], f"{now:%Y-%m-%d}")
+    return Built(commit, changed, "" if changed else max(tags, key=order, default=""), f"{now:%Y-%m-%d}")
+
+
+def order(version: str) -> list[tuple[int, int | str]]:
+    """A key for versions: v1.10 comes after v1.9, and v1.2 after v1.2rc1."""
+    parts = re.findall(r"\d+|[a-z]+", version[1:])
+    return [(1, int(part)) if part.isdigit() else (-1, part) for part in parts] + [(0, 0)]
 
 
 def sources(text: str, shown: Iterable[str] = ()) -> list[str]:

@@ -8,13 +8,12 @@ again.
 from __future__ import annotations
 
 import html
-import re
 from pathlib import Path, PurePosixPath
 
 import yaml
 
-from utils.publishing.notebooks import ROOT
-from utils.publishing.origin import VERSION, VERSIONS_GO_HERE
+from utils.publishing.notebooks import BUILT_WITH, ROOT
+from utils.publishing.origin import VERSION, VERSIONS_GO_HERE, order
 from utils.publishing.own_folder import write_folder, written
 
 COMMAND = "site"
@@ -56,12 +55,14 @@ def write_site(version: str = "", folder: Path | None = None, root: Path = ROOT)
     book = root / "_build" / "html"
     if not (book / "index.html").is_file():
         raise ValueError(f"{book} holds no book: run `make book` first")
+    if not (root / "_build" / BUILT_WITH).is_file():  # taken away while a book is being built
+        raise ValueError(f"{book} was not built to its end: run `make book` first, or wait until it is done")
     title = yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8"))["title"]
     pages = with_versions(book, "../" if version else "")
     at_root = pages if not version else _kept(folder)
     known = {*versions_in(folder), *([version] if version else [])}
     has_newest = not version or PurePosixPath("search.html") in at_root
-    listing = versions_page(title, sorted(known, key=_order, reverse=True), has_newest).encode()
+    listing = versions_page(title, sorted(known, key=order, reverse=True), has_newest).encode()
     at_root[PurePosixPath(VERSIONS)] = listing
     at_root[PurePosixPath(".nojekyll")] = b""  # else folders with an underscore would not be published
     if not has_newest:  # a version was published first: the root leads to it
@@ -104,10 +105,5 @@ def versions_page(title: str, versions: list[str], has_newest: bool) -> str:
 
 def _kept(folder: Path) -> dict[PurePosixPath, bytes]:
     """What this command wrote to the root of the site before, as it is."""
-    return {path: (folder / path).read_bytes() for path in written(folder, COMMAND)}
-
-
-def _order(version: str) -> list[tuple[int, int | str]]:
-    """1.10 comes after 1.9, and 1.2 after 1.2rc1."""
-    parts = re.findall(r"\d+|[a-z]+", version[1:])
-    return [(1, int(part)) if part.isdigit() else (-1, part) for part in parts] + [(0, 0)]
+    listed = written(folder, COMMAND)  # an interrupted command has listed more than it wrote
+    return {path: (folder / path).read_bytes() for path in listed if (folder / path).is_file()}

@@ -13,7 +13,7 @@ from nbformat import NotebookNode
 
 from utils.publishing.notebooks import ROOT, labs, read, write
 
-BADGES = re.compile(r"<!-- badges -->.*?(?:<!-- /badges -->|$)", re.DOTALL)
+BADGES = re.compile(r"<!-- badges -->(?:.*?<!-- /badges -->)?", re.DOTALL)
 CITED = re.compile(r"^repository-code: .*$", re.MULTILINE)
 REPOSITORY_LINE = re.compile(r'^REPOSITORY = ".*"$', re.MULTILINE)
 CLONED = re.compile(r"(git clone )https://[^\s`]+(`, `cd |\ncd )[\w.-]+")  # what a reader types first

@@ -53,6 +53,11 @@ def write_student_edition(
     to = to or root / "_build" / "student"
     before = written(to, COMMAND)  # refuses before the work
     if grading is not None:
+        if grading.resolve().is_relative_to(to.resolve()):
+            raise ValueError(
+                f"{grading} lies in {to}, which students get, and the course for nbgrader has the solutions: "
+                "name a folder outside"
+            )
         written(grading, COURSE)
     originals = {f"labs/{path.name}": read(path) for path in labs(root)}
     editions = {

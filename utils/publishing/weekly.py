@@ -21,6 +21,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from utils.console import print_anywhere
+
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = Path("_build") / "weekly"  # with an environment of its own
 REPORT = "report.md"
@@ -178,19 +180,24 @@ def _gh(arguments: Sequence[str], root: Path) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the labs on the newest packages; returns the exit status."""
+    """Run the labs on the newest packages, or tell of what failed; returns the exit status."""
     parser = argparse.ArgumentParser(
         prog="python -m utils.publishing.weekly", description=__doc__.split("\n")[0]
     )
     parser.add_argument(
         "--issue", action="store_true", help="write a failure into an issue of the repository"
     )
+    options = parser.parse_args(arguments)
     try:
-        return run_weekly(issue=parser.parse_args(arguments).issue)
+        if not options.issue:
+            return run_weekly()
+        print(write_issue())
+        return 0
     except (OSError, RuntimeError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
 
 
 if __name__ == "__main__":
+    print_anywhere()
     sys.exit(main())
