@@ -50,6 +50,23 @@ def adam_in_place(w, g, state, lr, *options):
     return w, state
 
 
+def adam_squaring_in_place(w, g, state, lr, beta1=0.9, beta2=0.999, eps=1e-8):
+    t, m, v = state
+    t, m = t + 1, beta1 * m + (1 - beta1) * g
+    g *= g
+    v = beta2 * v + (1 - beta2) * g
+    return w - lr * (m / (1 - beta1**t)) / (np.sqrt(v / (1 - beta2**t)) + eps), (t, m, v)
+
+
+def adam_keeping_one(which):
+    """Of the corrected mean and mean square, one in the state."""
+
+    def step(m, v, mean, square, eps):
+        return mean / (np.sqrt(square) + eps), (mean, v) if which == "m" else (m, square)
+
+    return adam(step)
+
+
 def adam_counting_from_0(w, g, state, lr, beta1=0.9, beta2=0.999, eps=1e-8):
     t, m, v = state
     m, v = beta1 * m + (1 - beta1) * g, beta2 * v + (1 - beta2) * g**2
@@ -196,6 +213,9 @@ WRONG = [
     ),
     ("adam_step", adam_counting_from_0, "it is 1 in the first step"),
     ("adam_step", adam_in_place, "the w that was given as it was"),
+    ("adam_step", adam_squaring_in_place, "the g that was given as it was"),
+    ("adam_step", adam_keeping_one("m"), "keep m and v as they are"),
+    ("adam_step", adam_keeping_one("v"), "keep m and v as they are"),
     ("adam_step", lambda *arguments: adam_step(*arguments)[0], "expected two values (w, state)"),
     ("adam_step", lambda w, *_: (w.sum(), (0, 0.0, 0.0)), "a list of 3 numbers"),
     ("step_factors", lambda e, g, n, b, after: step_factors(e, g, n, b, "epoch"), "stepped after each epoch"),
