@@ -1,5 +1,7 @@
 """Lab 11's checks: right answers pass, each common slip fails with a message that names it, stubs fail."""
 
+from functools import wraps
+
 import pytest
 import torch
 from scipy.stats import rankdata, spearmanr
@@ -16,6 +18,18 @@ NAMES = [
     "class_activation_map",
     "integrated_gradients",
 ]
+
+
+def writes(solution, place):
+    """The solution, which afterwards doubles one of the tensors that it was given."""
+
+    @wraps(solution)
+    def function(*arguments):
+        result = solution(*arguments)
+        arguments[place].mul_(2)
+        return result
+
+    return function
 
 
 def gray_share(weight):
@@ -170,6 +184,10 @@ WRONG = [
     ("weighted_maps", lambda m, s: weighted_maps(m, s)[:, None], "expected shape"),
     ("weighted_maps", lambda m, s: weighted_maps(m, s.mean(dim=0, keepdim=True)), "not over the batch"),
     ("weighted_maps", lambda m, s: weighted_maps(s, m), "the maps are weighted"),
+    ("send_back", writes(send_back, 3), "g = g … in place of g -="),
+    ("weighted_maps", writes(weighted_maps, 0), "expected maps as it was given"),
+    ("integrated_gradients", writes(integrated_gradients, 1), "expected x as it was given"),
+    ("spearman", writes(spearman, 1), "expected b as it was given"),
     ("spearman", pearson, "values themselves"),
     ("spearman", lambda a, b: pearson(by_argsort(a), by_argsort(b)), "breaks ties by position"),
     ("spearman", lambda a, b: pearson(smaller(a), smaller(b)), "half the number of the others"),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import wraps
+from inspect import signature
 from math import isclose, isnan
 from numbers import Integral, Real
 from typing import Any, NoReturn
@@ -58,10 +59,35 @@ def call(function: Callable, *arguments: Any, **keywords: Any) -> Any:
     Tensors are handed over as copies, so that a function which writes into its input is found out by
     ``expect_close`` on the original and cannot spoil the check.
     """
+    return _called(function, _copies(arguments), keywords)
+
+
+def call_unchanging(function: Callable, *arguments: Any) -> Any:
+    """``call``, which fails if the function writes into a tensor that it was given.
+
+    For functions whose arguments the page goes on to use: there a changed one would spoil what follows.
+    """
+    copies = _copies(arguments)
+    result = _called(function, copies, {})
+    names = [*signature(function).parameters]
+    for name, before, now in zip(names, arguments, copies, strict=False):
+        if isinstance(before, Tensor) and not torch.equal(before, now):
+            what = f"{getattr(function, '__name__', 'the function')}({_arguments(arguments, {})})"
+            look_at = (
+                f"{name} = {name} … in place of {name} -= …, {name} *= … and the like, which write into it."
+            )
+            fail(what, f"{name} as it was given", "another one afterwards", look_at)
+    return result
+
+
+def _copies(arguments: Sequence[Any]) -> list[Any]:
+    return [a.clone() if isinstance(a, Tensor) else a for a in arguments]
+
+
+def _called(function: Callable, arguments: Sequence[Any], keywords: Mapping[str, Any]) -> Any:
     name = getattr(function, "__name__", "the function")
-    copies = [a.clone() if isinstance(a, Tensor) else a for a in arguments]
     try:
-        result = function(*copies, **keywords)
+        result = function(*arguments, **keywords)
     except NotImplementedError as error:
         raise NotWritten(
             f"{name} is not written yet: replace the line that raises NotImplementedError."
@@ -242,7 +268,7 @@ def kind_of(value: Any) -> str:
     return f"{name} of length {len(value)}" if isinstance(value, (list, tuple, dict)) else name
 
 
-def _arguments(arguments: tuple, keywords: dict) -> str:
+def _arguments(arguments: Sequence[Any], keywords: Mapping[str, Any]) -> str:
     shown = [_short(a) for a in arguments] + [f"{k}={_short(v)}" for k, v in keywords.items()]
     return ", ".join(shown)
 

@@ -12,6 +12,7 @@ from utils.course.checks import core
 from utils.course.checks.core import (
     Slips,
     call,
+    call_unchanging,
     expect_close,
     expect_number,
     hint_for,
@@ -133,7 +134,7 @@ def send_back(function: Callable) -> None:
         w2 = torch.randn(out, hidden, generator=generator)
         for rule in RULES:
             want = _sent_back(x, w1, w2, g, rule)
-            got = call(function, x, w1, w2, g, rule)
+            got = call_unchanging(function, x, w1, w2, g, rule)
             hint = hint_for(
                 got,
                 _rule_slips(x, w1, w2, g, rule),
@@ -213,7 +214,7 @@ def weighted_maps(function: Callable) -> None:
         slopes = slopes + torch.randn(*shape[:2], 1, 1, generator=generator)
         weighted = slopes.mean(dim=(2, 3), keepdim=True) * maps
         want = weighted.sum(dim=1).clamp(min=0)
-        got = call(function, maps, slopes)
+        got = call_unchanging(function, maps, slopes)
         hint = hint_for(
             got,
             _grad_cam_slips(maps, slopes, weighted, want),
@@ -311,7 +312,7 @@ def integrated_gradients(function: Callable) -> None:
             return factor * torch.cos(point) + point**3  # of Σ factor · sin + point⁴/4
 
         want = _integrated(gradient, x, baseline, [(j + 0.5) / steps for j in range(steps)])
-        got = call(function, gradient, x, baseline, steps)
+        got = call_unchanging(function, gradient, x, baseline, steps)
         hint = hint_for(
             got,
             _path_slips(gradient, x, baseline, steps, want),
@@ -390,7 +391,7 @@ def spearman(function: Callable) -> None:
 
 def _compare_ranks(function: Callable, a: Tensor, b: Tensor, what: str) -> None:
     want = float(_pearson(_ranks(a), _ranks(b)))
-    got = number_of(call(function, a, b), what)
+    got = number_of(call_unchanging(function, a, b), what)
     hint = "the rank: the number of smaller values plus half the number of other equal ones; then Pearson."
     expect_number(got, want, what=what, look_at=hint_for(got, _rank_slips(a, b), hint), atol=1e-5)
 
